@@ -1,0 +1,128 @@
+"""What the engine asks of a runtime: two protocols and one table of strings.
+
+    ComposedGraph ──Backend.open──► Session ──run(planes, deliver)──► deliver(output planes)
+
+`ComposedGraph` is one FP32 ONNX graph from raw planes to raw planes at one static size
+(`sr_core.graph.compose` makes it). A backend compiles it; a session runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from sr_core.errors import NotAvailable
+from sr_core.frame import Array
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+Precision = Literal["auto", "exact", "fast"]
+Deliver = Callable[[Sequence[Array]], None]
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposedGraph:
+    """Raw planes → network → raw planes, as one ONNX graph at a static size.
+
+    Attributes:
+        model: FP32 graph; inputs and outputs are the planes of one tile. Input `y` is
+            [1, 1, H, W], `uv` is [1, H/2, W/2, 2], `rgb` packed is [1, H, W, 3]; the outputs have
+            the same names with `_out` and the model's scale.
+        keep_fp32: names of the nodes that must not lose precision: colour edges, interpolated
+            base, final add, first convolution.
+        scale: output pixels per input pixel.
+        width, height: luma size of the input tile.
+        depth: bits of an integer sample (float formats: 16 or 32).
+    """
+
+    model: ModelProto
+    keep_fp32: frozenset[str]
+    scale: int
+    width: int
+    height: int
+    depth: int
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        return tuple(value.name for value in self.model.graph.input)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(value.name for value in self.model.graph.output)
+
+
+class Session(Protocol):
+    """One compiled graph with `contexts` ways to run it at the same time."""
+
+    contexts: int
+    precision: str  # what really runs, e.g. 'f32', 'bf16+f32', 'fp16+fp32'
+
+    def run(self, planes: Sequence[Array], deliver: Deliver) -> None:
+        """Run one tile; block until `deliver` has returned.
+
+        Thread-safe, up to `contexts` calls run at once, others wait; releases the GIL while it
+        computes. `planes` are read only, may be strided views, and are not kept. `deliver` gets
+        the output planes, shaped as `ComposedGraph.model`'s outputs without the leading
+        ones of planar planes: (H, W), (H, W, 2) or (H, W, 3). They belong to the session and are
+        valid only until `deliver` returns.
+
+        Raises:
+            EngineError: the runtime failed; its own text is in the message.
+        """
+
+    def close(self) -> None:
+        """Free the runtime's memory. No `run` may be in progress."""
+
+
+class Backend(Protocol):
+    """A runtime that turns graphs into sessions."""
+
+    name: str
+    device: str  # for people: 'AMD EPYC, 2 cores', 'NVIDIA L4'
+    contexts: int  # how many contexts pay here
+    tunes_tiles: bool  # True: tile sizes are worth measuring (CPU); False: as large as memory allows
+
+    def open(
+        self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None
+    ) -> Session:
+        """Compile `graph`.
+
+        Args:
+            progress: called as (phase, share done 0..1), at least for work over a second.
+
+        Raises:
+            EngineError: the runtime refused the graph.
+        """
+
+
+# name -> (class, module whose presence means that it can work, extra to install)
+BACKENDS: dict[str, tuple[str, str, str]] = {
+    "tensorrt": ("sr_core.backends.tensorrt:TensorRt", "tensorrt", "tensorrt"),
+    "tensorrt_rtx": ("sr_core.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "tensorrt-rtx"),
+    "openvino": ("sr_core.backends.openvino:OpenVino", "openvino", ""),
+    "onnxruntime": ("sr_core.backends.onnxruntime:OnnxRuntime", "onnxruntime", "onnxruntime"),
+}
+
+
+def open_backend(name: str, *, threads: int | None = None) -> Backend:
+    """Open a backend by name; `threads` limits the CPU threads it may use.
+
+    Raises:
+        NotAvailable: unknown name, package not installed, or no device for it.
+    """
+    if name not in BACKENDS:
+        raise NotAvailable(f"unknown backend {name!r}", hint=f"choose one of: auto, {', '.join(BACKENDS)}")
+    target, module_needed, extra = BACKENDS[name]
+    if find_spec(module_needed) is None:
+        raise NotAvailable(
+            f"backend {name!r} needs the package {module_needed!r}, which is not installed",
+            hint=f"pip install 'srvid[{extra}]'" if extra else "reinstall srvid",
+        )
+    module, _, class_name = target.partition(":")
+    opener = getattr(import_module(module), class_name)
+    return cast(Backend, opener(threads=threads))
