@@ -50,7 +50,9 @@ def storage_error(error: OSError, path: Path, doing: str) -> StorageError:
         errno.EPERM: "check the folder's permissions",
         errno.EROFS: "the file system is read-only: write to another folder",
     }
-    hint = hints.get(error.errno or 0, f"set {CACHE_VARIABLE} to a writable folder" if "cache" in doing else "")
+    hint = hints.get(
+        error.errno or 0, f"set {CACHE_VARIABLE} to a writable folder" if "cache" in doing else ""
+    )
     return StorageError(f"{doing} {path}: {error.strerror or error}", hint=hint)
 
 
