@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -126,3 +127,15 @@ def open_backend(name: str, *, threads: int | None = None) -> Backend:
     module, _, class_name = target.partition(":")
     opener = getattr(import_module(module), class_name)
     return cast(Backend, opener(threads=threads))
+
+
+def plane_of(tensor: Array, name: str) -> Array:
+    """The plane inside a graph's tensor `name`: (H, W), or (H, W, n) for `uv` and `rgb`. A view."""
+    return tensor[0] if name.removesuffix("_out") in ("uv", "rgb") else tensor[0, 0]
+
+
+def usable_cpus() -> int:
+    """CPUs this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

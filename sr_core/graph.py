@@ -175,8 +175,8 @@ class _Edges:
             )
         luma = build.op("in", "Mul", self.load("y"), build.constant(1 / (codes.luma_span * self.shift)))
         matrix = rgb_from_ycc(self.color.matrix)[:, 1:] / codes.chroma_span
-        bias = -codes.luma_offset / codes.luma_span - matrix.sum(axis=1) * codes.chroma_offset
-        return build.op("in", "Add", self.chroma_in(matrix / self.shift, bias), luma)
+        offsets = -codes.luma_offset / codes.luma_span - matrix.sum(axis=1) * codes.chroma_offset
+        return build.op("in", "Add", self.chroma_in(matrix / self.shift, offsets), luma)
 
     def chroma_in(self, matrix: Matrix, bias: Matrix) -> str:
         """Chroma enlarged to luma size, times `matrix` [3, 2], plus `bias` [3]: [1, 3, H, W]."""

@@ -46,7 +46,7 @@ class Interval:
 Window = tuple[Interval, Interval]  # rows, columns
 
 
-class _Unbounded(Exception):
+class _UnboundedError(Exception):
     """The walk met an operator that may read the whole plane. Never leaves this module."""
 
 
@@ -77,7 +77,7 @@ def receptive_radius(
                     before = CENTRE - interval.first * step
                     after = (interval.last + 1) * step - (CENTRE + align)
                     radius = max(radius, before, after)
-    except _Unbounded:
+    except _UnboundedError:
         return None
     return radius
 
@@ -144,7 +144,7 @@ def _backward(node: NodeProto, constants: Mapping[str, Any]) -> Step:
         return _same(node, attributes, constants)
     rule = _RULES.get(node.op_type)
     if rule is None:
-        raise _Unbounded(node.op_type)
+        raise _UnboundedError(node.op_type)
     return rule(node, attributes, constants)
 
 
@@ -156,7 +156,7 @@ def _attributes(node: NodeProto) -> dict[str, Any]:
 
 def _same(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[str, Any]) -> Step:
     if node.op_type in ("Concat", "Split") and attributes.get("axis", 0) not in (0, 1, -3):
-        raise _Unbounded(node.op_type)
+        raise _UnboundedError(node.op_type)
     return lambda interval, axis: interval
 
 
@@ -172,7 +172,7 @@ def _window_step(node: NodeProto, attributes: Mapping[str, Any], constants: Mapp
         total = [(size - 1) * step for size, step in zip(kernel, dilations, strict=True)]
         pads = [(n + 1) // 2 if auto == "SAME_LOWER" else n // 2 for n in total]
     else:
-        raise _Unbounded(f"{node.op_type} with auto_pad {auto}")
+        raise _UnboundedError(f"{node.op_type} with auto_pad {auto}")
 
     def step(interval: Interval, axis: int) -> Interval:
         first = interval.first * strides[axis] - pads[axis]
@@ -185,7 +185,7 @@ def _window_step(node: NodeProto, attributes: Mapping[str, Any], constants: Mapp
 def _transposed_step(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[str, Any]) -> Step:
     """ConvTranspose: out[i * stride - pad + k * dilation] takes in[i]."""
     if attributes.get("auto_pad", b"NOTSET") != b"NOTSET" or "output_shape" in attributes:
-        raise _Unbounded("ConvTranspose with an implied padding")
+        raise _UnboundedError("ConvTranspose with an implied padding")
     kernel = attributes.get("kernel_shape") or list(constants[node.input[1]].shape[2:])
     strides = attributes.get("strides", [1, 1])
     dilations = attributes.get("dilations", [1, 1])
@@ -212,7 +212,7 @@ def _space_to_depth(node: NodeProto, attributes: Mapping[str, Any], constants: M
 def _pad(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[str, Any]) -> Step:
     pads = constants.get(node.input[1]) if len(node.input) > 1 else attributes.get("pads")
     if pads is None or len(pads) != 8:
-        raise _Unbounded("Pad by a computed amount")
+        raise _UnboundedError("Pad by a computed amount")
     before = (int(pads[2]), int(pads[3]))
     return lambda interval, axis: Interval(interval.first - before[axis], interval.last - before[axis])
 
@@ -220,12 +220,12 @@ def _pad(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[str,
 def _slice(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[str, Any]) -> Step:
     values = [constants.get(name) for name in node.input[1:]]
     if len(values) < 3 or any(value is None for value in values):
-        raise _Unbounded("Slice by computed bounds")
-    starts, axes = values[0], values[2]
-    steps = values[3] if len(values) > 3 else np.ones_like(starts)
+        raise _UnboundedError("Slice by computed bounds")
+    starts, axes = np.asarray(values[0]), np.asarray(values[2])
+    steps = np.asarray(values[3]) if len(values) > 3 else np.ones_like(starts)
     rules = {int(axis) % 4: (int(s), int(d)) for s, axis, d in zip(starts, axes, steps, strict=True)}
     if any(axis in rules and (rules[axis][0] < 0 or rules[axis][1] < 1) for axis in (2, 3)):
-        raise _Unbounded("Slice counted from the end")
+        raise _UnboundedError("Slice counted from the end")
 
     def step(interval: Interval, axis: int) -> Interval:
         start, stride = rules.get(axis + 2, (0, 1))
@@ -238,13 +238,13 @@ def _resize(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[s
     index = 1 if node.op_type == "Upsample" else 2
     scales = constants.get(node.input[index]) if len(node.input) > index else None
     if scales is None or len(scales) != 4:
-        raise _Unbounded("Resize to a computed size")
+        raise _UnboundedError("Resize to a computed size")
     mode = attributes.get("mode", b"nearest").decode()
     rule = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
     if node.op_type == "Upsample":
         rule = "asymmetric"
     if rule not in ("half_pixel", "pytorch_half_pixel", "asymmetric", "half_pixel_symmetric"):
-        raise _Unbounded(f"Resize with {rule} coordinates")
+        raise _UnboundedError(f"Resize with {rule} coordinates")
     support = {"nearest": 1.0, "linear": 1.0, "cubic": 2.0}[mode]
 
     def position(index: int, factor: float) -> float:
@@ -262,7 +262,7 @@ def _resize(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[s
 
 def _transpose(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[str, Any]) -> Step:
     if list(attributes.get("perm", [])) not in _LAYOUT_PERMUTATIONS:
-        raise _Unbounded("Transpose that mixes space and channels")
+        raise _UnboundedError("Transpose that mixes space and channels")
     return lambda interval, axis: interval
 
 
@@ -271,7 +271,7 @@ def _over_channels(node: NodeProto, attributes: Mapping[str, Any], constants: Ma
     if axes is None and len(node.input) > 1:
         axes = constants.get(node.input[1])
     if axes is None or {int(axis) for axis in np.atleast_1d(axes)} - {1, -3}:
-        raise _Unbounded(f"{node.op_type} over space")
+        raise _UnboundedError(f"{node.op_type} over space")
     return lambda interval, axis: interval
 
 

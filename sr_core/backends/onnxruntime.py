@@ -1,0 +1,87 @@
+"""ONNX Runtime: whatever its execution providers reach (CUDA, DirectML, CoreML, CPU), in FP32."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+
+from sr_core.backend import ComposedGraph, Deliver, Precision, Progress, plane_of, usable_cpus
+from sr_core.errors import EngineError
+from sr_core.frame import Array
+from sr_core.network import merged_base
+
+_PREFERRED = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider")
+
+
+class OnnxRuntime:
+    """The first provider of CUDA, DirectML and CoreML that the installed package has, else the CPU."""
+
+    name = "onnxruntime"
+
+    def __init__(self, *, threads: int | None = None) -> None:
+        available = ort.get_available_providers()
+        self._provider = next((entry for entry in _PREFERRED if entry in available), "CPUExecutionProvider")
+        on_cpu = self._provider == "CPUExecutionProvider"
+        self.contexts = (threads or usable_cpus()) if on_cpu else 2
+        self.tunes_tiles = on_cpu
+        self.device = f"{self._provider.removesuffix('ExecutionProvider')}, {self.contexts} contexts"
+        self.version = str(ort.__version__)
+
+    def open(
+        self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None
+    ) -> OnnxRuntimeSession:
+        """Load `graph`; every precision is FP32 here."""
+        del precision, progress
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1  # one context per thread; several threads would fight
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = ort.InferenceSession(
+                merged_base(graph.model).SerializeToString(), options, providers=[self._provider]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
+            raise EngineError(f"ONNX Runtime cannot load the graph: {error}") from error
+        return OnnxRuntimeSession(session, graph, self.contexts)
+
+
+class OnnxRuntimeSession:
+    """One session, `contexts` sets of input tensors."""
+
+    precision = "f32"
+
+    def __init__(self, session: ort.InferenceSession, graph: ComposedGraph, contexts: int) -> None:
+        self.contexts = contexts
+        self._session: ort.InferenceSession | None = session
+        self._names = graph.output_names
+        self._slots: queue.SimpleQueue[dict[str, Array]] = queue.SimpleQueue()
+        for _ in range(contexts):
+            self._slots.put({value.name: _empty(value) for value in session.get_inputs()})
+
+    def run(self, planes: Sequence[Array], deliver: Deliver) -> None:
+        """See `sr_core.backend.Session.run`."""
+        slot = self._slots.get()
+        try:
+            for (name, tensor), plane in zip(slot.items(), planes, strict=True):
+                np.copyto(plane_of(tensor, name), plane)
+            if self._session is None:
+                raise EngineError("this session is closed")
+            try:
+                outputs = self._session.run(list(self._names), slot)
+            except Exception as error:  # as above: no common base class
+                raise EngineError(f"ONNX Runtime failed while running: {error}") from error
+            deliver([plane_of(tensor, name) for name, tensor in zip(self._names, outputs, strict=True)])
+        finally:
+            self._slots.put(slot)
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+def _empty(value: ort.NodeArg) -> Array:
+    kinds = {"uint8": np.uint8, "uint16": np.uint16, "float": np.float32, "float16": np.float16}
+    return np.empty(value.shape, kinds[value.type.removeprefix("tensor(").removesuffix(")")])

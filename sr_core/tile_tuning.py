@@ -1,0 +1,121 @@
+"""Which tile size is fastest here: measured once per model and machine, then remembered.
+
+On a CPU the cost per pixel depends on whether a tile's features stay in the cache and on which
+kernel the runtime picks: 10 to 20 % between good sizes, a factor of two to the worst (DESIGN §6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sr_core.backend import Backend, Progress, Session
+from sr_core.frame import Planes, PixelFormat
+from sr_core.storage import cache_dir, write_atomically
+from sr_core.tiling import balanced_read, plan_tiles, round_up
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+SIDES = (96, 144, 208, 304, 432)  # read sides tried, in input pixels; areas double
+ENOUGH_SECONDS = 1.5  # stop going up once a single tile takes this long
+Costs = dict[int, float]  # side -> seconds per input pixel, all contexts busy
+
+
+def measured_costs(
+    model: ModelProto,
+    backend: Backend,
+    fmt: PixelFormat,
+    open_session: Callable[[int], Session],
+    *,
+    align: int,
+    progress: Progress | None = None,
+) -> Costs:
+    """Seconds per pixel for each of `SIDES`, from the cache or by running it (a second or two).
+
+    Args:
+        open_session: compiles the graph for a square tile of that side.
+    """
+    path = _cache_path(model, backend)
+    if path.exists():
+        try:
+            return {int(side): float(cost) for side, cost in json.loads(path.read_text()).items()}
+        except (ValueError, AttributeError):
+            path.unlink(missing_ok=True)  # written by something else; measure again
+    costs: Costs = {}
+    for index, side in enumerate(SIDES):
+        if progress is not None:
+            progress("measuring tile sizes", index / len(SIDES))
+        side = round_up(side, align)
+        session = open_session(side)
+        seconds = _seconds_per_tile(session, fmt.empty(side, side))
+        session.close()
+        costs[side] = seconds / (side * side)
+        if seconds > ENOUGH_SECONDS:
+            break
+    write_atomically(path, json.dumps(costs).encode())
+    return costs
+
+
+def _seconds_per_tile(session: Session, planes: Planes) -> float:
+    """Wall seconds per tile with every context busy, the best of three rounds after a warm-up."""
+    for plane in planes:
+        plane.fill(0)
+    best = float("inf")
+    with ThreadPoolExecutor(session.contexts) as pool:
+        for round_number in range(4):
+            start = time.perf_counter()
+            list(pool.map(lambda _: session.run(planes, _discard), range(session.contexts)))
+            elapsed = (time.perf_counter() - start) / session.contexts
+            if round_number:
+                best = min(best, elapsed)
+            if elapsed > ENOUGH_SECONDS:
+                return min(best, elapsed)
+    return best
+
+
+def _discard(outputs: object) -> None:
+    """Timing needs no result."""
+
+
+def _cache_path(model: ModelProto, backend: Backend) -> Path:
+    key = hashlib.sha256(model.SerializeToString(deterministic=True))
+    for part in (backend.name, getattr(backend, "version", ""), backend.device, str(SIDES)):
+        key.update(part.encode() + b"\0")
+    return cache_dir("tiles") / f"{key.hexdigest()[:32]}.json"
+
+
+def best_read(costs: Costs, size: tuple[int, int], *, halo: int, align: int, shared: bool) -> tuple[int, int]:
+    """The read size (width, height) with the least predicted time for a frame of `size`.
+
+    With `shared`, the square side with the least cost per owned pixel of a large frame, so that
+    frames of all sizes use one compiled shape.
+    """
+    usable = {side: cost for side, cost in costs.items() if side > 2 * halo + align}
+    if not usable:
+        side = round_up(4 * halo + align, align)
+        return side, side
+    if shared:
+        side = min(usable, key=lambda side: usable[side] * side**2 / (side - 2 * halo) ** 2)
+        return side, side
+    sides, cost_values = np.array(sorted(usable)), np.array([usable[side] for side in sorted(usable)])
+    best, best_seconds = (0, 0), float("inf")
+    for wanted_width in sides:
+        for wanted_height in sides:
+            read = (
+                balanced_read(size[0], read=int(wanted_width), halo=halo, align=align),
+                balanced_read(size[1], read=int(wanted_height), halo=halo, align=align),
+            )
+            plan = plan_tiles(*size, read=read, halo=halo, align=align)
+            side = (plan.read_width * plan.read_height) ** 0.5
+            seconds = plan.pixels_read * float(np.interp(side, sides, cost_values))
+            if seconds < best_seconds:
+                best, best_seconds = read, seconds
+    return best

@@ -1,0 +1,385 @@
+"""Frames in, larger frames out: tiles, contexts, exact reuse.
+
+    submit(planes) ─► pad to alignment ─► tiles ─► Session.run on a pool of threads ─► own parts ─► Future
+
+Every front end upscales through this class, so the same model, format and backend give the same
+bits everywhere. Tiles are exact (Note [halo] in receptive_field) where the network has a finite
+reach; where it has none, neighbouring tiles overlap and are blended with a ramp.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from sr_core import graph
+from sr_core.backend import Backend, Precision, Progress, Session
+from sr_core.blending import Blender
+from sr_core.color import FULL_RANGE_RGB, ColorSpec
+from sr_core.errors import BadInput, EngineError
+from sr_core.frame import Array, PixelFormat, Planes, rgb
+from sr_core.model_spec import ModelSpec
+from sr_core.tile_tuning import best_read, measured_costs
+from sr_core.tiling import Tile, TilePlan, plan_tiles, round_up
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+SESSIONS_KEPT = 6  # compiled shapes held at once; images of mixed sizes need a few
+BLEND_OVERLAP = 32  # input pixels that tiles of an unbounded network share on each side
+GPU_READ = 512  # tile side where a backend does not tune and nobody chose
+
+
+@dataclass(frozen=True)
+class _Key:
+    fmt: PixelFormat
+    color: ColorSpec
+    width: int
+    height: int
+
+
+@dataclass
+class _Compiled:
+    """A session and the plan it belongs to."""
+
+    session: Session
+    plan: TilePlan
+    blends: bool
+
+
+@dataclass
+class _Job:
+    """One frame under way."""
+
+    fmt: PixelFormat
+    compiled: _Compiled
+    planes: Planes
+    out: Planes
+    done: Future[Planes]
+    result: Planes
+    previous: _Job | None = None
+    tiles: dict[Tile, Future[None]] = field(default_factory=dict)
+    blender: Blender | None = None
+    open_tiles: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass
+class TileCounts:
+    """How many tiles were computed, and how many were copied because nothing had changed."""
+
+    computed: int = 0
+    reused: int = 0
+
+
+class Upscaler:
+    """One model on one backend. Thread-safe; close it (or use `with`) to free the runtime.
+
+    Args:
+        model: the network, per `model_spec`'s contract.
+        spec: its facts.
+        backend: an opened backend; not closed here.
+        tile: side of the region a tile reads, in input pixels; None = measured on a CPU.
+        shared_tiles: True compiles one square shape for frames of all sizes (folders of images);
+            False fits the shape to the frame (video).
+        reuse: copy tiles of `submit` whose whole read region equals the frame before it.
+    """
+
+    def __init__(
+        self,
+        model: ModelProto,
+        spec: ModelSpec,
+        backend: Backend,
+        *,
+        precision: Precision = "auto",
+        tile: int | None = None,
+        shared_tiles: bool = False,
+        reuse: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        if tile is not None and tile < 16:
+            raise BadInput(f"a tile of {tile} pixels is too small", hint="use --tile 64 or more")
+        self.spec, self.backend = spec, backend
+        self.scale = spec.scale
+        self.in_flight = backend.contexts + 1
+        self.counts = TileCounts()
+        self._model, self._precision, self._tile = model, precision, tile
+        self._shared_tiles, self._reuse, self._progress = shared_tiles, reuse, progress
+        self._compiled: OrderedDict[_Key, _Compiled] = OrderedDict()
+        self._halos: dict[tuple[PixelFormat, ColorSpec], int | None] = {}
+        self._lock = threading.Lock()
+        self._previous: _Job | None = None
+        self._pool = ThreadPoolExecutor(backend.contexts, thread_name_prefix="srvid-tile")
+        self._closed = False
+
+    # ---- what callers use
+
+    @property
+    def halo_px(self) -> int | None:
+        """Input rows of context on each side that make a band of RGB or gray exact; None = unbounded."""
+        fmt = rgb(packed=True)
+        with self._lock:
+            return self._halo(fmt, FULL_RANGE_RGB, graph.alignment(self.spec, fmt))
+
+    def precision_for(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> str:
+        """What the compiled session for such frames really runs in, e.g. 'f32'."""
+        return self._session_for(fmt, color, width, height).session.precision
+
+    def submit(
+        self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None
+    ) -> Future[Planes]:
+        """Queue one frame of a sequence; the future holds planes `scale` times as large.
+
+        Args:
+            planes: read only, may be strided views; must stay alive and unchanged until the future
+                is done.
+            out: planes to write into (views allowed); new ones by default.
+
+        The result belongs to the caller, who must not write into it before the next frame's
+        future is done: exact reuse copies unchanged tiles from it. Keep about `in_flight` futures
+        unfinished; results come in the order they are waited for.
+
+        Raises:
+            BadInput: planes do not fit the format.
+        """
+        return self._start(planes, fmt, color, out, in_sequence=self._reuse).done
+
+    def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Planes:
+        """Upscale one frame and wait for it. As `submit`, without reuse."""
+        return self._start(planes, fmt, color, out, in_sequence=False).done.result()
+
+    def image(self, array: Array) -> Array:
+        """Upscale an H×W or H×W×{1,2,3,4} image; the last of 2 or 4 channels is alpha.
+
+        uint8, uint16, float16 or float32 (0..1), gamma-encoded; the same dtype comes back.
+        """
+        from sr_core.image.array import upscale_image
+
+        return upscale_image(self, array)
+
+    def close(self) -> None:
+        """Wait for frames under way, then free every session."""
+        if self._closed:
+            return
+        self._closed = True
+        self._pool.shutdown(wait=True)
+        self._previous = None
+        for compiled in self._compiled.values():
+            compiled.session.close()
+        self._compiled.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- one frame
+
+    def _start(
+        self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None, *, in_sequence: bool
+    ) -> _Job:
+        if self._closed:
+            raise EngineError("this upscaler is closed")
+        width, height = fmt.check(planes)
+        compiled = self._session_for(fmt, color, width, height)
+        plan = compiled.plan
+        planes = tuple(
+            _padded(plane, shape)
+            for plane, shape in zip(planes, fmt.plane_shapes(plan.width, plan.height), strict=True)
+        )
+        job = self._job(compiled, planes, fmt, (width, height), out)
+        if in_sequence:
+            job.planes = tuple(plane.copy() for plane in job.planes)
+            with self._lock:
+                before, self._previous = self._previous, job
+            if before is not None and before.compiled is compiled:
+                job.previous = before
+        job.open_tiles = len(plan)
+        for tile in plan:
+            job.tiles[tile] = Future()
+        for tile in plan:
+            self._pool.submit(self._run_tile, job, tile)
+        return job
+
+    def _job(
+        self, compiled: _Compiled, planes: Planes, fmt: PixelFormat, size: tuple[int, int], out: Planes | None
+    ) -> _Job:
+        width, height = size[0] * self.scale, size[1] * self.scale
+        plan = compiled.plan
+        wanted = fmt.plane_shapes(width, height)
+        if out is not None and [plane.shape for plane in out] != list(wanted):
+            raise BadInput(f"output planes are {[plane.shape for plane in out]}, expected {list(wanted)}")
+        is_padded = (plan.width, plan.height) != size
+        if is_padded or out is None:
+            target = fmt.empty(plan.width * self.scale, plan.height * self.scale)
+        else:
+            target = out
+        result = tuple(plane[: shape[0], : shape[1]] for plane, shape in zip(target, wanted, strict=True))
+        job = _Job(fmt, compiled, planes, target, Future(), result)
+        if out is not None and is_padded:
+            job.result = out
+        if compiled.blends:
+            job.blender = Blender(plan, fmt, self.scale)
+        return job
+
+    def _run_tile(self, job: _Job, tile: Tile) -> None:
+        try:
+            if job.done.done():
+                raise EngineError("another tile of this frame failed")
+            if not self._copied_from_previous(job, tile):
+                self._compute(job, tile)
+            job.tiles[tile].set_result(None)
+        except BaseException as error:  # handed to whoever waits for the frame
+            job.tiles[tile].set_exception(error)
+            with job.lock:
+                if not job.done.done():
+                    job.done.set_exception(error)
+            return
+        with job.lock:
+            job.open_tiles -= 1
+            finished = job.open_tiles == 0 and not job.done.done()
+        if finished:
+            self._finish(job)
+
+    def _compute(self, job: _Job, tile: Tile) -> None:
+        plan = job.compiled.plan
+        read = [
+            _window(plane, tile.across.read, plan.read_width, tile.down.read, plan.read_height, divisor)
+            for plane, divisor in zip(job.planes, _divisors(job.fmt), strict=True)
+        ]
+
+        def deliver(outputs: Sequence[Array]) -> None:
+            if job.blender is not None:
+                job.blender.add(tile, outputs)
+                return
+            for source, target, divisor in zip(outputs, job.out, _divisors(job.fmt), strict=True):
+                owned = _own(target, tile, self.scale, divisor)
+                left = (tile.across.start - tile.across.read) * self.scale // divisor[0]
+                top = (tile.down.start - tile.down.read) * self.scale // divisor[1]
+                np.copyto(owned, source[top : top + owned.shape[0], left : left + owned.shape[1]])
+
+        job.compiled.session.run(read, deliver)
+        with self._lock:
+            self.counts.computed += 1
+
+    def _copied_from_previous(self, job: _Job, tile: Tile) -> bool:
+        """Copy the tile from the frame before, if every sample it reads is the same there."""
+        before, plan = job.previous, job.compiled.plan
+        if before is None or job.blender is not None:
+            return False
+        for now, then, divisor in zip(job.planes, before.planes, _divisors(job.fmt), strict=True):
+            area = (tile.across.read, plan.read_width, tile.down.read, plan.read_height)
+            if not _same(_window(now, *area, divisor), _window(then, *area, divisor)):
+                return False
+        if before.tiles[tile].exception() is not None:
+            return False
+        for source, target, divisor in zip(before.out, job.out, _divisors(job.fmt), strict=True):
+            np.copyto(_own(target, tile, self.scale, divisor), _own(source, tile, self.scale, divisor))
+        with self._lock:
+            self.counts.reused += 1
+        return True
+
+    def _finish(self, job: _Job) -> None:
+        try:
+            if job.blender is not None:
+                job.blender.finish(job.out)
+            for target, source in zip(job.result, job.out, strict=True):
+                if target.base is not source and target is not source:
+                    np.copyto(target, source[: target.shape[0], : target.shape[1]])
+        except BaseException as error:  # handed to whoever waits for the frame
+            job.done.set_exception(error)
+        else:
+            job.done.set_result(job.result)
+        job.previous = None
+
+    # ---- compiling
+
+    def _session_for(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> _Compiled:
+        color = replace(color, guessed=())
+        align = graph.alignment(self.spec, fmt)
+        padded = (round_up(width, align), round_up(height, align))
+        with self._lock:
+            halo = self._halo(fmt, color, align)
+            blends = halo is None
+            overlap = BLEND_OVERLAP if halo is None else halo
+            read = self._read_size(fmt, color, padded, overlap, align)
+            plan = plan_tiles(*padded, read=read, halo=overlap, align=align)
+            key = _Key(fmt, color, plan.read_width, plan.read_height)
+            known = self._compiled.get(key)
+            if known is None:
+                session = self._open(fmt, color, plan.read_width, plan.read_height)
+                known = _Compiled(session, plan, blends and len(plan) > 1)
+            elif known.plan != plan:
+                known = _Compiled(known.session, plan, blends and len(plan) > 1)
+            self._compiled[key] = known
+            self._compiled.move_to_end(key)
+            while len(self._compiled) > SESSIONS_KEPT:
+                self._compiled.popitem(last=False)  # freed when its last frame is done
+            return known
+
+    def _open(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> Session:
+        composed = graph.compose(self._model, self.spec, fmt, color, width=width, height=height)
+        return self.backend.open(composed, precision=self._precision, progress=self._progress)
+
+    def _halo(self, fmt: PixelFormat, color: ColorSpec, align: int) -> int | None:
+        if (fmt, color) not in self._halos:
+            composed = graph.compose(self._model, self.spec, fmt, color, width=align * 4, height=align * 4)
+            self._halos[fmt, color] = graph.halo_of(composed, fmt, align)
+        return self._halos[fmt, color]
+
+    def _read_size(
+        self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], halo: int, align: int
+    ) -> tuple[int, int]:
+        if self._tile is not None:
+            side = max(self._tile, round_up(2 * halo + align, align))
+            return side, side
+        if not self.backend.tunes_tiles:
+            return max(GPU_READ, 4 * halo), max(GPU_READ, 4 * halo)
+        costs = measured_costs(
+            self._model,
+            self.backend,
+            fmt,
+            lambda side: self._open(fmt, color, side, side),
+            align=align,
+            progress=self._progress,
+        )
+        return best_read(costs, size, halo=halo, align=align, shared=self._shared_tiles)
+
+
+def _divisors(fmt: PixelFormat) -> list[tuple[int, int]]:
+    return [fmt.plane_divisor(name) for name in fmt.plane_names]
+
+
+def _window(plane: Array, left: int, width: int, top: int, height: int, divisor: tuple[int, int]) -> Array:
+    across, down = divisor
+    return plane[top // down : (top + height) // down, left // across : (left + width) // across]
+
+
+def _own(plane: Array, tile: Tile, scale: int, divisor: tuple[int, int]) -> Array:
+    left, right = (edge * scale // divisor[0] for edge in (tile.across.start, tile.across.stop))
+    top, bottom = (edge * scale // divisor[1] for edge in (tile.down.start, tile.down.stop))
+    return plane[top:bottom, left:right]
+
+
+def _padded(plane: Array, shape: tuple[int, ...]) -> Array:
+    """`plane`, its last row and column repeated up to `shape`."""
+    if plane.shape == shape:
+        return plane
+    missing = [(0, wanted - there) for wanted, there in zip(shape, plane.shape, strict=True)]
+    return np.pad(plane, missing, mode="edge")
+
+
+def _same(now: Array, then: Array) -> bool:
+    """Equal, looking at one row first: changed regions usually differ there already."""
+    middle = now.shape[0] // 2
+    return np.array_equal(now[middle], then[middle]) and np.array_equal(now, then)

@@ -1,0 +1,113 @@
+"""A model's name becomes a running Upscaler."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr_core.backend import BACKENDS, Backend, Precision, Progress, open_backend
+from sr_core.errors import BadInput, NotAvailable
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from sr_core.model_spec import ModelSpec
+    from sr_core.upscaler import Upscaler
+
+DEFAULT_MODEL = "clear"
+MODEL_SUFFIXES = (".onnx", ".pth", ".pt", ".safetensors")
+
+
+def backend_names() -> tuple[str, ...]:
+    """What `backend=` accepts."""
+    return ("auto", *BACKENDS)
+
+
+def resolve_model(model: str = DEFAULT_MODEL, *, scale: int | None = None) -> tuple[ModelProto, ModelSpec]:
+    """Load a shipped model by name ('clear', 'clear-x4') or a user's own file by path.
+
+    Args:
+        scale: the wanted scale; needed for a name without '-xN', checked for everything else.
+
+    Raises:
+        BadModel: unknown name, unreadable file, or no such scale.
+        NotAvailable: a .pth or .safetensors file without the `[import]` extra.
+    """
+    from sr_core.model_spec import load_model, spec_of
+    from sr_zoo.importing import imported_model
+    from sr_zoo.models import find_model
+
+    is_path = model.endswith(MODEL_SUFFIXES) or "/" in model or "\\" in model
+    path = imported_model(Path(model)) if is_path else find_model(model, scale)
+    proto = load_model(path)
+    spec = spec_of(proto)
+    if spec is None:
+        raise AssertionError(f"{path} passed import without a spec")
+    if scale is not None and spec.scale != scale:
+        raise BadInput(
+            f"model {spec.name!r} enlarges {spec.scale} times, but scale {scale} was asked for",
+            hint=f"use --scale {spec.scale}, or another model",
+        )
+    return proto, spec
+
+
+def open_upscaler(
+    model: str = DEFAULT_MODEL,
+    *,
+    scale: int | None = 4,
+    backend: str = "auto",
+    precision: Precision = "auto",
+    tile: int | None = None,
+    threads: int | None = None,
+    shared_tiles: bool = False,
+    reuse: bool = True,
+    progress: Progress | None = None,
+) -> Upscaler:
+    """Open `model` on the best backend of this machine; close the result, or use `with`.
+
+    Args:
+        model: a shipped name, or a path to .onnx, .pth or .safetensors.
+        scale: 2, 3 or 4; None takes the scale of a model given by path or full name.
+        backend: 'auto', or a name of `backend_names()`.
+        precision: 'auto', 'exact' (FP32 throughout) or 'fast'.
+        tile: side of the region a tile reads, in input pixels; None = chosen for this machine.
+        threads: CPU threads to use; None = all.
+        shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
+        progress: called as (phase, share done) while engines are built or tiles are measured.
+
+    Raises:
+        SrError: with what to do next; nothing is left open.
+    """
+    from sr_core.upscaler import Upscaler
+
+    proto, spec = resolve_model(model, scale=scale)
+    return Upscaler(
+        proto,
+        spec,
+        choose_backend(backend, threads=threads),
+        precision=precision,
+        tile=tile,
+        shared_tiles=shared_tiles,
+        reuse=reuse,
+        progress=progress,
+    )
+
+
+def choose_backend(name: str = "auto", *, threads: int | None = None) -> Backend:
+    """Open the named backend; 'auto' takes the first of the table that this machine can run.
+
+    Raises:
+        NotAvailable: a named backend is not here. 'auto' tries NVIDIA's runtimes only where their
+            package is installed, and passes over one that finds no GPU.
+    """
+    if name != "auto":
+        return open_backend(name, threads=threads)
+    for candidate, (_, module, _) in BACKENDS.items():
+        if find_spec(module) is None:
+            continue
+        try:
+            return open_backend(candidate, threads=threads)
+        except NotAvailable:
+            continue  # its package is here, its device is not: documented above
+    raise NotAvailable("no backend works here", hint="reinstall srvid: it brings OpenVINO")
