@@ -131,7 +131,8 @@ def open_backend(name: str, *, threads: int | None = None) -> Backend:
 
 def plane_of(tensor: Array, name: str) -> Array:
     """The plane inside a graph's tensor `name`: (H, W), or (H, W, n) for `uv` and `rgb`. A view."""
-    return tensor[0] if name.removesuffix("_out") in ("uv", "rgb") else tensor[0, 0]
+    plane: Array = tensor[0] if name.removesuffix("_out") in ("uv", "rgb") else tensor[0, 0]
+    return plane
 
 
 def usable_cpus() -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sr_core.backend import Backend, Progress, Session
-from sr_core.frame import Planes, PixelFormat
+from sr_core.frame import PixelFormat, Planes
 from sr_core.storage import cache_dir, write_atomically
 from sr_core.tiling import balanced_read, plan_tiles, round_up
 

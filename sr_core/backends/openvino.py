@@ -136,14 +136,18 @@ def _fidelity_db(session: OpenVinoSession, reference: OpenVinoSession, graph: Co
         ramp = np.linspace(0.15, 0.85, int(np.prod(shape))).reshape(shape)
         noisy = (ramp + random.normal(0, 0.05, shape)).clip(0.05, 0.95) * peak
         planes.append(plane_of(noisy.astype(session.dtype), value.name))
-    results: list[list[Array]] = []
-    for entry in (session, reference):
-        kept: list[Array] = []
-        entry.run(planes, lambda outputs, kept=kept: kept.extend(plane.copy() for plane in outputs))
-        results.append(kept)
-    return min(
-        difference(actual, expected, peak=peak).psnr_db for actual, expected in zip(*results, strict=True)
-    )
+    actual, expected = (_run_once(entry, planes) for entry in (session, reference))
+    return min(difference(a, b, peak=peak).psnr_db for a, b in zip(actual, expected, strict=True))
+
+
+def _run_once(session: OpenVinoSession, planes: Sequence[Array]) -> list[Array]:
+    kept: list[Array] = []
+
+    def deliver(outputs: Sequence[Array]) -> None:
+        kept.extend(plane.copy() for plane in outputs)
+
+    session.run(planes, deliver)
+    return kept
 
 
 class OpenVinoSession:
