@@ -127,15 +127,19 @@ def balanced_read(length: int, *, read: int, halo: int, align: int) -> int:
     return min(round_up(math.ceil((length - 2 * halo) / count) + 2 * halo, align), length)
 
 
-def ramp(length: int, *, overlap_before: int, overlap_after: int) -> list[float]:
+def ramp(length: int, *, overlap_before: int, overlap_after: int, margin: int = 0) -> list[float]:
     """Blend weights of one tile along one axis, for networks without a finite reach.
 
     Rises linearly over `overlap_before` samples and falls over `overlap_after`, so that the
-    weights of two neighbours sum to 1 at every sample of their overlap.
+    weights of two neighbours sum to 1 at every sample of their overlap. The outermost `margin`
+    samples of an overlap weigh nothing: there the network saw the border of its tile.
     """
     weights = [1.0] * length
-    for index in range(overlap_before):
-        weights[index] *= (index + 0.5) / overlap_before
-    for index in range(overlap_after):
-        weights[length - 1 - index] *= (index + 0.5) / overlap_after
+    for overlap, at in (
+        (overlap_before, lambda index: index),
+        (overlap_after, lambda index: length - 1 - index),
+    ):
+        rise = max(overlap - 2 * margin, 1)
+        for index in range(overlap):
+            weights[at(index)] *= min(max((index + 0.5 - margin) / rise, 0.0), 1.0)
     return weights

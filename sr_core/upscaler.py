@@ -225,9 +225,7 @@ class Upscaler:
         else:
             target = out
         result = tuple(plane[: shape[0], : shape[1]] for plane, shape in zip(target, wanted, strict=True))
-        job = _Job(fmt, compiled, planes, target, Future(), result)
-        if out is not None and is_padded:
-            job.result = out
+        job = _Job(fmt, compiled, planes, target, Future(), result if out is None else out)
         if compiled.blends:
             job.blender = Blender(plan, fmt, self.scale)
         return job
@@ -294,7 +292,7 @@ class Upscaler:
             if job.blender is not None:
                 job.blender.finish(job.out)
             for target, source in zip(job.result, job.out, strict=True):
-                if target.base is not source and target is not source:
+                if not np.may_share_memory(target, source):
                     np.copyto(target, source[: target.shape[0], : target.shape[1]])
         except BaseException as error:  # handed to whoever waits for the frame
             job.done.set_exception(error)
