@@ -134,12 +134,11 @@ def ramp(length: int, *, overlap_before: int, overlap_after: int, margin: int = 
     weights of two neighbours sum to 1 at every sample of their overlap. The outermost `margin`
     samples of an overlap weigh nothing: there the network saw the border of its tile.
     """
+    rise_before = max(overlap_before - 2 * margin, 1)
+    rise_after = max(overlap_after - 2 * margin, 1)
     weights = [1.0] * length
-    for overlap, at in (
-        (overlap_before, lambda index: index),
-        (overlap_after, lambda index: length - 1 - index),
-    ):
-        rise = max(overlap - 2 * margin, 1)
-        for index in range(overlap):
-            weights[at(index)] *= min(max((index + 0.5 - margin) / rise, 0.0), 1.0)
+    for index in range(overlap_before):
+        weights[index] *= min(max((index + 0.5 - margin) / rise_before, 0.0), 1.0)
+    for index in range(overlap_after):
+        weights[length - 1 - index] *= min(max((index + 0.5 - margin) / rise_after, 0.0), 1.0)
     return weights

@@ -1,0 +1,1 @@
+"""The three commands: srvid (video), srbatch (images), srkit (everything around them)."""

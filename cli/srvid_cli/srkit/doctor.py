@@ -1,0 +1,46 @@
+"""srkit doctor: what works on this machine."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("doctor")
+def command() -> None:
+    """Try every backend and part, and say what to do about those that do not work here."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from sr_core.backend import BACKENDS, open_backend, usable_cpus
+    from sr_core.errors import SrError
+    from sr_core.storage import cache_dir
+    from srvid import __version__
+    from srvid.front_door import choose_backend
+
+    click.echo(f"srvid {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    click.echo(f"CPUs usable: {usable_cpus()}; cache: {cache_dir()}")
+    click.echo("\npackages")
+    for name in (
+        "av",
+        "numpy",
+        "onnx",
+        "openvino",
+        "onnxruntime",
+        "tensorrt",
+        "tensorrt-rtx",
+        "torch",
+        "vapoursynth",
+    ):
+        try:
+            click.echo(f"  {name:14} {version(name)}")
+        except PackageNotFoundError:
+            click.echo(f"  {name:14} -")
+    click.echo("\nbackends")
+    for name in BACKENDS:
+        try:
+            backend = open_backend(name)
+        except SrError as error:
+            click.echo(f"  {name:14} no: {error}" + (f" ({error.hint})" if error.hint else ""))
+        else:
+            click.echo(f"  {name:14} yes: {backend.device}")
+    click.echo(f"\n--backend auto is {choose_backend().name!r} here")

@@ -1,0 +1,82 @@
+"""The house rules a machine can hold: floors, import budget, contents of the wheel."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+HEAVY = ("av", "openvino", "torch", "onnx", "onnxruntime", "tensorrt", "tensorrt_rtx", "vapoursynth", "PIL")
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules in sys.modules of a fresh interpreter after `statement`."""
+    script = f"{statement}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+@pytest.mark.parametrize("package", ["srvid", "sr_core", "sr_zoo", "sr_core.backend", "sr_core.tiling"])
+def test_importing_loads_nothing_heavier_than_numpy(package: str) -> None:
+    assert loaded_by(f"import {package}") & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("module", ["srvid_cli.srvid", "srvid_cli.srbatch", "srvid_cli.srkit"])
+def test_a_command_answers_help_without_loading_an_engine(module: str) -> None:
+    call = f"from click.testing import CliRunner; import {module} as m; c = getattr(m, 'command', None) or m.group"
+    assert loaded_by(f"{call}; assert CliRunner().invoke(c, ['--help']).exit_code == 0") & set(HEAVY) == set()
+
+
+def test_imports_point_down() -> None:
+    linter = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or "lint-imports"
+    done = subprocess.run([linter, "--no-cache"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this tree."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(folder),
+            ".",
+        ],
+        cwd=PROJECT,
+        check=True,
+    )
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_holds_every_package_and_no_tests_or_data(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.partition("/")[0] for name in names}
+    packages = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
+        "wheel"
+    ]
+    expected = {Path(entry).name for entry in packages["packages"]}
+    assert {top for top in tops if not top.endswith(".dist-info")} - {"vapoursynth"} == expected
+    assert any(name.startswith("sr_zoo/weights/clear-x4") for name in names)
+    assert not [name for name in names if name.endswith((".pt", ".npy", ".png", ".mp4"))]
+    assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in names if "licenses" in name}
+
+
+def test_the_weights_stay_under_25_megabytes(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        total = sum(entry.file_size for entry in archive.infolist() if entry.filename.endswith(".onnx"))
+    assert 0 < total < 25_000_000
