@@ -1,0 +1,49 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+# The first Python >= 3.12 that runs is used; `make PYTHON=/path/to/python demo` names another.
+SHELL := /bin/bash
+CANDIDATES := python3 python3.14 python3.13 python3.12
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CODE := srvid sr_core sr_zoo sr_train trt_build vapoursynth_filter sr_plugins cli tests benchmarks examples
+
+.PHONY: demo test check fast bench clean
+demo: .make/run
+	@mkdir -p out
+	$(BIN)/srvid examples/flower.mp4 out/demo.mp4 --scale 4 --overwrite
+	@$(BIN)/srkit compare examples/flower.mp4 out/demo.mp4 out/demo-before-after.png --at 1
+	@echo "Look at out/demo-before-after.png, or play out/demo.mp4"
+
+test: .make/test
+	$(BIN)/python -m pytest
+
+check: .make/test
+	$(BIN)/ruff format --check --quiet $(CODE)
+	$(BIN)/ruff check --quiet $(CODE)
+	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/core
+
+bench: .make/test
+	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b; done
+
+clean:
+	rm -rf .venv .make out build dist
+
+.make/venv:
+	@test -n "$(PYTHON)" || { echo "srvid needs Python 3.12 or newer; none of these runs: $(CANDIDATES)."; \
+		echo "Install it (apt install python3.12, brew install python, pyenv install 3.12, or python.org),"; \
+		echo "or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "setting up .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@mkdir -p .make && touch $@
+
+.make/run: .make/venv pyproject.toml constraints.txt
+	@$(PIP) -e .
+	@touch $@
+
+.make/test: .make/venv pyproject.toml constraints.txt
+	@echo "installing what the tests need (torch among it: a few GB the first time)"
+	@$(PIP) -e '.[test]'
+	@touch $@ .make/run
