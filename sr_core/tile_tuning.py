@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SIDES = (96, 144, 208, 304, 432)  # read sides tried, in input pixels; areas double
 ENOUGH_SECONDS = 1.5  # stop going up once a single tile takes this long
+MEASUREMENT_NOISE = 0.08  # predictions closer than this are equal; then the least overlap wins
 Costs = dict[int, float]  # side -> seconds per input pixel, all contexts busy
 
 
@@ -106,7 +107,7 @@ def best_read(costs: Costs, size: tuple[int, int], *, halo: int, align: int, sha
         side = min(usable, key=lambda side: usable[side] * side**2 / (side - 2 * halo) ** 2)
         return side, side
     sides, cost_values = np.array(sorted(usable)), np.array([usable[side] for side in sorted(usable)])
-    best, best_seconds = (0, 0), float("inf")
+    candidates: list[tuple[float, int, tuple[int, int]]] = []  # predicted seconds, pixels read, read size
     for wanted_width in sides:
         for wanted_height in sides:
             read = (
@@ -116,6 +117,6 @@ def best_read(costs: Costs, size: tuple[int, int], *, halo: int, align: int, sha
             plan = plan_tiles(*size, read=read, halo=halo, align=align)
             side = (plan.read_width * plan.read_height) ** 0.5
             seconds = plan.pixels_read * float(np.interp(side, sides, cost_values))
-            if seconds < best_seconds:
-                best, best_seconds = read, seconds
-    return best
+            candidates.append((seconds, plan.pixels_read, read))
+    within = min(candidates)[0] * (1 + MEASUREMENT_NOISE)
+    return min((entry for entry in candidates if entry[0] <= within), key=lambda entry: entry[1])[2]

@@ -104,7 +104,10 @@ class OpenVino:
             ov.serialize(model, str(xml), str(weights))
             root = ET.parse(xml).getroot()
             for layer in root.iterfind("layers/layer"):
-                if layer.get("type") not in ("Const", "Parameter", "Result") and layer.get("name") in keep:
+                name = str(layer.get("name"))
+                if layer.get("type") in ("Const", "Parameter", "Result"):
+                    continue
+                if name in keep or name.rpartition("/")[0] in keep:  # 'c1' and its part 'c1/WithoutBiases'
                     info = layer.find("rt_info")
                     info = ET.SubElement(layer, "rt_info") if info is None else info
                     mark = {"name": "DisablePrecisionConversion", "version": "0", "value": "dynamic:f16"}
@@ -158,6 +161,7 @@ class OpenVinoSession:
     ) -> None:
         self.contexts = contexts
         self.precision = precision
+        self.compiled = compiled
         self._inputs, self._outputs = graph.input_names, graph.output_names
         self._requests: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
         for _ in range(contexts):
