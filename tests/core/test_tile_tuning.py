@@ -19,7 +19,7 @@ from sr_core.tile_tuning import SIDES, best_read
 from sr_core.tiling import plan_tiles
 from sr_core.upscaler import Upscaler
 
-FLAT = {side: 1e-6 for side in SIDES}
+FLAT = dict.fromkeys(SIDES, 1e-06)
 
 
 @given(width=st.integers(1, 5000), height=st.integers(1, 5000), halo=st.integers(0, 40))

@@ -41,14 +41,12 @@ def command(before: str, after: str, picture: str, at_seconds: float, crop: int)
     box = ((large.width - side) // 2, (large.height - side) // 2)
     detail = (*box, box[0] + side, box[1] + side)
     zoom = (large.height, large.height)
-    columns = [
-        (f"bicubic x{large.width / small.width:g}", enlarged, enlarged.crop(detail).resize(zoom, Image.Resampling.NEAREST)),
-        ("srvid", large, large.crop(detail).resize(zoom, Image.Resampling.NEAREST)),
-    ]  # fmt: skip
+    titles = (f"bicubic x{large.width / small.width:g}", "srvid")
     sheet = Image.new("RGB", (2 * large.width, 2 * (large.height + LABEL_HEIGHT)), "black")
     draw = ImageDraw.Draw(sheet)
-    for column, (label, whole, part) in enumerate(columns):
+    for column, (label, whole) in enumerate(zip(titles, (enlarged, large), strict=True)):
         left = column * large.width
+        part = whole.crop(detail).resize(zoom, Image.Resampling.NEAREST)
         draw.text((left + 8, 6), label, fill="white", font_size=16)
         sheet.paste(whole, (left, LABEL_HEIGHT))
         draw.text((left + 8, large.height + LABEL_HEIGHT + 6), f"{label}, detail", fill="white", font_size=16)
