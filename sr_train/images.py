@@ -1,0 +1,148 @@
+"""The training images: decoded once, kept as uint8, cropped by a seeded generator.
+
+    folders of images --decode--> HR (and down-scaled copies) --imresize--> LR, per scale
+                         \\__ cached as flat .npy files, memory-mapped __/
+
+A crop of step N depends on (seed, N) alone, so a resumed run sees what the
+uninterrupted one would have seen.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr_core.errors import BadInput
+from sr_train.imresize import Image8, crop_to_multiple, imresize
+
+SIDE_MULTIPLE = 12  # divisible by every scale we train: 2, 3 and 4
+FORMAT = 1  # raise when the cached files change their meaning
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+FLAT_STD = 6.0  # codes; a flatter crop is drawn once again, skies teach little
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBank:
+    """All images of a training set at one scale, end to end in two flat arrays.
+
+    `sides` is (images, 2): height and width in LR pixels; HR is `scale` times that.
+    """
+
+    scale: int
+    high: NDArray[np.uint8]
+    low: NDArray[np.uint8]
+    sides: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        areas = self.sides.prod(axis=1)
+        object.__setattr__(self, "_starts", np.concatenate([[0], np.cumsum(areas)]) * 3)
+
+    def pair(self, index: int) -> tuple[Image8, Image8]:
+        """(LR, HR) of one image, (H, W, 3) views."""
+        height, width = (int(side) for side in self.sides[index])
+        start, stop = (int(edge) for edge in self._starts[index : index + 2])  # type: ignore[attr-defined]
+        area, s = self.scale**2, self.scale
+        low = self.low[start:stop].reshape(height, width, 3)
+        return low, self.high[start * area : stop * area].reshape(height * s, width * s, 3)
+
+    def batch(self, *, seed: int, step: int, count: int, patch_px: int) -> tuple[Image8, Image8]:
+        """`count` random crops of `patch_px` LR pixels, flipped and turned: (N, H, W, 3) LR and HR."""
+        rng = np.random.default_rng([seed, step])
+        s = self.scale
+        low = np.empty((count, patch_px, patch_px, 3), np.uint8)
+        high = np.empty((count, patch_px * s, patch_px * s, 3), np.uint8)
+        usable = np.flatnonzero(self.sides.min(axis=1) >= patch_px)
+        areas = self.sides[usable].prod(axis=1).astype(np.float64)
+        chosen = rng.choice(usable, size=(count, 2), p=areas / areas.sum())
+        for n in range(count):
+            for index in chosen[n]:
+                small, large = self.pair(int(index))
+                y = int(rng.integers(small.shape[0] - patch_px + 1))
+                x = int(rng.integers(small.shape[1] - patch_px + 1))
+                crop = small[y : y + patch_px, x : x + patch_px]
+                if crop.std() >= FLAT_STD:
+                    break
+            target = large[y * s : (y + patch_px) * s, x * s : (x + patch_px) * s]
+            turn = int(rng.integers(8))
+            low[n], high[n] = _dihedral(crop, turn), _dihedral(target, turn)
+        return low, high
+
+
+def _dihedral(image: Image8, turn: int) -> Image8:
+    """One of the eight flips and quarter turns of a square."""
+    turned = np.rot90(image, turn % 4)
+    return turned[:, ::-1] if turn >= 4 else turned
+
+
+def open_bank(folders: Sequence[Path], *, scale: int, copies: Sequence[float], cache: Path) -> ImageBank:
+    """The images under `folders` at `scale`, from the cache where they were prepared before.
+
+    Args:
+        copies: sizes at which each image is used, e.g. (1.0, 0.6): smaller copies are sharper and more varied.
+    """
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise BadInput(
+            f"no training images under {', '.join(map(str, folders))}",
+            hint="name folders of .png or .jpg files under [data] in the config, or their parent with --data",
+        )
+    identity = [[path.name, path.stat().st_size] for path in files]
+    digest = hashlib.sha256(json.dumps([FORMAT, identity, list(copies)]).encode()).hexdigest()[:16]
+    folder = cache / f"images-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "sides.npy").exists():
+        _store_high(files, copies, folder)
+    sides = np.load(folder / "sides.npy")
+    high = np.load(folder / "high.npy", mmap_mode="r")
+    low_file = folder / f"low-x{scale}.npy"
+    if not low_file.exists():
+        _save(low_file, _low_from_high(high, sides, scale))
+    return ImageBank(scale=scale, high=high, low=np.load(low_file, mmap_mode="r"), sides=sides // scale)
+
+
+def _store_high(files: Sequence[Path], copies: Sequence[float], folder: Path) -> None:
+    images = [image for path in files for image in _sized_copies(read_rgb(path), copies)]
+    _save(folder / "high.npy", np.concatenate([image.reshape(-1) for image in images]))
+    _save(folder / "sides.npy", np.array([image.shape[:2] for image in images], np.int64))
+
+
+def _sized_copies(image: Image8, copies: Sequence[float]) -> list[Image8]:
+    sized = []
+    for factor in copies:
+        height, width = (round(side * factor) for side in image.shape[:2])
+        if min(height, width) < 8 * SIDE_MULTIPLE:
+            continue
+        copy = image
+        if factor != 1:
+            copy = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS))
+        sized.append(crop_to_multiple(copy, SIDE_MULTIPLE))
+    return sized
+
+
+def _low_from_high(high: NDArray[np.uint8], sides: NDArray[np.int64], scale: int) -> NDArray[np.uint8]:
+    starts = np.concatenate([[0], np.cumsum(sides.prod(axis=1) * 3)])
+    parts = []
+    for (height, width), start, stop in zip(sides, starts, starts[1:], strict=False):
+        parts.append(imresize(high[start:stop].reshape(height, width, 3), 1 / scale).reshape(-1))
+    return np.concatenate(parts)
+
+
+def read_rgb(path: Path) -> Image8:
+    """Decode an image file to (H, W, 3) uint8."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise BadInput(f"cannot read image {path}: {error}", hint="remove or replace the file") from error
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    partial = path.with_name(f"{path.stem}.part{os.getpid()}.npy")
+    np.save(partial, array)
+    partial.replace(path)

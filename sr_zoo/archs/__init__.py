@@ -1,0 +1,1 @@
+"""One file per published network. `registry.build_network` makes any of them by name."""
