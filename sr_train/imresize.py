@@ -11,14 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image8 = NDArray[np.uint8]
+Plane = NDArray[np.float64]
 
 
 def imresize(image: Image8, factor: float) -> Image8:
     """Resize an (H, W) or (H, W, C) uint8 image by `factor`; output sides are rounded up as MATLAB does."""
-    height, width = image.shape[:2]
-    rows = _resize_rows(image, _output_length(height, factor), factor)
-    columns = _resize_rows(rows.swapaxes(0, 1), _output_length(width, factor), factor)
+    rows = _codes(_resize_rows(image, factor))
+    columns = _codes(_resize_rows(rows.swapaxes(0, 1), factor))
     return np.ascontiguousarray(columns.swapaxes(0, 1))
+
+
+def imresize_float(image: Plane, factor: float) -> Plane:
+    """The same on floating-point values: nothing is rounded or clipped."""
+    rows = _resize_rows(image, factor)
+    return _resize_rows(rows.swapaxes(0, 1), factor).swapaxes(0, 1)
 
 
 def crop_to_multiple(image: Image8, multiple: int) -> Image8:
@@ -31,14 +37,20 @@ def _output_length(length: int, factor: float) -> int:
     return int(np.ceil(length * factor - 1e-9))  # 1e-9: 99 * (1 / 3) must stay 33
 
 
-def _resize_rows(image: Image8, out_length: int, factor: float) -> Image8:
-    """One pass along axis 0, rounded half up and clipped to uint8."""
+def _codes(values: Plane) -> Image8:
+    """Round half up and clip to uint8."""
+    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)
+
+
+def _resize_rows(image: NDArray[np.generic], factor: float) -> Plane:
+    """One pass along axis 0."""
+    out_length = _output_length(image.shape[0], factor)
     taps, weights = _contributions(image.shape[0], out_length, factor)
     shape = (-1,) + (1,) * (image.ndim - 1)
     total = np.zeros((out_length, *image.shape[1:]), np.float64)
     for tap in range(taps.shape[1]):
         total += weights[:, tap].reshape(shape) * image[taps[:, tap]]
-    return np.clip(np.floor(total + 0.5), 0, 255).astype(np.uint8)
+    return total
 
 
 def _contributions(length: int, out_length: int, factor: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

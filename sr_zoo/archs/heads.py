@@ -1,8 +1,9 @@
 """Ways from features to pixels: the up-sampling heads, and the interpolated base they correct.
 
-transposed   Zeiler et al. 2010; FSRCNN's head. Leaves a checkerboard where the kernel does not divide by the stride.
-subpixel     Shi et al. 2016 (ESPCN). With `icnr` initialisation (Aitken et al. 2017) it starts as nearest neighbour.
-resize       Odena et al. 2016: interpolate first, convolve after. No checkerboard; every convolution at full size.
+transposed   FSRCNN's head (Zeiler et al. 2010). Leaves a checkerboard where the kernel does not divide by the stride.
+subpixel     Shi et al. 2016 (ESPCN): convolve, then depth-to-space. With ICNR initialisation (Aitken et al. 2017)
+             it starts as nearest neighbour, without a checkerboard.
+resize       Odena et al. 2016: nearest neighbour first, convolve after. No checkerboard; a convolution at full size.
 """
 
 import numpy as np
@@ -11,12 +12,39 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+HEADS = ("transposed", "subpixel", "subpixel-icnr", "resize")
+
+
+def make_head(kind: str, channels: int, planes: int, scale: int, *, kernel: int = 3) -> nn.Module:
+    """A module (N, channels, H, W) -> (N, planes, scale*H, scale*W), by the names above."""
+    if kind == "transposed":
+        size = max(kernel, 2 * scale + 1) | 1
+        return nn.ConvTranspose2d(
+            channels, planes, size, stride=scale, padding=size // 2, output_padding=scale - 1
+        )
+    if kind in ("subpixel", "subpixel-icnr"):
+        conv = nn.Conv2d(channels, planes * scale**2, kernel, padding=kernel // 2)
+        if kind == "subpixel-icnr":
+            icnr_(conv.weight, scale)
+        return nn.Sequential(conv, nn.PixelShuffle(scale))
+    if kind == "resize":
+        conv = nn.Conv2d(channels, planes, kernel, padding=kernel // 2)
+        return nn.Sequential(nn.Upsample(scale_factor=scale, mode="nearest"), conv)
+    raise ValueError(f"unknown head {kind!r}: {', '.join(HEADS)}")
+
+
+@torch.no_grad()
+def icnr_(weight: Tensor, scale: int) -> Tensor:
+    """Give all s*s sub-pixels of an output plane the same kernel: the shuffle then starts as nearest neighbour."""
+    first = weight[:: scale**2].clone()
+    return weight.copy_(first.repeat_interleave(scale**2, dim=0))
+
 
 class InterpolatedBase(nn.Module):
-    """Bilinear or bicubic interpolation as an edge pad, one fixed convolution and a depth-to-space.
+    """An interpolation as an edge pad, one fixed convolution and a depth-to-space.
 
-    Exactly `functional.interpolate(align_corners=False)` (bicubic: with a = -0.5), but faster
-    in every engine than its Resize, and static in its graph.
+    Bilinear is exactly `functional.interpolate(align_corners=False)`; bicubic has a = -0.5, as the
+    papers' MATLAB. Faster in every engine than its Resize, and static in its graph.
     """
 
     kernel: Tensor
@@ -24,29 +52,38 @@ class InterpolatedBase(nn.Module):
     def __init__(self, scale: int, planes: int, *, kind: str = "bilinear") -> None:
         super().__init__()
         taps = phase_taps(scale, kind)
-        self.radius = taps.shape[1] // 2
-        window = np.einsum("iy,jx->ijyx", taps, taps).reshape(scale**2, taps.shape[1], taps.shape[1])
-        kernel = np.zeros((planes, scale**2, planes, *window.shape[1:]), np.float32)
+        width = taps.shape[1]
+        self.radius = width // 2
+        window = np.einsum("iy,jx->ijyx", taps, taps).reshape(scale**2, width, width)
+        kernel = np.zeros((planes, scale**2, planes, width, width), np.float32)
         for plane in range(planes):
             kernel[plane, :, plane] = window
-        self.register_buffer("kernel", torch.from_numpy(kernel.reshape(-1, planes, *window.shape[1:])), persistent=False)
+        fixed = torch.from_numpy(kernel.reshape(planes * scale**2, planes, width, width))
+        self.register_buffer("kernel", fixed, persistent=False)
         self.shuffle = nn.PixelShuffle(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        padded = functional.pad(lr, (self.radius,) * 4, mode="replicate")
+        padded = functional.pad(lr, (self.radius,) * 4, mode="replicate") if self.radius else lr
         sr: Tensor = self.shuffle(functional.conv2d(padded, self.kernel))
         return sr
 
 
 def phase_taps(scale: int, kind: str) -> NDArray[np.float64]:
-    """Interpolation weights of each output phase, (scale, taps): 3 taps for bilinear, 5 for bicubic (a = -0.5)."""
+    """Weights of each output phase over its neighbourhood, (scale, taps): 1, 3, 5 or 7 taps, each row sums to 1."""
+    reach = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos": 3}.get(kind)
+    if reach is None:
+        raise ValueError(f"unknown interpolation {kind!r}: nearest, bilinear, bicubic or lanczos")
     offset = (np.arange(scale) + 0.5) / scale - 0.5  # of the output sample from its input pixel
-    if kind == "bilinear":
-        distance = np.abs(np.arange(-1, 2)[None] - offset[:, None])
-        return np.maximum(0.0, 1.0 - distance)
-    if kind == "bicubic":
-        x = np.abs(np.arange(-2, 3)[None] - offset[:, None])
+    x = np.abs(np.arange(-reach, reach + 1)[None] - offset[:, None])
+    if kind == "nearest":
+        taps = np.ones_like(x)
+    elif kind == "bilinear":
+        taps = np.maximum(0.0, 1.0 - x)
+    elif kind == "bicubic":  # Keys 1981, a = -0.5
         near = (1.5 * x - 2.5) * x * x + 1.0
         far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
-        return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
-    raise ValueError(f"unknown interpolation {kind!r}: bilinear or bicubic")
+        taps = np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
+    else:
+        taps = np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
+    normalised: NDArray[np.float64] = taps / taps.sum(axis=1, keepdims=True)
+    return normalised

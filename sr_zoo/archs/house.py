@@ -1,19 +1,18 @@
 """The house family (srvid): swift, clear and fine. A plain chain of 3x3 convolutions for today's engines.
 
     lr ─ conv ─ act ─[ conv ─ act ─ conv ─ + ─ act ]x B ─ conv ─ DepthToSpace ─ + ─ sr
-     │               └───────────────────┘                                      │
-     └────────────── edge pad ─ fixed bilinear conv ─ DepthToSpace ─────────────┘  base/
+     │               └────────────────────┘                                    │
+     └────────────── edge pad ─ fixed bilinear conv ─ DepthToSpace ────────────┘   base/
 
-No batch norm, attention, concatenation or depthwise layer: on CPUs and GPUs alike
-those cost more time than their multiply-adds say. Every convolution works on
-low-resolution pixels. The interpolated base is a branch of its own so that an
-engine may keep it in FP32 while the rest runs in half precision.
+No batch norm, attention, concatenation or depthwise layer: on CPUs and GPUs alike those cost more time than
+their multiply-adds say. Every convolution works on low-resolution pixels. The interpolated base is a branch of
+its own, so that an engine may keep it in FP32 while the rest runs in half precision.
 """
 
 import torch
 from torch import Tensor, nn
 
-from sr_zoo.archs.heads import InterpolatedBase
+from sr_zoo.archs.heads import InterpolatedBase, make_head
 
 SLOPE = 0.1  # of every LeakyReLU: keeps small networks alive, fuses into the convolution everywhere
 
@@ -34,34 +33,37 @@ class Block(nn.Module):
 
 
 class House(nn.Module):
-    """`convs` body convolutions of `channels` features; RGB in [0, 1] in and out, unclipped."""
+    """`convs` body convolutions (an even number) of `channels` features; unclipped output."""
 
     def __init__(
-        self, scale: int, *, channels: int = 32, convs: int = 8, activation: str = "leaky", planes: int = 3
+        self,
+        scale: int,
+        *,
+        planes: int = 3,
+        channels: int = 32,
+        convs: int = 8,
+        activation: str = "leaky",
+        head: str = "subpixel",
     ) -> None:
         super().__init__()
         self.head = nn.Conv2d(planes, channels, 3, padding=1)
         self.head_act = make_activation(activation, channels)
         self.body = nn.Sequential(*[Block(channels, activation) for _ in range(convs // 2)])
-        self.tail = nn.Conv2d(channels, planes * scale**2, 3, padding=1)
-        self.shuffle = nn.PixelShuffle(scale)
+        self.tail = make_head(head, channels, planes, scale)
         self.base = InterpolatedBase(scale, planes)
-        self._reset()
-
-    def _reset(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.weight.requires_grad:
+            if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             for block in self.body:
                 block.second.weight *= 0.3  # type: ignore[union-attr, operator]
-            self.tail.weight *= 0.1  # starts close to the base
+            for parameter in self.tail.parameters():
+                parameter *= 0.1  # starts close to the base
 
     def forward(self, lr: Tensor) -> Tensor:
         features = self.body(self.head_act(self.head(lr)))
-        sr: Tensor = self.shuffle(self.tail(features)) + self.base(lr)
+        sr: Tensor = self.tail(features) + self.base(lr)
         return sr
 
 

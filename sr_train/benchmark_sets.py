@@ -1,0 +1,61 @@
+"""The sets the papers measure on, and how their low-resolution halves are made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sr_core.errors import BadInput
+from sr_train.imresize import Image8, crop_to_multiple, imresize
+
+SETS = {"set5": "Set5", "set14": "Set14", "b100": "B100"}  # name -> folder under DATA/eval
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestPair:
+    """Ground truth, cropped to a multiple of the scale, and its MATLAB-bicubic low-resolution half; (H, W, 3) uint8.
+
+    `grey` marks an image whose values are Y themselves (Set14 'bridge'): all three planes are equal.
+    """
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    high: Image8
+    low: Image8
+    grey: bool
+
+
+def read_pairs(folder: Path, scale: int) -> Iterator[TestPair]:
+    """Every image of `folder`, by name.
+
+    Raises:
+        BadInput: the folder holds no images.
+    """
+    files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise BadInput(f"no images in {folder}", hint="point --data at the folder that holds eval/Set5")
+    for path in files:
+        with Image.open(path) as image:
+            grey = image.mode in ("L", "1", "I;16")
+            high = crop_to_multiple(np.asarray(image.convert("RGB")), scale)
+        yield TestPair(name=path.stem, high=high, low=imresize(high, 1 / scale), grey=grey)
+
+
+def find_set(name: str, data_root: Path) -> Path:
+    """The folder of a set: one of SETS, or any folder of images.
+
+    Raises:
+        BadInput: neither a known name nor a folder.
+    """
+    if name.lower() in SETS:
+        folder = data_root / "eval" / SETS[name.lower()]
+        if folder.is_dir():
+            return folder
+        raise BadInput(f"{SETS[name.lower()]} is not under {data_root}", hint="name its parent's parent with --data")
+    if Path(name).is_dir():
+        return Path(name)
+    raise BadInput(f"no test set {name!r}", hint=f"choose one of: {', '.join(SETS)}, or a folder of images")

@@ -1,0 +1,160 @@
+"""From a torch network to the one file the engine reads: ONNX with its ModelSpec inside.
+
+    network ─ torch.onnx ─ names (`base/...` for the interpolated base) ─ halo walked ─ spec ─ bytes
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sr_core.errors import BadModel
+from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, with_spec
+from sr_core.receptive_field import receptive_radius
+from sr_core.storage import write_atomically
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+OPSET = 18
+IR_VERSION = 10  # what runtimes of 2024 still read
+BASE_MODULES = ("base", "enlarge", "resample")  # attribute names of InterpolatedBase in the networks
+PROBE_SIDE = 24  # input pixels; also not the size the graph is traced at, so a frozen shape shows
+EXPORT_TOLERANCE = 2e-4  # of a value in [0, 1]: f32 summation order in the deepest network, see tests
+
+
+def onnx_from_network(network: nn.Module, spec: ModelSpec) -> "ModelProto":
+    """Export `network` (put into eval mode) with dynamic N, H and W; the halo is computed and replaces spec's.
+
+    Raises:
+        BadModel: torch cannot export it, or the export does not compute what torch computes.
+    """
+    network = network.eval().cpu()
+    model = _traced(network, spec)
+    _name_base_nodes(model)
+    _unshare_slopes(model)
+    model.ir_version = IR_VERSION
+    spec = replace(spec, halo_px=receptive_radius(model, scale=spec.scale, align=spec.size_multiple))
+    with_spec(model, spec)
+    worst = export_difference(network, model, spec)
+    if not worst <= EXPORT_TOLERANCE:
+        raise BadModel(
+            f"{spec.name}: the ONNX export differs from torch by {worst:.2e}, allowed {EXPORT_TOLERANCE:.0e}",
+            hint="the network does something at export that it does not do in torch; report it",
+        )
+    return model
+
+
+def export_model(network: nn.Module, spec: ModelSpec, path: Path) -> ModelSpec:
+    """Write `network` to `path`; return the spec with its halo."""
+    from sr_core.model_spec import spec_of
+
+    model = onnx_from_network(network, spec)
+    write_atomically(path, model.SerializeToString())
+    written = spec_of(model)
+    assert written is not None
+    return written
+
+
+def export_difference(network: nn.Module, model: "ModelProto", spec: ModelSpec) -> float:
+    """Largest absolute difference between torch and the ONNX graph, at a size it was not traced at."""
+    height = -(-PROBE_SIDE // spec.size_multiple) * spec.size_multiple
+    noise = np.random.default_rng(7).random((1, spec.channels, height, height + 2 * spec.size_multiple))
+    probe = noise.astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(probe)).numpy()
+    actual = run_onnx(model, probe)
+    if actual.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(actual - expected).max())
+
+
+def run_onnx(model: "ModelProto", batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One forward pass in FP32 on OpenVINO, which every installation has."""
+    import openvino
+
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(model.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    result: NDArray[np.float32] = compiled(batch)[0].copy()
+    return result
+
+
+def _traced(network: nn.Module, spec: ModelSpec) -> "ModelProto":
+    from torch.export import Dim
+
+    side = max(16, 4 * spec.size_multiple)
+    example = torch.rand(2, spec.channels, side, side + 4 * spec.size_multiple)
+    dynamic = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
+    try:
+        with _silence(), torch.no_grad():
+            program = torch.onnx.export(
+                network,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=[INPUT_NAME],
+                output_names=[OUTPUT_NAME],
+                dynamic_shapes=(dynamic,),
+                verbose=False,
+            )
+        if program is None:
+            raise BadModel(f"{spec.name}: torch exported nothing")
+        model: ModelProto = program.model_proto
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        raise BadModel(f"torch cannot export {spec.name} to ONNX: {error}") from error
+    return model
+
+
+def _name_base_nodes(model: "ModelProto") -> None:
+    """Prefix the nodes of the interpolated base, so that an engine can keep them in FP32."""
+    for node in model.graph.node:
+        scopes = next((entry.value for entry in node.metadata_props if entry.key.endswith("name_scopes")), "")
+        if any(f"'{name}'" in scopes for name in BASE_MODULES):
+            node.name = f"base/{node.name}"
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+
+
+def _unshare_slopes(model: "ModelProto") -> None:
+    """Give every PRelu its own slope initializer: runtimes fuse it into the convolution only then."""
+    from onnx import TensorProto
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    taken: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type != "PRelu":
+            continue
+        slope = node.input[1]
+        if slope in taken:
+            copy = TensorProto()
+            copy.CopyFrom(tensors[slope])
+            copy.name = f"{slope}/{node.name}"
+            model.graph.initializer.append(copy)
+            node.input[1] = copy.name
+        taken.add(slope)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """The exporter warns about its own internals; nobody who exports can act on it."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
