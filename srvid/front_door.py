@@ -40,7 +40,14 @@ def resolve_model(model: str = DEFAULT_MODEL, *, scale: int | None = None) -> tu
     from sr_core.model_spec import load_model, spec_of
 
     is_path = model.endswith(MODEL_SUFFIXES) or "/" in model or "\\" in model
-    path = imported_model(Path(model)) if is_path else find_model(model, scale=scale)
+    if is_path:
+        from sr_zoo.importing import imported_model
+
+        path = imported_model(Path(model))
+    else:
+        from sr_zoo.models import find_model
+
+        path = find_model(model, scale=scale)
     proto = load_model(path)
     spec = spec_of(proto)
     if spec is None:
