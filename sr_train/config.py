@@ -1,9 +1,9 @@
 """What a training run is: a TOML file read into frozen, validated dataclasses.
 
-    [model]   name, arch, scale, colour, options = {...}
-    [data]    root, folders, copies, patch_px, batch
-    [optim]   optimiser, rate, final_rate, steps or minutes, ema, clip, warm_start
-    [loss]    name = weight, ...
+[model]   name, arch, scale, colour, options = {...}
+[data]    root, folders, copies, patch_px, batch
+[optim]   optimiser, rate, final_rate, steps or minutes, ema, clip, warm_start
+[loss]    name = weight, ...
 """
 
 import tomllib
@@ -69,7 +69,9 @@ class OptimConfig:
     compiled: bool = True
 
     def __post_init__(self) -> None:
-        _demand(self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd")
+        _demand(
+            self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd"
+        )
         _demand(self.steps > 0 or self.minutes > 0, "optim.steps", self.steps, "steps or minutes above 0")
         _demand(0 <= self.ema < 1, "optim.ema", self.ema, "0 <= ema < 1")
 
@@ -89,7 +91,9 @@ def read_config(path: Path) -> TrainConfig:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples") from error
+        raise BadInput(
+            f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"recipe {path} is not TOML: {error}", hint="see configs/ for examples") from error
     known = {"model": ModelConfig, "data": DataConfig, "optim": OptimConfig}

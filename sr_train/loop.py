@@ -1,7 +1,7 @@
 """Training, start to end: read a recipe, cut batches, step, average, save, measure.
 
-    images ─ crops ─┬─ LR ─ network ─ loss ─ gradients ─ optimiser ─ weights ─ average (EMA)
-                    └─ HR ───────────────┘                                      └─ shipped
+images ─ crops ─┬─ LR ─ network ─ loss ─ gradients ─ optimiser ─ weights ─ average (EMA)
+                └─ HR ───────────────┘                                      └─ shipped
 """
 
 import json
@@ -56,7 +56,9 @@ def run_training(
         cache=cache,
     )
     torch.manual_seed(config.optim.seed)
-    network = build_network(config.model.arch, scale=config.model.scale, colour=config.model.colour, **config.model.options)
+    network = build_network(
+        config.model.arch, scale=config.model.scale, colour=config.model.colour, **config.model.options
+    )
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.optim.warm_start:
         warm_start(network, Path(config.optim.warm_start))
@@ -98,11 +100,23 @@ def run_training(
             saved_at = time.monotonic()
             _save(checkpoint, network, average, optimisers, config, step, trained_seconds)
             measured = validate(config, root, average)
-            report(Progress(step=step, share=share, loss=float(np.mean(losses)), psnr_y=measured, seconds=trained_seconds))
+            report(
+                Progress(
+                    step=step,
+                    share=share,
+                    loss=float(np.mean(losses)),
+                    psnr_y=measured,
+                    seconds=trained_seconds,
+                )
+            )
             losses = []
     _save(checkpoint, network, average, optimisers, config, step, trained_seconds)
     measured = validate(config, root, average)
-    report(Progress(step=step, share=1.0, loss=float(np.mean(losses or [0])), psnr_y=measured, seconds=trained_seconds))
+    report(
+        Progress(
+            step=step, share=1.0, loss=float(np.mean(losses or [0])), psnr_y=measured, seconds=trained_seconds
+        )
+    )
     return checkpoint
 
 
@@ -114,11 +128,15 @@ class _Batches:
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         data = self.config.data
-        low, high = self.bank.batch(seed=self.config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px)
+        low, high = self.bank.batch(
+            seed=self.config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px
+        )
         return self._tensor(low), self._tensor(high)
 
     def _tensor(self, images: Image8) -> Tensor:
-        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255.0  # channels_last already
+        batch = (
+            torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255.0
+        )  # channels_last already
         if self.config.model.colour == "y":
             weights = batch.new_tensor(Y_WEIGHTS).view(1, 3, 1, 1) / 255.0
             batch = (batch * weights).sum(dim=1, keepdim=True) + 16.0 / 255.0
@@ -172,13 +190,20 @@ def warm_start(network: nn.Module, checkpoint: Path) -> None:
     """Take every weight of another run's average that fits by name and shape; the rest stays as initialised."""
     saved = torch.load(checkpoint, weights_only=True)["average"]
     own = network.state_dict()
-    network.load_state_dict({name: saved[name] if name in saved and saved[name].shape == own[name].shape else own[name] for name in own})
+    network.load_state_dict(
+        {
+            name: saved[name] if name in saved and saved[name].shape == own[name].shape else own[name]
+            for name in own
+        }
+    )
 
 
 @torch.no_grad()
 def validate(config: TrainConfig, root: Path, average: dict[str, Tensor]) -> float:
     """Mean Y PSNR of the averaged weights on the validation folder."""
-    network = build_network(config.model.arch, scale=config.model.scale, colour=config.model.colour, **config.model.options)
+    network = build_network(
+        config.model.arch, scale=config.model.scale, colour=config.model.colour, **config.model.options
+    )
     network.load_state_dict(average)
     network.eval()
     scale = config.model.scale

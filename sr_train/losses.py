@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # BT.601

@@ -1,8 +1,8 @@
 """Full-reference measures by the protocol of the papers: 8-bit images, `scale` pixels cropped from each border.
 
-    psnr, ssim          what every table prints (SSIM: 11x11 Gaussian, sigma 1.5, no padding; Wang et al. 2004)
-    gmsd                gradient magnitude similarity deviation (Xue et al. 2014): closer to the eye, 0 is perfect
-    lr_consistency      PSNR between the shrunk output and the input: catches invention and colour shifts
+psnr, ssim          what every table prints (SSIM: 11x11 Gaussian, sigma 1.5, no padding; Wang et al. 2004)
+gmsd                gradient magnitude similarity deviation (Xue et al. 2014): closer to the eye, 0 is perfect
+lr_consistency      PSNR between the shrunk output and the input: catches invention and colour shifts
 """
 
 import numpy as np

@@ -40,7 +40,12 @@ def load_trained(checkpoint: Path) -> tuple[nn.Module, dict[str, object]]:
 
 
 def ship_checkpoint(
-    checkpoint: Path, out: Path, *, data_root: Path, sets: Sequence[str] = ("set5", "set14"), history: str = ""
+    checkpoint: Path,
+    out: Path,
+    *,
+    data_root: Path,
+    sets: Sequence[str] = ("set5", "set14"),
+    history: str = "",
 ) -> ModelSpec:
     """Write the checkpoint's averaged weights as `out`, with measured PSNR and the credits of its training images.
 

@@ -1,6 +1,6 @@
 """From a torch network to the one file the engine reads: ONNX with its ModelSpec inside.
 
-    network ─ torch.onnx ─ names (`base/...` for the interpolated base) ─ halo walked ─ spec ─ bytes
+network ─ torch.onnx ─ names (`base/...` for the interpolated base) ─ halo walked ─ spec ─ bytes
 """
 
 import logging

@@ -34,9 +34,6 @@ def resolve_model(model: str = DEFAULT_MODEL, *, scale: int | None = None) -> tu
         BadModel: unknown name, unreadable file, or no such scale.
         NotAvailable: a .pth or .safetensors file without the `[import]` extra.
     """
-    from sr_zoo.importing import imported_model
-    from sr_zoo.models import find_model
-
     from sr_core.model_spec import load_model, spec_of
 
     is_path = model.endswith(MODEL_SUFFIXES) or "/" in model or "\\" in model

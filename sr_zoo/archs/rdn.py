@@ -29,7 +29,14 @@ class DenseBlock(nn.Module):
 
 class Rdn(nn.Module):
     def __init__(
-        self, scale: int, *, planes: int = 3, features: int = 64, growth: int = 64, blocks: int = 16, convs: int = 8
+        self,
+        scale: int,
+        *,
+        planes: int = 3,
+        features: int = 64,
+        growth: int = 64,
+        blocks: int = 16,
+        convs: int = 8,
     ) -> None:
         super().__init__()
         self.shallow1 = nn.Conv2d(planes, features, 3, padding=1)
