@@ -11,9 +11,7 @@ from sr_train.niqe import fit_statistics
 
 if __name__ == "__main__":
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    files = sorted(
-        path for folder in ("cid22", "photo640") for path in (data / "train" / folder).glob("*.jpg")
-    )[::4]
+    files = sorted(path for folder in ("cid22", "photo640") for path in (data / "train" / folder).glob("*.jpg"))[::4]
     fitted = fit_statistics(luma_from_rgb(read_rgb(path)) for path in files)
     np.savez(out, mean=fitted.mean.astype(np.float32), covariance=fitted.covariance.astype(np.float32))
     print(f"{len(files)} photographs, {out.stat().st_size} bytes")

@@ -88,9 +88,7 @@ class Backend(Protocol):
     contexts: int  # how many contexts pay here
     tunes_tiles: bool  # True: tile sizes are worth measuring (CPU); False: as large as memory allows
 
-    def open(
-        self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None
-    ) -> Session:
+    def open(self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None) -> Session:
         """Compile `graph`.
 
         Args:

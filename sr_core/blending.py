@@ -27,9 +27,7 @@ class Blender:
         self._sums = [np.zeros(shape, np.float32) for shape in shapes]
         self._lock = threading.Lock()
         divisors = {fmt.plane_divisor(name) for name in fmt.plane_names}
-        self._columns = {
-            across: _axis_weights(plan.across, plan.read_width, scale, across) for across, _ in divisors
-        }
+        self._columns = {across: _axis_weights(plan.across, plan.read_width, scale, across) for across, _ in divisors}
         self._rows = {down: _axis_weights(plan.down, plan.read_height, scale, down) for _, down in divisors}
 
     def add(self, tile: Tile, outputs: Sequence[Array]) -> None:

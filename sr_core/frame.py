@@ -103,9 +103,7 @@ class PixelFormat:
         height, width = planes[0].shape[:2]
         for name, plane, shape in zip(names, planes, self.plane_shapes(width, height), strict=True):
             if plane.shape != shape or plane.dtype != self.dtype:
-                raise BadInput(
-                    f"plane {name!r} is {plane.dtype} {plane.shape}, expected {self.dtype} {shape}"
-                )
+                raise BadInput(f"plane {name!r} is {plane.dtype} {plane.shape}, expected {self.dtype} {shape}")
         return width, height
 
     def __str__(self) -> str:

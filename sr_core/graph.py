@@ -58,9 +58,7 @@ def compose(
     shapes = fmt.plane_shapes(width * spec.scale, height * spec.scale)
     for (name, value), shape in zip(produced.items(), shapes, strict=True):
         edges.emit(value, name)
-        build.outputs.append(
-            helper.make_tensor_value_info(f"{name}_out", ONNX_TYPE[fmt.dtype], _tensor_shape(shape))
-        )
+        build.outputs.append(helper.make_tensor_value_info(f"{name}_out", ONNX_TYPE[fmt.dtype], _tensor_shape(shape)))
     composed = build.model(f"{spec.name} {fmt}", opset)
     keep = {node.name for node in build.nodes if not node.name.startswith("net/")}
     return ComposedGraph(
@@ -170,9 +168,7 @@ class _Edges:
             return build.conv("in", self.load("gray"), np.full((3, 1, 1, 1), gain), [bias] * 3)
         if self.fmt.family == "rgb":
             rgb = self.load_rgb()
-            return (
-                rgb if self.fmt.is_float else build.op("in", "Mul", rgb, build.constant(1 / codes.luma_span))
-            )
+            return rgb if self.fmt.is_float else build.op("in", "Mul", rgb, build.constant(1 / codes.luma_span))
         luma = build.op("in", "Mul", self.load("y"), build.constant(1 / (codes.luma_span * self.shift)))
         matrix = rgb_from_ycc(self.color.matrix)[:, 1:] / codes.chroma_span
         offsets = -codes.luma_offset / codes.luma_span - matrix.sum(axis=1) * codes.chroma_offset
@@ -184,9 +180,7 @@ class _Edges:
         rows, columns = self.divisor
         if self.divisor == (1, 1):
             return build.conv("in", chroma, matrix[:, :, None, None], bias)
-        chroma = build.pad_edge(
-            "in", chroma, top=rows - 1, left=columns - 1, bottom=rows - 1, right=columns - 1
-        )
+        chroma = build.pad_edge("in", chroma, top=rows - 1, left=columns - 1, bottom=rows - 1, right=columns - 1)
         if self.divisor == (2, 2):
             vertical, horizontal = (taps.chroma_up_phases(offset) for offset in self.offset)
             kernels = np.einsum("ay,bx->abyx", vertical, horizontal).reshape(4, 3, 3)
@@ -277,9 +271,7 @@ class _Edges:
             value = self.build.op(prefix, "Mul", value, self.build.constant(gain))
         return value if bias == 0.0 else self.build.op(prefix, "Add", value, self.build.constant(bias))
 
-    def bicubic(
-        self, value: str, matrix: Matrix, offset: tuple[float, float], divisor: tuple[int, int]
-    ) -> str:
+    def bicubic(self, value: str, matrix: Matrix, offset: tuple[float, float], divisor: tuple[int, int]) -> str:
         """`matrix` [n, m] over channels and enlargement by the scale, as one 5x5 convolution."""
         scale = self.spec.scale
         rows, columns = (
@@ -290,6 +282,4 @@ class _Edges:
         weights = np.einsum("nm,pyx->npmyx", matrix, kernels).reshape(-1, matrix.shape[1], 5, 5)
         value = self.build.pad_edge("out", value, top=2, left=2, bottom=2, right=2)
         value = self.build.conv("out", value, weights)
-        return (
-            value if scale == 1 else self.build.op("out", "DepthToSpace", value, blocksize=scale, mode="CRD")
-        )
+        return value if scale == 1 else self.build.op("out", "DepthToSpace", value, blocksize=scale, mode="CRD")

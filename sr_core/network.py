@@ -15,9 +15,7 @@ from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec
 
 OLDEST_OPSET = 17
 _TAIL = frozenset({"Add", "Sub", "Mul", "Clip", "Min", "Max", "Identity", "Cast", "Round", "Floor"})
-_BASE = frozenset(
-    {"Pad", "Conv", "ConvTranspose", "DepthToSpace", "Resize", "Identity", "Concat", "Mul", "Cast"}
-)
+_BASE = frozenset({"Pad", "Conv", "ConvTranspose", "DepthToSpace", "Resize", "Identity", "Concat", "Mul", "Cast"})
 
 
 def prepared_network(model: ModelProto, spec: ModelSpec) -> tuple[ModelProto, int]:
@@ -76,9 +74,7 @@ def sensitive_nodes(composed: ModelProto) -> set[str]:
     made = {output: node for node in network for output in node.output}
     feeds = {name for node in composed.graph.node for name in node.input}
     finals = [
-        node
-        for node in network
-        if any(_leaves(output, network, composed) for output in node.output if output in feeds)
+        node for node in network if any(_leaves(output, network, composed) for output in node.output if output in feeds)
     ]
     names = {node.name for node in network if "base/" in node.name} | _first_convolutions(network, made)
     queue = list(finals)

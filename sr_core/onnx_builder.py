@@ -84,9 +84,7 @@ class OnnxBuilder:
         held = {tensor.name for tensor in graph.initializer}
         inputs = [value for value in graph.input if value.name not in held]
         if len(inputs) != 1 or len(graph.output) != 1:
-            raise BadModel(
-                f"the model has {len(inputs)} inputs and {len(graph.output)} outputs, expected 1 and 1"
-            )
+            raise BadModel(f"the model has {len(inputs)} inputs and {len(graph.output)} outputs, expected 1 and 1")
         if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
             raise BadModel("the model's input is not float32", hint="srkit models import FILE")
         names = {inputs[0].name: source, "": ""}

@@ -105,9 +105,7 @@ def input_windows(model: ModelProto, output: str, wanted: Window) -> dict[str, W
         for name in node.input:
             if name in live:
                 seen = needed.get(name)
-                needed[name] = (
-                    source if seen is None else (source[0].union(seen[0]), source[1].union(seen[1]))
-                )
+                needed[name] = source if seen is None else (source[0].union(seen[0]), source[1].union(seen[1]))
     return {name: window for name, window in needed.items() if name in inputs}
 
 

@@ -50,9 +50,7 @@ def storage_error(error: OSError, path: Path, doing: str) -> StorageError:
         errno.EPERM: "check the folder's permissions",
         errno.EROFS: "the file system is read-only: write to another folder",
     }
-    hint = hints.get(
-        error.errno or 0, f"set {CACHE_VARIABLE} to a writable folder" if "cache" in doing else ""
-    )
+    hint = hints.get(error.errno or 0, f"set {CACHE_VARIABLE} to a writable folder" if "cache" in doing else "")
     return StorageError(f"{doing} {path}: {error.strerror or error}", hint=hint)
 
 
@@ -107,9 +105,7 @@ def file_lock(path: Path, *, timeout_seconds: float | None = None) -> Iterator[N
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         while not _try_lock(file.fileno()):
             if deadline is not None and time.monotonic() >= deadline:
-                raise StorageError(
-                    f"{path.name} is locked by another srvid", hint="wait for it to finish, or stop it"
-                )
+                raise StorageError(f"{path.name} is locked by another srvid", hint="wait for it to finish, or stop it")
             time.sleep(0.05)
         try:
             yield

@@ -19,9 +19,7 @@ def chroma_up_phases(offset: float) -> Taps:
 
     Luma sample 2j + phase lies (phase - offset) / 2 chroma samples after sample j.
     """
-    return np.array(
-        [[max(0.0, 1.0 - abs((phase - offset) / 2 - tap)) for tap in (-1, 0, 1)] for phase in (0, 1)]
-    )
+    return np.array([[max(0.0, 1.0 - abs((phase - offset) / 2 - tap)) for tap in (-1, 0, 1)] for phase in (0, 1)])
 
 
 def chroma_up_kernel(offset: float) -> Taps:

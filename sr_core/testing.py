@@ -75,9 +75,7 @@ def global_model(scale: int, *, seed: int = 0) -> ModelProto:
 
 
 def _bilinear_base(build: OnnxBuilder, channels: int, scale: int) -> str:
-    phases = np.array(
-        [[max(0.0, 1 - abs((p + 0.5) / scale - 0.5 - tap)) for tap in (-1, 0, 1)] for p in range(scale)]
-    )
+    phases = np.array([[max(0.0, 1 - abs((p + 0.5) / scale - 0.5 - tap)) for tap in (-1, 0, 1)] for p in range(scale)])
     kernels = np.einsum("ay,bx->abyx", phases, phases).reshape(-1, 3, 3)
     weights = np.einsum("nm,pyx->npmyx", np.eye(channels), kernels).reshape(-1, channels, 3, 3)
     value = build.pad_edge("base", INPUT_NAME, top=1, left=1, bottom=1, right=1)
@@ -127,9 +125,7 @@ def planes_from_rgb(rgb: npt.NDArray[np.float64], fmt: PixelFormat, color: Color
         return (luma,)
     horizontal, vertical = SITING_OFFSET[color.siting]
     chroma = [
-        _coded(
-            _decimated(ycc[..., index], fmt.subsampling, (horizontal, vertical)) * scale[2] + scale[3], fmt
-        )
+        _coded(_decimated(ycc[..., index], fmt.subsampling, (horizontal, vertical)) * scale[2] + scale[3], fmt)
         for index in (1, 2)
     ]
     return (luma, np.stack(chroma, axis=-1)) if fmt.layout == "semiplanar" else (luma, *chroma)
@@ -154,7 +150,6 @@ def _decimated(
         padded = np.pad(plane, [(4, 4) if index == axis else (0, 0) for index in (0, 1)], mode="edge")
         count = plane.shape[axis] // 2
         plane = sum(
-            weight * padded.take(np.arange(count) * 2 + first + index + 4, axis)
-            for index, weight in enumerate(line)
+            weight * padded.take(np.arange(count) * 2 + first + index + 4, axis) for index, weight in enumerate(line)
         )
     return plane

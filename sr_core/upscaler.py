@@ -132,9 +132,7 @@ class Upscaler:
         """What the compiled session for such frames really runs in, e.g. 'f32'."""
         return self._session_for(fmt, color, width, height).session.precision
 
-    def submit(
-        self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None
-    ) -> Future[Planes]:
+    def submit(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Future[Planes]:
         """Queue one frame of a sequence; the future holds planes `scale` times as large.
 
         Args:

@@ -69,9 +69,7 @@ class OptimConfig:
     compiled: bool = True
 
     def __post_init__(self) -> None:
-        _demand(
-            self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd"
-        )
+        _demand(self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd")
         _demand(self.steps > 0 or self.minutes > 0, "optim.steps", self.steps, "steps or minutes above 0")
         _demand(0 <= self.ema < 1, "optim.ema", self.ema, "0 <= ema < 1")
 
@@ -91,9 +89,7 @@ def read_config(path: Path) -> TrainConfig:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(
-            f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples"
-        ) from error
+        raise BadInput(f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples") from error
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"recipe {path} is not TOML: {error}", hint="see configs/ for examples") from error
     known = {"model": ModelConfig, "data": DataConfig, "optim": OptimConfig}

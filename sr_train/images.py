@@ -86,9 +86,7 @@ def open_bank(folders: Sequence[Path], *, scale: int, copies: Sequence[float], c
     Args:
         copies: sizes at which each image is used, e.g. (1.0, 0.6): smaller copies are sharper and more varied.
     """
-    files = sorted(
-        path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES
-    )
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise BadInput(
             f"no training images under {', '.join(map(str, folders))}",

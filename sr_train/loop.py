@@ -112,11 +112,7 @@ def run_training(
             losses = []
     _save(checkpoint, network, average, optimisers, config, step, trained_seconds)
     measured = validate(config, root, average)
-    report(
-        Progress(
-            step=step, share=1.0, loss=float(np.mean(losses or [0])), psnr_y=measured, seconds=trained_seconds
-        )
-    )
+    report(Progress(step=step, share=1.0, loss=float(np.mean(losses or [0])), psnr_y=measured, seconds=trained_seconds))
     return checkpoint
 
 
@@ -128,15 +124,11 @@ class _Batches:
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         data = self.config.data
-        low, high = self.bank.batch(
-            seed=self.config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px
-        )
+        low, high = self.bank.batch(seed=self.config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px)
         return self._tensor(low), self._tensor(high)
 
     def _tensor(self, images: Image8) -> Tensor:
-        batch = (
-            torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255.0
-        )  # channels_last already
+        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255.0  # channels_last already
         if self.config.model.colour == "y":
             weights = batch.new_tensor(Y_WEIGHTS).view(1, 3, 1, 1) / 255.0
             batch = (batch * weights).sum(dim=1, keepdim=True) + 16.0 / 255.0
@@ -191,10 +183,7 @@ def warm_start(network: nn.Module, checkpoint: Path) -> None:
     saved = torch.load(checkpoint, weights_only=True)["average"]
     own = network.state_dict()
     network.load_state_dict(
-        {
-            name: saved[name] if name in saved and saved[name].shape == own[name].shape else own[name]
-            for name in own
-        }
+        {name: saved[name] if name in saved and saved[name].shape == own[name].shape else own[name] for name in own}
     )
 
 

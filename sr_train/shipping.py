@@ -29,9 +29,7 @@ def load_trained(checkpoint: Path) -> tuple[nn.Module, dict[str, object]]:
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         config = json.loads(saved["config"])
         model = config["model"]
-        network = build_network(
-            model["arch"], scale=model["scale"], colour=model["colour"], **model["options"]
-        )
+        network = build_network(model["arch"], scale=model["scale"], colour=model["colour"], **model["options"])
         network.load_state_dict(saved["average"])
     except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise BadInput(f"{checkpoint} is not a checkpoint of srkit train: {error}") from error

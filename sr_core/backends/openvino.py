@@ -156,9 +156,7 @@ def _run_once(session: OpenVinoSession, planes: Sequence[Array]) -> list[Array]:
 class OpenVinoSession:
     """A compiled graph and a pool of infer requests; inputs and outputs live in the requests."""
 
-    def __init__(
-        self, compiled: ov.CompiledModel, graph: ComposedGraph, contexts: int, precision: str
-    ) -> None:
+    def __init__(self, compiled: ov.CompiledModel, graph: ComposedGraph, contexts: int, precision: str) -> None:
         self.contexts = contexts
         self.precision = precision
         self.compiled = compiled

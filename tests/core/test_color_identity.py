@@ -55,9 +55,7 @@ def test_yuv_comes_back_exactly_in_every_format(fmt: PixelFormat, colour: Colour
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("matrix", LUMA_WEIGHTS)
 @pytest.mark.parametrize("siting", SITING_OFFSET)
-def test_yuv_comes_back_exactly_for_every_matrix_range_and_siting(
-    matrix: str, full_range: bool, siting: str
-) -> None:
+def test_yuv_comes_back_exactly_for_every_matrix_range_and_siting(matrix: str, full_range: bool, siting: str) -> None:
     color = ColorSpec(matrix=matrix, full_range=full_range, siting=siting)  # type: ignore[arg-type]
     assert worst_difference(yuv("420", 10), color, "rgb", "openvino") == 0
 

@@ -43,9 +43,7 @@ def test_a_spec_survives_its_file(tmp_path: Path) -> None:
     assert read_spec(tmp_path / "model.onnx").psnr_y == {"set5": 37.5}
 
 
-@pytest.mark.parametrize(
-    ("content", "says"), [(b"", "carries no"), (b"\x89PNG not a model", "not a readable")]
-)
+@pytest.mark.parametrize(("content", "says"), [(b"", "carries no"), (b"\x89PNG not a model", "not a readable")])
 def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
@@ -74,9 +72,7 @@ def test_base_first_convolution_and_final_add_are_the_sensitive_nodes() -> None:
     spec = spec_of(model)
     assert spec is not None
     composed = compose(model, spec, rgb(), FULL_RANGE_RGB, width=32, height=32)
-    kinds = sorted(
-        node.op_type for node in composed.model.graph.node if node.name in sensitive_nodes(composed.model)
-    )
+    kinds = sorted(node.op_type for node in composed.model.graph.node if node.name in sensitive_nodes(composed.model))
     assert kinds == ["Add", "Conv", "Conv", "DepthToSpace", "Pad"]
 
 

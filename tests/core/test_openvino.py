@@ -82,8 +82,7 @@ def test_contexts_run_at_the_same_time_without_mixing_results(composed: Composed
 
     session = OpenVino(threads=2).open(composed)
     frames = [
-        tuple(np.full(shape, value, np.uint8) for shape in ((48, 64), (24, 32), (24, 32)))
-        for value in range(40, 200)
+        tuple(np.full(shape, value, np.uint8) for shape in ((48, 64), (24, 32), (24, 32))) for value in range(40, 200)
     ]
 
     def run(planes: tuple[np.ndarray, ...]) -> np.ndarray:

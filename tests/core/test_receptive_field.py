@@ -43,9 +43,7 @@ def chains(draw: st.DrawFn) -> tuple[ModelProto, int]:
     """A random chain of convolutions, shuffles and resizes with positive weights (nothing cancels)."""
     build, value, scale = OnnxBuilder(), "lr", 1
     for _ in range(draw(st.integers(1, 4))):
-        kind = draw(
-            st.sampled_from(["conv", "dilated", "valid", "shuffle", "linear", "cubic", "transposed", "pool"])
-        )
+        kind = draw(st.sampled_from(["conv", "dilated", "valid", "shuffle", "linear", "cubic", "transposed", "pool"]))
         if kind in ("conv", "dilated"):
             size = draw(st.sampled_from([1, 3, 5]))
             dilation = 2 if kind == "dilated" else 1

@@ -14,9 +14,7 @@ ALIGNED = st.integers(1, 400)
 
 
 @given(length=ALIGNED, read=ALIGNED, halo=st.integers(0, 20), align=st.sampled_from([1, 2, 4]))
-def test_every_pixel_is_owned_once_and_read_with_its_halo(
-    length: int, read: int, halo: int, align: int
-) -> None:
+def test_every_pixel_is_owned_once_and_read_with_its_halo(length: int, read: int, halo: int, align: int) -> None:
     length, read, halo = length * align, read * align, halo * align
     assume(read >= length or read - 2 * halo >= align)
     spans = plan_axis(length, read=read, halo=halo, align=align)

@@ -22,9 +22,7 @@ from sr_core.testing import global_model, nearest_model, picture, planes_from_rg
 from sr_core.upscaler import Upscaler
 
 FLOAT_RGB = PixelFormat(family="rgb", depth=32, is_float=True)
-FP32_ACROSS_SHAPES = Tolerance(
-    worst=1e-5, why="another tile shape may pick another summation order; measured 4e-7"
-)
+FP32_ACROSS_SHAPES = Tolerance(worst=1e-5, why="another tile shape may pick another summation order; measured 4e-7")
 NETS = {
     "bilinear base": random_model(2, seed=1),
     "deeper, no base": random_model(3, layers=4, seed=2, base=False),

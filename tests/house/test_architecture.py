@@ -67,9 +67,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_package_and_no_tests_or_data(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.partition("/")[0] for name in names}
-    packages = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
-        "wheel"
-    ]
+    packages = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     expected = {Path(entry).name for entry in packages["packages"]}
     assert {top for top in tops if not top.endswith(".dist-info")} - {"vapoursynth"} == expected
     assert any(name.startswith("sr_zoo/weights/clear-x4") for name in names)

@@ -12,9 +12,7 @@ import click
 @click.option("--tile", type=click.IntRange(16), multiple=True, help="Tile side to try; may be repeated.")
 @click.option("--backend", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "exact", "fast"]), default="auto", show_default=True)
-def command(
-    picture: str, model: str, scale: int, tile: tuple[int, ...], backend: str, precision: str
-) -> None:
+def command(picture: str, model: str, scale: int, tile: tuple[int, ...], backend: str, precision: str) -> None:
     """Upscale PICTURE whole and in tiles, and print max |tiled - whole| in 8-bit codes.
 
     0 means that no seam can exist. A model that sees the whole picture (global attention) cannot

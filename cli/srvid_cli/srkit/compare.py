@@ -18,9 +18,7 @@ LABEL_HEIGHT = 28
 @click.argument("after", type=click.Path(exists=True, dir_okay=False))
 @click.argument("picture", type=click.Path(dir_okay=False))
 @click.option("--at", "at_seconds", type=float, default=0.0, help="Which moment of the two videos.")
-@click.option(
-    "--crop", type=int, default=480, show_default=True, help="Side of the detail shown, in AFTER's pixels."
-)
+@click.option("--crop", type=int, default=480, show_default=True, help="Side of the detail shown, in AFTER's pixels.")
 def command(before: str, after: str, picture: str, at_seconds: float, crop: int) -> None:
     """Write PICTURE (PNG): BEFORE enlarged by bicubic beside AFTER, whole and as a detail.
 
