@@ -1,12 +1,14 @@
 """How a command ends: exit codes and what is printed.
 
-0 done   1 an SrError, printed as `name: message` and `hint: …`   2 wrong usage   130 Ctrl-C
+0 done   1 an SrError, printed as `name: message` and `hint: …`   2 wrong usage   130 Ctrl-C or SIGTERM
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -16,6 +18,7 @@ from sr_core.errors import SrError
 
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name` and exit with the code that fits."""
+    signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop ends the work tidily too
     try:
         code = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.Exit as leave:
@@ -34,6 +37,10 @@ def run_command(command: click.Command, name: str) -> NoReturn:
         print_error(name, error)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def print_error(name: str, error: SrError) -> None:

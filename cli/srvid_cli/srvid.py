@@ -1,0 +1,253 @@
+"""`srvid IN OUT`: upscale one video, keep everything else it carries."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import click
+
+from sr_core.errors import SrError
+from srvid_cli.errors import run_command
+from srvid_cli.events import emit
+from srvid_cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from sr_core.backend import Precision
+    from sr_core.media.plan import Plan, Request
+    from sr_core.media.source import Source
+    from sr_core.media.transcode import FrameEngine, OpenEngine, Progress, Summary
+
+_CODECS = "libx264 libx265 libsvtav1 ffv1 prores h264_nvenc hevc_nvenc av1_nvenc".split()
+_NEAREST = "nearest"
+_EXAMPLES = """\b
+Examples:
+  srvid in.mp4 out.mp4                          four times the size, H.264
+  srvid in.mp4 out.mkv --scale 2 --codec libx265 --crf 20
+  srvid in.mkv out.mkv --height 2160            the nearest model, then down to 2160 lines
+  srvid in.mp4 out.mov --codec prores
+  srvid in.mp4 cut.mp4 --start 1:30 --end 1:40  ten seconds, to see what it does
+  srvid in.mp4 test.mkv --model nearest         everything but the network: a dry run
+  srvid broken.mp4 out.mp4 --salvage            keep what a damaged file still gives
+  srvid - - < in.mkv | mpv -                    pipes carry Matroska
+"""
+
+
+@click.command("srvid", context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXAMPLES)
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT")
+@click.option("--scale", type=click.Choice(["2", "3", "4"]), default="4", show_default=True)
+@click.option("--height", type=int, help="Output height; the width follows. Instead of --scale.")
+@click.option("--width", type=int, help="Output width; the height follows.")
+@click.option("--model", default="clear", show_default=True, help="Name of a model, or an .onnx file.")
+@click.option(
+    "--backend",
+    default="auto",
+    show_default=True,
+    help="auto, openvino, onnxruntime, tensorrt or tensorrt_rtx.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "exact", "fast"]),
+    default="auto",
+    show_default=True,
+    help="auto is checked against FP32; exact is FP32 throughout.",
+)
+@click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
+@click.option("--codec", type=click.Choice(_CODECS), help="Default: libx264 (libsvtav1 for .webm).")
+@click.option("--crf", type=float, help="Quality; smaller is better. Default: 18 for libx264.")
+@click.option("--preset", help="The encoder's preset. Default: medium; 8 for libsvtav1.")
+@click.option("--pix-fmt", help="Default: the input's depth and chroma.")
+@click.option("-o", "--option", "options", multiple=True, metavar="KEY=VALUE", help="For the encoder.")
+@click.option("--start", metavar="TIME", help="Begin here: 90, 1:30, 1:02:03.5.")
+@click.option("--end", metavar="TIME", help="Stop before this.")
+@click.option("--no-audio", is_flag=True, help="Leave all sound out.")
+@click.option("--salvage", is_flag=True, help="Keep what can be decoded of a damaged input.")
+@click.option("--overwrite", is_flag=True, help="Replace OUT, once the new one is verified.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout.")
+@click.option("-q", "--quiet", is_flag=True, help="Only errors.")
+@click.version_option(package_name="srvid")
+def srvid_command(
+    source: str,
+    target: str,
+    scale: str,
+    height: int | None,
+    width: int | None,
+    model: str,
+    backend: str,
+    precision: Precision,
+    tile: int | None,
+    threads: int | None,
+    codec: str | None,
+    crf: float | None,
+    preset: str | None,
+    pix_fmt: str | None,
+    options: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    no_audio: bool,
+    salvage: bool,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Upscale the video IN into OUT with a neural network.
+
+    Sound, subtitles, chapters, attachments, tags, colours, HDR and every timestamp are kept; what
+    OUT cannot hold is said before the work begins. OUT gets its name only when it is complete and
+    verified; until then it is OUT.part. '-' is a pipe.
+    """
+    if as_json and target == "-":
+        raise click.UsageError("--json and OUT - both want stdout")
+    user_options = dict(_option(text) for text in options)
+
+    from sr_core.media.plan import Request
+    from sr_core.timing import seconds_from_text
+
+    request = Request(
+        source="pipe:0" if source in ("-", "pipe:", "pipe:0") else source,
+        target="pipe:1" if target in ("-", "pipe:", "pipe:1") else target,
+        scale=int(scale),
+        width=width,
+        height=height,
+        codec=codec,
+        crf=crf,
+        preset=preset,
+        pix_fmt=pix_fmt,
+        options=user_options,
+        start=None if start is None else seconds_from_text(start),
+        end=None if end is None else seconds_from_text(end),
+        keeps_audio=not no_audio,
+        overwrite=overwrite,
+        salvage=salvage,
+    )
+    listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
+    engine = _engine_opener(listener.line, model, backend, precision, tile, threads)
+    listener.finished(_run(request, engine, listener))
+
+
+def _run(request: Request, engine: OpenEngine, listener: _Listener) -> Summary:
+    from sr_core.media.transcode import upscale_video
+
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
+    try:
+        return upscale_video(request, engine, listener)
+    except (SrError, KeyboardInterrupt) as error:
+        listener.failed(error)
+        raise
+    finally:
+        listener.line.clear()
+
+
+def _engine_opener(
+    line: ProgressLine, model: str, backend: str, precision: Precision, tile: int | None, threads: int | None
+) -> OpenEngine:
+    def opened(scale: int) -> AbstractContextManager[FrameEngine]:
+        if model == _NEAREST:
+            from sr_core.media.nearest import NearestUpscaler
+
+            return NearestUpscaler(scale)
+        from srvid import open_upscaler
+
+        return open_upscaler(
+            model,
+            scale=scale,
+            backend=backend,
+            precision=precision,
+            tile=tile,
+            threads=threads,
+            progress=lambda phase, share: line.phase(phase, share),
+        )
+
+    return opened
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="-o")
+    return key, value
+
+
+class _Listener:
+    """Tells people, or programs, how it goes."""
+
+    def __init__(self, target: str, *, as_json: bool, quiet: bool) -> None:
+        self.line = ProgressLine(is_quiet=quiet)
+        self._target = target
+        self._as_json = as_json
+
+    def planned(self, source: Source, plan: Plan) -> None:
+        facts, encoder = source.facts, plan.encoder
+        self.line.say(
+            f"{source.name}: {facts.width}x{facts.height} {facts.pix_fmt} → "
+            f"{encoder.width}x{encoder.height} {encoder.pix_fmt}, {encoder.codec.encoder}"
+        )
+        for note in plan.notes:
+            self.line.say(f"note: {note}")
+        if self._as_json:
+            emit(
+                "start",
+                input=source.path,
+                output=self._target,
+                codec=encoder.codec.encoder,
+                pix_fmt=encoder.pix_fmt,
+                width=encoder.width,
+                height=encoder.height,
+                engine_scale=plan.engine_scale,
+                frames_expected=plan.frames_expected,
+            )
+            for note in plan.notes:
+                emit("note", text=note)
+
+    def progressed(self, progress: Progress) -> None:
+        self.line.update(
+            done=progress.frames,
+            total=progress.frames_expected,
+            elapsed_seconds=progress.elapsed_seconds,
+            position_seconds=progress.position_seconds,
+        )
+        if self._as_json:
+            emit("progress", **vars(progress))
+
+    def verifying(self, progress: Progress) -> None:
+        if self._as_json:
+            emit("verify", frames=progress.frames)
+
+    def failed(self, error: SrError | KeyboardInterrupt) -> None:
+        if self._as_json and isinstance(error, SrError):
+            emit("error", message=str(error), hint=error.hint)
+        elif self._as_json:
+            emit("error", message="stopped", hint="")
+
+    def finished(self, summary: Summary) -> None:
+        line, seconds = self.line, summary.elapsed_seconds
+        if summary.retimed_frames:
+            line.say(f"note: {summary.retimed_frames} frames had a time at or before the one before them")
+        if summary.damage:
+            line.say(f"salvaged: {summary.damage}")
+        rate = summary.frames / seconds if seconds else 0.0
+        size = f", {summary.output_bytes / 1e6:.1f} MB" if summary.output_bytes else ""
+        line.say(
+            f"{self._target}: {summary.frames} frames in {seconds:.1f} s ({rate:.2f} fps){size}, verified"
+        )
+        if self._as_json:
+            emit(
+                "done",
+                output=self._target,
+                frames=summary.frames,
+                elapsed_seconds=round(seconds, 3),
+                output_bytes=summary.output_bytes,
+                damage=str(summary.damage),
+            )
+
+
+def main() -> None:
+    """Entry point."""
+    run_command(srvid_command, "srvid")
+
+
+if __name__ == "__main__":
+    main()

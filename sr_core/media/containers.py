@@ -1,0 +1,123 @@
+"""The output formats we know, and only those that store every timestamp exactly enough.
+
+AVI, FLV and raw streams are refused: they cannot hold variable frame rates, or no audio tracks,
+or no tags, and would lose what the input carries.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from sr_core.errors import BadInput
+from sr_core.media.native import STDOUT
+
+_MP4_KEYS = frozenset(  # what FFmpeg's mov muxer writes without use_metadata_tags
+    "title artist album_artist composer album date comment genre copyright description synopsis "
+    "lyrics grouping show episode_id network media_type hd_video gapless_playback compilation "
+    "purchase_date encoding_tool track disc keywords category podcast location creation_time "
+    "timecode rating performer season_number episode_sort sort_name sort_artist sort_album".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFormat:
+    """One container format.
+
+    Attributes:
+        muxer: FFmpeg's name.
+        extensions: with the dot, lower case.
+        tick_seconds: its clock, None where each stream may have its own.
+        options: for the muxer.
+        text_subtitles: codec to which text subtitles are converted, '' to copy them as they are.
+        default_codec: what `--codec` means where the user says nothing.
+    """
+
+    muxer: str
+    extensions: tuple[str, ...]
+    tick_seconds: Fraction | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    text_subtitles: str = "srt"
+    default_codec: str = "libx264"
+    takes_attachments: bool = False
+    takes_chapters: bool = True
+    takes_rotation: bool = True
+    is_mp4_like: bool = False
+
+
+_MKV_OPTIONS = (("default_mode", "passthrough"),)  # keep dispositions as they are
+OUTPUT_FORMATS = (
+    OutputFormat(muxer="mp4", extensions=(".mp4", ".m4v"), text_subtitles="mov_text", is_mp4_like=True),
+    OutputFormat(muxer="mov", extensions=(".mov",), text_subtitles="mov_text", is_mp4_like=True),
+    OutputFormat(
+        muxer="matroska",
+        extensions=(".mkv", ".mk3d"),
+        tick_seconds=Fraction(1, 1000),
+        options=_MKV_OPTIONS,
+        takes_attachments=True,
+    ),
+    OutputFormat(
+        muxer="webm",
+        extensions=(".webm",),
+        tick_seconds=Fraction(1, 1000),
+        options=_MKV_OPTIONS,
+        text_subtitles="webvtt",
+        default_codec="libsvtav1",
+    ),
+    OutputFormat(muxer="nut", extensions=(".nut",), takes_rotation=False),
+)
+
+
+def output_format(path: str) -> OutputFormat:
+    """The format of the output `path`; a pipe gets Matroska.
+
+    Raises:
+        BadInput: an ending we do not write.
+    """
+    if path == STDOUT:
+        return format_named("matroska")
+    ending = Path(path).suffix.lower()
+    for known in OUTPUT_FORMATS:
+        if ending in known.extensions:
+            return known
+    endings = ", ".join(e for known in OUTPUT_FORMATS for e in known.extensions)
+    what = f"cannot write {ending} files" if ending else f"{Path(path).name!r} has no file ending"
+    raise BadInput(what, hint=f"choose one of: {endings}")
+
+
+def format_named(muxer: str) -> OutputFormat:
+    """The format FFmpeg calls `muxer`."""
+    return next(known for known in OUTPUT_FORMATS if known.muxer == muxer)
+
+
+_STALE = re.compile(
+    r"(encoder|duration|bps|number_of_frames|number_of_bytes|_statistics.*|major_brand|minor_version"
+    r"|compatible_brands|software|alpha_mode)(-[a-z]{3})?",
+    re.IGNORECASE,
+)
+_TRANSLATED = re.compile(r"(.+)-[a-z]{3}")
+
+
+def lasting_tags(tags: dict[str, str], *, is_stream: bool) -> dict[str, str]:
+    """Tags that are still true of the output: not the old encoder, sizes and brands.
+
+    A container's own timecode would make the muxer add a second timecode track.
+    """
+    kept: dict[str, str] = {}
+    for key, value in tags.items():
+        base = _TRANSLATED.fullmatch(key)
+        is_double = base is not None and tags.get(base.group(1)) == value
+        if _STALE.fullmatch(key) or is_double or (key.lower() == "timecode" and not is_stream):
+            continue
+        kept[key] = value
+    return kept
+
+
+def muxer_options(fmt: OutputFormat, tags: dict[str, str]) -> dict[str, str]:
+    """Options for the muxer; MP4 needs one to keep tags it has no name of its own for."""
+    options = dict(fmt.options)
+    if fmt.is_mp4_like and any(key.lower() not in _MP4_KEYS for key in tags):
+        options["movflags"] = "+use_metadata_tags"
+    return options

@@ -1,0 +1,131 @@
+"""What a video is, read from its first decoded frame rather than from what its header claims."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.video.stream import VideoStream
+
+from sr_core.color import ColorSpec, color_from_tags
+from sr_core.frame import PixelFormat
+from sr_core.media.hdr import Hdr10, hdr10_from_side_data
+from sr_core.media.pixels import has_alpha, nearest_format
+
+_INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: TT, BB, TB, BT
+_DYNAMIC_METADATA = {  # frame side data that changes from frame to frame
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DOVI_METADATA": "Dolby Vision",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid",
+}
+Matrix9 = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColourTags:
+    """The five tags as FFmpeg counts them; 2 (0 for range and siting) means unspecified."""
+
+    range: int
+    primaries: int
+    transfer: int
+    matrix: int
+    siting: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoFacts:
+    """The video stream that will be upscaled.
+
+    Attributes:
+        pix_fmt: FFmpeg's name of the decoded format.
+        format: ours, in which the planes are handed out.
+        color: what the samples mean; `tags` is what the file says of it.
+        sample_aspect: width over height of a sample, 0 where unspecified.
+        frame_rate_from_header: for ETA and rate control only, never for timestamps.
+        frames_from_header: 0 where the container does not say.
+        display_matrix: nine 16.16 and 2.30 numbers; frames are not rotated by the decoder.
+        dynamic_metadata: names of per-frame HDR metadata found on the first frame.
+        has_captions: CEA-608/708 captions ride on the frames.
+    """
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    format: PixelFormat
+    color: ColorSpec
+    tags: ColourTags
+    time_base: Fraction
+    sample_aspect: Fraction
+    frame_rate_from_header: Fraction | None
+    frames_from_header: int
+    duration_seconds: Fraction | None
+    display_matrix: Matrix9 | None
+    hdr: Hdr10
+    is_interlaced: bool
+    drops_alpha: bool
+    dynamic_metadata: tuple[str, ...]
+    has_captions: bool
+
+
+def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fraction | None) -> VideoFacts:
+    """Gather the facts from `stream` and its first decoded frame."""
+    context = stream.codec_context
+    side = {kind.name: bytes(data) for kind, data in frame.side_data.items()}
+    coded = context.coded_side_data
+    matrix = coded.get("display_matrix")
+    pix_fmt = frame.format.name
+    fmt = nearest_format(pix_fmt)
+    rate = Fraction(stream.average_rate) if stream.average_rate else None
+    if rate is None and stream.guessed_rate:
+        rate = Fraction(stream.guessed_rate)
+    return VideoFacts(
+        index=stream.index,
+        codec=context.codec.canonical_name,
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=pix_fmt,
+        format=fmt,
+        color=color_of(frame, fmt),
+        tags=ColourTags(
+            range=2 if pix_fmt.startswith("yuvj") else int(frame.color_range),
+            primaries=int(frame.color_primaries),
+            transfer=int(frame.color_trc),
+            matrix=int(frame.colorspace),
+            siting=int(frame.chroma_location),
+        ),
+        time_base=Fraction(stream.time_base),
+        sample_aspect=Fraction(stream.sample_aspect_ratio) if stream.sample_aspect_ratio else Fraction(0),
+        frame_rate_from_header=rate,
+        frames_from_header=stream.frames,
+        duration_seconds=duration_seconds,
+        display_matrix=struct.unpack("<9i", matrix) if matrix and len(matrix) == 36 else None,
+        hdr=hdr10_from_side_data(
+            side.get("MASTERING_DISPLAY_METADATA") or coded.get("mastering_display_metadata"),
+            side.get("CONTENT_LIGHT_LEVEL") or coded.get("content_light_level"),
+        ),
+        is_interlaced=frame.interlaced_frame or context.field_order in _INTERLACED_ORDERS,
+        drops_alpha=has_alpha(pix_fmt) or stream.metadata.get("alpha_mode") == "1",
+        dynamic_metadata=tuple(name for kind, name in _DYNAMIC_METADATA.items() if kind in side),
+        has_captions="A53_CC" in side,
+    )
+
+
+def color_of(frame: av.VideoFrame, fmt: PixelFormat) -> ColorSpec:
+    """What the samples of a decoded frame mean.
+
+    Raises:
+        BadInput: a matrix that is not linear in RGB.
+    """
+    stated = {1: False, 2: True}.get(int(frame.color_range))
+    return color_from_tags(
+        matrix=int(frame.colorspace),
+        is_full_range=True if frame.format.name.startswith("yuvj") else stated,
+        chroma_location=int(frame.chroma_location),
+        width=frame.width,
+        height=frame.height,
+        family=fmt.family,
+    )

@@ -1,0 +1,235 @@
+"""Everything that is decided before the first frame is upscaled, and what will be lost by it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from sr_core.errors import BadInput, StorageError
+from sr_core.media.codecs import choose_pix_fmt, encoder_options, video_codec
+from sr_core.media.containers import OutputFormat, output_format
+from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
+from sr_core.media.encoder import EncoderSettings
+from sr_core.media.facts import Matrix9, VideoFacts
+from sr_core.media.native import STDOUT
+from sr_core.media.source import Source
+from sr_core.media.streams import StreamPlan, plan_streams
+
+MODEL_SCALES = (2, 3, 4)
+_BITS_PER_PIXEL = {"ffv1": 6.0, "prores": 3.0}  # a guess for the disk check; others as below
+_BITS_PER_PIXEL_LOSSY = 0.05
+_MAX_ASPECT_DRIFT = Fraction(1, 100)  # both sides given: beyond this the sample aspect is corrected
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asks of one file.
+
+    Attributes:
+        scale: output over input size; ignored where `width` or `height` is given.
+        start, end: seconds from the beginning of the video as players count them.
+        salvage: keep what a damaged input still gives.
+    """
+
+    source: str
+    target: str
+    scale: int = 4
+    width: int | None = None
+    height: int | None = None
+    codec: str | None = None
+    crf: float | None = None
+    preset: str | None = None
+    pix_fmt: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    start: Fraction | None = None
+    end: Fraction | None = None
+    keeps_audio: bool = True
+    overwrite: bool = False
+    salvage: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scale not in MODEL_SCALES:
+            raise BadInput(f"scale {self.scale} is not one of {MODEL_SCALES}")
+        for name, side in (("width", self.width), ("height", self.height)):
+            if side is not None and side < 2:
+                raise BadInput(f"--{name} {side} is too small")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise BadInput("--end is not after --start")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The decisions for one file.
+
+    Attributes:
+        engine_scale: what the engine multiplies by; the rest is resampled down.
+        frames_expected: for progress only; None where nobody knows.
+        start_seconds, end_seconds: on the file's own clock, None where it is not cut.
+        shift_seconds: taken from every timestamp, so that a cut begins at 0.
+        notes: what is changed or lost, for people.
+    """
+
+    engine_scale: int
+    container: OutputFormat
+    encoder: EncoderSettings
+    streams: tuple[StreamPlan, ...]
+    start_seconds: Fraction | None
+    end_seconds: Fraction | None
+    shift_seconds: Fraction
+    frames_expected: int | None
+    notes: tuple[str, ...]
+
+
+def plan_output(source: Source, request: Request) -> Plan:
+    """Decide everything for `request`.
+
+    Raises:
+        BadInput: something asked for cannot be done.
+        StorageError: there is clearly too little room for the output.
+    """
+    facts = source.facts
+    container = output_format(request.target)
+    codec = video_codec(request.codec or container.default_codec)
+    width, height, engine_scale = _sizes(facts, request)
+    pix_fmt, format_notes = choose_pix_fmt(
+        codec, facts.format, width=width, height=height, wanted=request.pix_fmt
+    )
+    settings = EncoderSettings(
+        codec=codec,
+        pix_fmt=pix_fmt,
+        width=width,
+        height=height,
+        options=tuple(
+            encoder_options(
+                codec, crf=request.crf, preset=request.preset, pix_fmt=pix_fmt, user=request.options
+            ).items()
+        ),
+        time_base=facts.time_base,
+        frame_rate=facts.frame_rate_from_header,
+        sample_aspect=_sample_aspect(facts, width, height),
+        color=facts.color,
+        tags=facts.tags,
+        display_matrix=_scaled_matrix(facts, width, height) if container.takes_rotation else None,
+        hdr=facts.hdr,
+        keeps_captions=facts.has_captions and bool(codec.captions_option),
+    )
+    streams, stream_notes = plan_streams(
+        source.container, facts.index, container, keeps_audio=request.keeps_audio
+    )
+    start = None if request.start is None else request.start + source.start_seconds
+    end = None if request.end is None else request.end + source.start_seconds
+    plan = Plan(
+        engine_scale=engine_scale,
+        container=container,
+        encoder=settings,
+        streams=streams,
+        start_seconds=start,
+        end_seconds=end,
+        shift_seconds=start or Fraction(0),
+        frames_expected=_frames_expected(facts, request),
+        notes=(*_video_notes(facts, settings, container), *format_notes, *stream_notes),
+    )
+    _check_room(plan, request)
+    return plan
+
+
+def _sizes(facts: VideoFacts, request: Request) -> tuple[int, int, int]:
+    """(width, height, engine scale) of the output."""
+    if request.width is None and request.height is None:
+        return facts.width * request.scale, facts.height * request.scale, request.scale
+    width, height = request.width, request.height
+    if width is None:
+        assert height is not None
+        width = _even(Fraction(facts.width * height, facts.height))
+    if height is None:
+        height = _even(Fraction(facts.height * width, facts.width))
+    needed = max(Fraction(width, facts.width), Fraction(height, facts.height))
+    if needed > MODEL_SCALES[-1]:
+        raise BadInput(
+            f"{width}x{height} is more than {MODEL_SCALES[-1]} times {facts.width}x{facts.height}",
+            hint="upscale twice, through an ffv1 .mkv between",
+        )
+    if needed <= 1:
+        raise BadInput(
+            f"{width}x{height} is not larger than the input's {facts.width}x{facts.height}",
+            hint="ask for more, or use a plain scaler",
+        )
+    return width, height, next(scale for scale in MODEL_SCALES if scale >= needed)
+
+
+def _even(exact: Fraction) -> int:
+    return max(2, 2 * round(exact / 2))
+
+
+def _sample_aspect(facts: VideoFacts, width: int, height: int) -> Fraction:
+    """The input's, unless the frame's own aspect was changed on request."""
+    drift = Fraction(width * facts.height, height * facts.width)
+    if abs(drift - 1) <= _MAX_ASPECT_DRIFT:
+        return facts.sample_aspect
+    return (facts.sample_aspect or Fraction(1)) / drift
+
+
+def _scaled_matrix(facts: VideoFacts, width: int, height: int) -> Matrix9 | None:
+    """The display matrix, its translation (elements 6 and 7, in pixels) grown with the frame."""
+    matrix = facts.display_matrix
+    if matrix is None:
+        return None
+    # the translation moves the turned picture back into view: x by what was its height, or width
+    turned = matrix[0] == 0
+    across, down = Fraction(width, facts.width), Fraction(height, facts.height)
+    x = round(matrix[6] * (down if turned else across))
+    y = round(matrix[7] * (across if turned else down))
+    return (*matrix[:6], x, y, matrix[8])
+
+
+def _frames_expected(facts: VideoFacts, request: Request) -> int | None:
+    if request.start is None and request.end is None and facts.frames_from_header:
+        return facts.frames_from_header
+    duration, rate = facts.duration_seconds, facts.frame_rate_from_header
+    if rate is None:
+        return None
+    end = request.end
+    if duration is not None:
+        end = duration if end is None else min(end, duration)
+    return None if end is None else max(1, round((end - (request.start or 0)) * rate))
+
+
+def _video_notes(facts: VideoFacts, settings: EncoderSettings, container: OutputFormat) -> list[str]:
+    notes: list[str] = []
+    if facts.is_interlaced:
+        notes.append(DEINTERLACE_MESSAGE)
+    if facts.drops_alpha:
+        notes.append("transparency is lost: the output is opaque")
+    notes += [
+        f"{name} metadata is lost: the output keeps the static HDR tags" for name in facts.dynamic_metadata
+    ]
+    if facts.has_captions and not settings.keeps_captions:
+        notes.append(f"closed captions are lost: {settings.codec.encoder} cannot carry them")
+    if facts.display_matrix is not None and settings.display_matrix is None:
+        notes.append(f"the rotation tag is lost: {container.muxer} has none")
+    if "matrix" in facts.color.guessed:
+        notes.append(f"the colour matrix is not tagged: {facts.color.matrix} is assumed, from the size")
+    return notes
+
+
+def _check_room(plan: Plan, request: Request) -> None:
+    """Refuse only what cannot go well: the estimate is rough, and half of it must be there."""
+    if request.target == STDOUT or plan.frames_expected is None:
+        return
+    settings = plan.encoder
+    bits = _BITS_PER_PIXEL.get(settings.codec.codec, _BITS_PER_PIXEL_LOSSY)
+    estimate = int(settings.width * settings.height * plan.frames_expected * bits / 8)
+    folder = Path(request.target).absolute().parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StorageError(
+            f"cannot write in {folder}: {error.strerror}", hint="does the folder exist?"
+        ) from error
+    if free < estimate // 2:
+        raise StorageError(
+            f"{free / 1e9:.1f} GB free in {folder}, but the output needs about {estimate / 1e9:.1f} GB",
+            hint="free some space, or write to another disk",
+        )

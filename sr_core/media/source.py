@@ -1,0 +1,380 @@
+"""A video being decoded: frames as planes, with the packets to copy in file order between them.
+
+    with Source(path) as source:
+        source.facts                    from the first frame, decoded on opening
+        for unit in source.units(...):  Unit(frame | None, packets to copy that came before it)
+
+A damaged input raises DamagedMedia, unless it is to be salvaged: then everything that decodes is
+handed out and `source.damage` says what was wrong.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from sr_core.color import ColorSpec
+from sr_core.errors import BadInput, DamagedMedia
+from sr_core.frame import Planes
+from sr_core.media.convert import convert_frame
+from sr_core.media.deinterlace import Deinterlacer
+from sr_core.media.facts import VideoFacts, facts_of
+from sr_core.media.native import STDIN, last_words, logged, native_path, reading
+from sr_core.media.pixels import ffmpeg_name, pixel_format, planes_of
+from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
+
+MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
+# Formats that store no presentation times: FFmpeg invents them in decoding order.
+_WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}
+_MAX_PACKETS_HELD = 64  # so many without a frame among them are handed out by themselves
+_MAX_READ_ERRORS = 50  # in a row
+_MAX_DETAILS = 5
+_SALVAGE_HINT = "--salvage keeps what can be decoded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFrame:
+    """One decoded frame. `planes` are views into `native`, which must be kept while they are used."""
+
+    planes: Planes
+    color: ColorSpec
+    ticks: int
+    duration_ticks: int
+    native: av.VideoFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What the pipeline carries: packets to copy, then a frame."""
+
+    frame: SourceFrame | None
+    packets: tuple[Packet[Stream], ...]
+
+
+@dataclass(kw_only=True)
+class Damage:
+    """What was wrong with the input."""
+
+    undecodable_packets: int = 0
+    corrupt_frames: int = 0
+    ends_early: str = ""
+    first_at_seconds: Fraction | None = None
+    details: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.undecodable_packets or self.corrupt_frames or self.ends_early)
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        if self.undecodable_packets:
+            parts.append(f"{self.undecodable_packets} packets do not decode")
+        if self.corrupt_frames:
+            parts.append(f"{self.corrupt_frames} frames are damaged")
+        if self.ends_early:
+            parts.append(self.ends_early)
+        if self.first_at_seconds is not None:
+            parts.append(f"first at {text_from_seconds(self.first_at_seconds)}")
+        return ", ".join(parts + self.details[:1])
+
+
+class Source:
+    """An opened input; one thread at a time. Close it, or use it in a `with` block."""
+
+    def __init__(self, path: str, *, salvage: bool = False) -> None:
+        """Open `path` ('pipe:0' for stdin), choose the video stream, decode its first frame.
+
+        Raises:
+            BadInput: missing, not a video, no frame in it.
+            DamagedMedia: it cannot even be opened or its first frame not decoded.
+        """
+        self.path = path
+        self.name = "standard input" if path == STDIN else Path(path).name
+        self.damage = Damage()
+        self.frames = 0
+        self.retimed = IncreasingTicks()
+        self._salvage = salvage
+        self._pushed_ticks: list[int] = []
+        self._reformatter = VideoReformatter()
+        self._ends_seconds = Fraction(0)
+        self._copied: frozenset[int] | None = None
+        _check_path(path)
+        self._open()
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the decoder. Frames handed out stay valid."""
+        self.container.close()
+
+    # opening ------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        hint = "is it a video file? a file whose copying was cut short may lack its index"
+        with logged(), reading(f"cannot open {self.name}", kind=DamagedMedia, hint=hint):
+            self.container: InputContainer = av.open(native_path(self.path), "r")
+        self.stream = self._choose_stream()
+        self.stream.codec_context.thread_type = "AUTO"  # PyAV's own default is slices only
+        self._packets = self._demuxed()
+        self._held: list[Packet[Stream]] = []
+        self._ready: deque[av.VideoFrame] = deque()
+
+    def _choose_stream(self) -> VideoStream:
+        pictures = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
+        videos = [s for s in pictures if s.codec_context is not None]
+        if not videos:
+            has_audio = bool(self.container.streams.audio)
+            self.container.close()
+            if pictures:
+                raise BadInput(
+                    f"no decoder for the video in {self.name}", hint="convert it with ffmpeg first"
+                )
+            kinds = "only sound" if has_audio else "no video stream"
+            raise BadInput(f"{self.name} has {kinds}, nothing to upscale", hint="is it the right file?")
+        return next((s for s in videos if s.disposition & Disposition.default), videos[0])
+
+    def _begin(self) -> None:
+        first = self._first_frame()
+        if first is None:
+            kind = DamagedMedia if self.damage else BadInput
+            detail = f": {self.damage}" if self.damage else ""
+            raise kind(f"no frame of {self.name} can be decoded{detail}", hint="does it play elsewhere?")
+        self._ready.appendleft(first)
+        self.facts: VideoFacts = facts_of(self.stream, first, duration_seconds=self._duration_seconds())
+
+    def _first_frame(self) -> av.VideoFrame | None:
+        return next((frame for frame in self._decoded() if frame is not None), None)
+
+    def _duration_seconds(self) -> Fraction | None:
+        if self.stream.duration:
+            return self.stream.duration * Fraction(self.stream.time_base)
+        return self.container.duration * MICROSECOND if self.container.duration else None
+
+    @property
+    def start_seconds(self) -> Fraction:
+        """Where the file's own clock begins; players show this as 0:00."""
+        return (self.container.start_time or 0) * MICROSECOND
+
+    # reading ------------------------------------------------------------------------------
+
+    def units(
+        self, *, copied: frozenset[int], start: Fraction | None = None, end: Fraction | None = None
+    ) -> Iterator[Unit]:
+        """Yield everything in file order, once.
+
+        Args:
+            copied: indexes of the streams whose packets are wanted.
+            start, end: seconds of the file's clock between which frames and packets are wanted.
+
+        Raises:
+            DamagedMedia: see the class; raised where the damage is met.
+            BadInput: the picture size changes on the way.
+        """
+        self._copied = copied
+        first_ticks = None if start is None else ticks_from_seconds(start, self.facts.time_base)
+        if first_ticks is not None:
+            self._seek(first_ticks)
+        deinterlacer = Deinterlacer(self.stream) if self.facts.is_interlaced else None
+        frames = self._decoded()
+        for native in deinterlacer.run(frames) if deinterlacer else frames:
+            if native is None:
+                yield Unit(frame=None, packets=self._take_held(start, end))
+                continue
+            ticks = self._ticks_of(native)
+            time = ticks * self.facts.time_base
+            if end is not None and time >= end:
+                break
+            if first_ticks is not None and ticks < first_ticks:
+                self._held = [packet for packet in self._held if _starts_after(packet, start)]
+                continue
+            yield Unit(frame=self._source_frame(native, ticks), packets=self._take_held(start, end))
+            self.frames += 1
+            self._ends_seconds = time + native.duration * self.facts.time_base
+        else:
+            self._check_end()
+        if self._held:
+            yield Unit(frame=None, packets=self._take_held(start, end))
+
+    def _take_held(self, start: Fraction | None, end: Fraction | None) -> tuple[Packet[Stream], ...]:
+        held, self._held = self._held, []
+        return tuple(
+            packet
+            for packet in held
+            if self._is_copied(packet)
+            and _starts_after(packet, start)
+            and not _starts_after(packet, end, default=False)
+        )
+
+    def _is_copied(self, packet: Packet[Stream]) -> bool:
+        return self._copied is None or packet.stream_index in self._copied
+
+    def _source_frame(self, native: av.VideoFrame, ticks: int) -> SourceFrame:
+        facts = self.facts
+        if (native.width, native.height) != (facts.width, facts.height):
+            at = text_from_seconds(ticks * facts.time_base - self.start_seconds)
+            raise BadInput(
+                f"the picture changes from {facts.width}x{facts.height} to "
+                f"{native.width}x{native.height} at {at}",
+                hint=f"upscale the parts one by one: --end {at}, then --start {at}",
+            )
+        if pixel_format(native.format.name) != facts.format:
+            target = ffmpeg_name(facts.format)
+            native = convert_frame(self._reformatter, native, target, facts.color)
+        return SourceFrame(
+            planes=planes_of(native, facts.format),
+            color=facts.color,
+            ticks=self.retimed.next(ticks),
+            duration_ticks=native.duration,
+            native=native,
+        )
+
+    def _ticks_of(self, native: av.VideoFrame) -> int:
+        """Presentation time of the next frame, in ticks of the stream."""
+        if self.container.format.name in _WITHOUT_PTS and self._pushed_ticks:
+            return heapq.heappop(self._pushed_ticks)
+        if native.pts is not None:
+            return native.pts
+        rate = self.facts.frame_rate_from_header or Fraction(25)
+        return ticks_from_seconds(self._ends_seconds + (1 / rate if self.frames else 0), self.facts.time_base)
+
+    def _seek(self, first_ticks: int) -> None:
+        """Go to a keyframe at or before `first_ticks`; without one, decode from the beginning."""
+        if self.path == STDIN:
+            return
+        self._reset()
+        with reading(f"cannot seek in {self.name}", kind=DamagedMedia):
+            self.container.seek(first_ticks, stream=self.stream, backward=True)
+            first = self._first_frame()
+        if first is None or first.pts is None or first.pts > first_ticks:
+            self.container.close()  # MPEG-TS and PS may land behind the target
+            self._open()
+            self._reset()
+            return
+        self._ready.appendleft(first)
+
+    def _reset(self) -> None:
+        self._ready.clear()
+        self._held.clear()
+        self._pushed_ticks.clear()
+        self._packets = self._demuxed()
+        self.damage = Damage()
+
+    def _demuxed(self) -> Iterator[Packet[Stream]]:
+        """Packets of all streams; read errors are counted and survived where possible."""
+        wanted = [s for s in self.container.streams if s.type not in ("attachment",)]
+        errors = 0
+        while errors < _MAX_READ_ERRORS:
+            try:
+                for packet in self.container.demux(wanted):
+                    errors = 0
+                    yield packet
+                return
+            except av.FFmpegError as error:
+                errors += 1
+                self._note_damage(f"the file cannot be read further: {last_words(error)}", packets=0)
+                self.damage.ends_early = "the file ends early"
+        yield from self._flush_packet()
+
+    def _flush_packet(self) -> Iterator[Packet[Stream]]:
+        """What `demux` yields at a clean end: it makes the decoder give back what it holds."""
+        packet: Packet[Stream] = Packet()
+        packet.stream = self.stream
+        yield packet
+
+    def _decoded(self) -> Iterator[av.VideoFrame | None]:
+        """Frames in presentation order; packets to copy collect in `_held` on the way.
+
+        None where many packets came without a frame among them, so that they need not be kept.
+        """
+        while True:
+            while self._ready:
+                yield self._ready.popleft()
+            packet = next(self._packets, None)
+            if packet is None:
+                return
+            if packet.stream.index != self.stream.index:  # not stream_index: 0 in flush packets
+                # not "pts is None": cover art has no time; only flush packets are empty
+                if packet.size and self._is_copied(packet):
+                    self._held.append(packet)
+                    if len(self._held) % _MAX_PACKETS_HELD == 0:
+                        yield None
+                continue
+            if packet.size and not packet.is_discard:
+                stamp = packet.pts if packet.pts is not None else packet.dts
+                if stamp is not None and self.container.format.name in _WITHOUT_PTS:
+                    heapq.heappush(self._pushed_ticks, stamp)
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                if isinstance(error, av.error.EOFError):
+                    return
+                self._note_damage(last_words(error), packets=1, packet=packet)
+                continue
+            for frame in frames:
+                assert isinstance(frame, av.VideoFrame)
+                if frame.is_corrupt:
+                    self.damage.corrupt_frames += 1
+                    self._note_damage("a frame is marked as damaged", packets=0, packet=packet)
+                self._ready.append(frame)
+
+    def _note_damage(self, detail: str, *, packets: int, packet: Packet[Stream] | None = None) -> None:
+        damage = self.damage
+        damage.undecodable_packets += packets
+        if len(damage.details) < _MAX_DETAILS:
+            damage.details.append(detail)
+        stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
+        if damage.first_at_seconds is None and packet is not None and stamp is not None:
+            damage.first_at_seconds = stamp * Fraction(packet.time_base) - self.start_seconds
+        if not self._salvage:
+            raise DamagedMedia(f"{self.name} is damaged: {damage or detail}", hint=_SALVAGE_HINT)
+
+    def _check_end(self) -> None:
+        """Notice a file that was cut off where no read error tells."""
+        size = None if self.path == STDIN else self.container.size
+        index = self.stream.index_entries
+        missing = sum(1 for entry in index if size is not None and entry.pos + entry.size > size)
+        if missing:
+            self.damage.ends_early = f"the file ends early: {missing} frames are missing"
+            self._note_damage(f"{self.frames} of {self.frames + missing} frames are there", packets=0)
+
+
+def _starts_after(packet: Packet[Stream], time: Fraction | None, *, default: bool = True) -> bool:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    if time is None or stamp is None:
+        return default
+    return stamp * Fraction(packet.time_base) >= time
+
+
+def _check_path(path: str) -> None:
+    if path == STDIN:
+        return
+    file = Path(path)
+    if file.is_dir():
+        raise BadInput(f"{path} is a folder", hint="give one video file; srbatch upscales folders of images")
+    if not file.exists():
+        raise BadInput(f"no file {path}", hint="check the path")
+    if file.is_file() and file.stat().st_size == 0:
+        raise DamagedMedia(f"{file.name} is empty", hint="was its copying cut short?")

@@ -1,0 +1,263 @@
+"""The pipeline: decode ─► engine ─► encode, in step, bounded, first error wins.
+
+    reader thread          engine's own threads        writer thread
+    Source.units ─► submit ─► Future[Planes] ─► bounded queue ─► encode, mux
+
+The main thread only waits, so that Ctrl-C acts at once: FFmpeg blocks inside calls, and a Python
+signal handler would have to wait for them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fractions import Fraction
+from queue import Empty, Full, Queue
+from typing import Protocol
+
+from sr_core.color import ColorSpec
+from sr_core.errors import BadInput, DamagedMedia
+from sr_core.frame import PixelFormat, Planes
+from sr_core.media.plan import Plan, Request, plan_output
+from sr_core.media.sink import Sink
+from sr_core.media.source import Damage, Source, SourceFrame, Unit
+from sr_core.media.verify import verify_output
+
+_POLL_SECONDS = 0.1
+_REPORT_SECONDS = 0.25
+_JOIN_SECONDS = 10.0
+_AHEAD = 2  # frames decoded beyond what the engine works on
+
+
+class FrameEngine(Protocol):
+    """What the pipeline asks of an upscaler."""
+
+    scale: int
+    in_flight: int
+
+    def submit(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
+        """Same format, `scale` times the size; new arrays that belong to the caller."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far it is. `position_seconds` is the last frame's time in the output."""
+
+    frames: int
+    frames_expected: int | None
+    position_seconds: float
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What was made."""
+
+    frames: int
+    elapsed_seconds: float
+    output_bytes: int
+    damage: Damage
+    retimed_frames: int
+    packets_copied: int
+
+
+class Listener(Protocol):
+    """Who is told: before the first frame, while it runs, before it is checked."""
+
+    def planned(self, source: Source, plan: Plan) -> None: ...
+
+    def progressed(self, progress: Progress) -> None: ...
+
+    def verifying(self, progress: Progress) -> None: ...
+
+
+OpenEngine = Callable[[int], AbstractContextManager[FrameEngine]]
+
+
+def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener) -> Summary:
+    """Upscale one file as `request` says; the output has its name only when it is verified.
+
+    Args:
+        open_engine: given the scale, opens the engine; closed before this returns.
+
+    Raises:
+        SrError: as the parts say; nothing is left behind under the final name.
+        KeyboardInterrupt: passed on, after everything was stopped and removed.
+    """
+    began = time.monotonic()
+    with _in_thread(lambda: Source(request.source, salvage=request.salvage)) as source:
+        plan = plan_output(source, request)
+        listener.planned(source, plan)
+        sink = Sink(request.target, source, plan, overwrite=request.overwrite)
+        try:
+            with open_engine(plan.engine_scale) as engine:
+                run = _Run(source, sink, engine)
+                run.wait(lambda: listener.progressed(_progress(run, plan, began)))
+            if source.damage and not request.salvage:
+                raise DamagedMedia(f"{source.name} is damaged: {source.damage}")
+            progress = _progress(run, plan, began)
+            listener.verifying(progress)
+            if not sink.is_pipe:
+                _in_thread(lambda: _verify(sink, plan))
+            output_bytes = 0 if sink.is_pipe else sink.part.stat().st_size
+            sink.publish()
+        except BaseException:
+            sink.discard()
+            raise
+    return Summary(
+        frames=len(sink.ticks),
+        elapsed_seconds=time.monotonic() - began,
+        output_bytes=output_bytes,
+        damage=source.damage,
+        retimed_frames=source.retimed.changed,
+        packets_copied=sink.packets.total(),
+    )
+
+
+def _progress(run: _Run, plan: Plan, began: float) -> Progress:
+    ticks = run.sink.ticks
+    position = ticks[-1] * plan.encoder.time_base if ticks else Fraction(0)
+    return Progress(
+        frames=len(ticks),
+        frames_expected=plan.frames_expected,
+        position_seconds=float(position),
+        elapsed_seconds=time.monotonic() - began,
+    )
+
+
+def _verify(sink: Sink, plan: Plan) -> None:
+    verify_output(
+        sink.part,
+        plan,
+        ticks=sink.ticks,
+        packets=sink.packets,
+        stream_tags=sink.stream_tags,
+        chapters=sink.chapters,
+    )
+
+
+def _in_thread[T](work: Callable[[], T]) -> T:
+    """Run `work` beside the main thread, which stays free to receive Ctrl-C."""
+    future: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=body, daemon=True).start()
+    while True:
+        try:
+            return future.result(timeout=_POLL_SECONDS)
+        except FutureTimeout:
+            if future.done():
+                raise
+
+
+class _Stopped(Exception):
+    """Another thread failed or was told to stop."""
+
+
+Work = tuple[Unit, Future[Planes] | None]
+
+
+class _Run:
+    """The two threads of one run and the queue between them."""
+
+    def __init__(self, source: Source, sink: Sink, engine: FrameEngine) -> None:
+        self.source, self.sink, self.engine = source, sink, engine
+        self._queue: Queue[Work | None] = Queue(engine.in_flight + _AHEAD)
+        self._stop = threading.Event()
+        self._errors: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
+            for name, work in (("reader", self._read), ("writer", self._write))
+        ]
+
+    def wait(self, report: Callable[[], None]) -> None:
+        """Start, wait for the end, and raise the first error of any thread."""
+        for thread in self._threads:
+            thread.start()
+        writer = self._threads[-1]
+        try:
+            while writer.is_alive():
+                writer.join(_REPORT_SECONDS)
+                report()
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join(_JOIN_SECONDS)
+        if self._errors:
+            raise self._errors[0]
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except _Stopped:
+            pass
+        except BaseException as error:
+            self._errors.append(error)
+            self._stop.set()
+
+    def _read(self) -> None:
+        plan = self.sink.plan
+        copied = frozenset(p.index for p in plan.streams if p.action in ("copy", "convert"))
+        units = self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds)
+        for unit in units:
+            future = None
+            if unit.frame is not None:
+                future = self.engine.submit(unit.frame.planes, self.source.facts.format, unit.frame.color)
+            self._put((unit, future))
+        self._put(None)
+
+    def _put(self, work: Work | None) -> None:
+        while not self._stop.is_set():
+            try:
+                return self._queue.put(work, timeout=_POLL_SECONDS)
+            except Full:
+                continue
+        raise _Stopped
+
+    def _get(self) -> Work | None:
+        while not self._stop.is_set():
+            try:
+                return self._queue.get(timeout=_POLL_SECONDS)
+            except Empty:
+                continue
+        raise _Stopped
+
+    def _write(self) -> None:
+        while (work := self._get()) is not None:
+            unit, future = work
+            self.sink.copy(unit.packets)
+            if unit.frame is not None and future is not None:
+                self._encode(unit.frame, self._result(future))
+        if not self.sink.ticks:
+            raise BadInput("no frame lies between --start and --end", hint="how long is the video?")
+        self.sink.finish()
+
+    def _result(self, future: Future[Planes]) -> Planes:
+        while not self._stop.is_set():
+            try:
+                return future.result(timeout=_POLL_SECONDS)
+            except FutureTimeout:
+                if future.done():
+                    raise
+        raise _Stopped
+
+    def _encode(self, frame: SourceFrame, planes: Planes) -> None:
+        sink = self.sink
+        packets = sink.encoder.encode(
+            planes,
+            self.source.facts.format,
+            ticks=sink.shifted(frame.ticks),
+            duration_ticks=frame.duration_ticks,
+            source=frame.native,
+        )
+        sink.write(packets)
