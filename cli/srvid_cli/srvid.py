@@ -230,9 +230,7 @@ class _Listener:
             line.say(f"salvaged: {summary.damage}")
         rate = summary.frames / seconds if seconds else 0.0
         size = f", {summary.output_bytes / 1e6:.1f} MB" if summary.output_bytes else ""
-        line.say(
-            f"{self._target}: {summary.frames} frames in {seconds:.1f} s ({rate:.2f} fps){size}, verified"
-        )
+        line.say(f"{self._target}: {summary.frames} frames in {seconds:.1f} s ({rate:.2f} fps){size}, verified")
         if self._as_json:
             emit(
                 "done",

@@ -137,9 +137,7 @@ def encoder_pix_fmts(codec: VideoCodec) -> tuple[str, ...]:
     """The pixel formats of `codec` that we can fill, alpha and deprecated ones left out."""
     listed = codec.pix_fmts or tuple(fmt.name for fmt in Codec(codec.encoder, "w").video_formats or ())
     return tuple(
-        name
-        for name in listed
-        if stored_format(name) is not None and not name.startswith(("yuvj", "yuva", "gbrap"))
+        name for name in listed if stored_format(name) is not None and not name.startswith(("yuvj", "yuva", "gbrap"))
     )
 
 
@@ -158,9 +156,7 @@ def choose_pix_fmt(
     fitting = [name for name in names if codec.takes_odd or _holds_size(name, width, height)]
     if wanted is not None:
         if wanted not in names:
-            raise BadInput(
-                f"{codec.encoder} does not encode {wanted}", hint=f"choose one of: {', '.join(names)}"
-            )
+            raise BadInput(f"{codec.encoder} does not encode {wanted}", hint=f"choose one of: {', '.join(names)}")
         if wanted not in fitting:
             raise BadInput(
                 f"{codec.encoder} cannot store {width}x{height} as {wanted}: the size is odd",

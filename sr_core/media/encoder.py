@@ -137,9 +137,7 @@ class VideoEncoder:
         """The packets the encoder still holds. Call it once."""
         return self.stream.encode(None)
 
-    def _with_captions(
-        self, planes: Planes, fmt: PixelFormat, source: av.VideoFrame | None
-    ) -> av.VideoFrame | None:
+    def _with_captions(self, planes: Planes, fmt: PixelFormat, source: av.VideoFrame | None) -> av.VideoFrame | None:
         """A frame of ours that carries the source's side data: PyAV copies it only when scaling."""
         if source is None or not self.settings.keeps_captions:
             return None
@@ -183,7 +181,6 @@ def open_error(error: Exception, settings: EncoderSettings) -> BadInput | NotAva
         )
     options = " ".join(f"{key}={value}" for key, value in settings.options)
     return BadInput(
-        f"{name} refuses {settings.width}x{settings.height} {settings.pix_fmt} with {options}: "
-        f"{last_words(error)}",
+        f"{name} refuses {settings.width}x{settings.height} {settings.pix_fmt} with {options}: {last_words(error)}",
         hint="check --crf, --preset and -o",
     )

@@ -57,9 +57,7 @@ def writing(path: Path) -> Iterator[None]:
     except (av.FFmpegError, OSError) as error:
         code = error.errno or 0
         if isinstance(error, BrokenPipeError) or code == errno.EPIPE:
-            raise StorageError(
-                "the reader of our output went away", hint="is its program running?"
-            ) from error
+            raise StorageError("the reader of our output went away", hint="is its program running?") from error
         if code in _STORAGE_ERRNO:
             hint = _STORAGE_HINT.get(code, "")
             raise StorageError(f"cannot write {path.name}: {last_words(error)}", hint=hint) from error

@@ -124,9 +124,7 @@ def planes_of(frame: av.VideoFrame, fmt: PixelFormat) -> Planes:
     The decoder may still predict from these samples, so they are never written to.
     """
     width, height = frame.width, frame.height
-    planes = [
-        _plane_view(frame, index, shape, fmt) for index, shape in enumerate(fmt.plane_shapes(width, height))
-    ]
+    planes = [_plane_view(frame, index, shape, fmt) for index, shape in enumerate(fmt.plane_shapes(width, height))]
     if fmt.family == "rgb" and fmt.layout == "planar":
         planes = [planes[index] for index in _GBR_ORDER]
     return tuple(planes)
@@ -178,6 +176,5 @@ def _can_share(planes: Planes, fmt: PixelFormat, width: int, height: int) -> boo
     if fmt.layout == "packed" or width % 2 or height % 2:
         return False
     return all(
-        plane.flags.writeable and plane.strides[-1] == plane.itemsize and plane.strides[0] > 0
-        for plane in planes
+        plane.flags.writeable and plane.strides[-1] == plane.itemsize and plane.strides[0] > 0 for plane in planes
     )

@@ -93,9 +93,7 @@ def plan_output(source: Source, request: Request) -> Plan:
     container = output_format(request.target)
     codec = video_codec(request.codec or container.default_codec)
     width, height, engine_scale = _sizes(facts, request)
-    pix_fmt, format_notes = choose_pix_fmt(
-        codec, facts.format, width=width, height=height, wanted=request.pix_fmt
-    )
+    pix_fmt, format_notes = choose_pix_fmt(codec, facts.format, width=width, height=height, wanted=request.pix_fmt)
     settings = EncoderSettings(
         codec=codec,
         pix_fmt=pix_fmt,
@@ -115,9 +113,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         hdr=facts.hdr,
         keeps_captions=facts.has_captions and bool(codec.captions_option),
     )
-    streams, stream_notes = plan_streams(
-        source.container, facts.index, container, keeps_audio=request.keeps_audio
-    )
+    streams, stream_notes = plan_streams(source.container, facts.index, container, keeps_audio=request.keeps_audio)
     start = None if request.start is None else request.start + source.start_seconds
     end = None if request.end is None else request.end + source.start_seconds
     plan = Plan(
@@ -202,9 +198,7 @@ def _video_notes(facts: VideoFacts, settings: EncoderSettings, container: Output
         notes.append(DEINTERLACE_MESSAGE)
     if facts.drops_alpha:
         notes.append("transparency is lost: the output is opaque")
-    notes += [
-        f"{name} metadata is lost: the output keeps the static HDR tags" for name in facts.dynamic_metadata
-    ]
+    notes += [f"{name} metadata is lost: the output keeps the static HDR tags" for name in facts.dynamic_metadata]
     if facts.has_captions and not settings.keeps_captions:
         notes.append(f"closed captions are lost: {settings.codec.encoder} cannot carry them")
     if facts.display_matrix is not None and settings.display_matrix is None:
@@ -225,9 +219,7 @@ def _check_room(plan: Plan, request: Request) -> None:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise StorageError(
-            f"cannot write in {folder}: {error.strerror}", hint="does the folder exist?"
-        ) from error
+        raise StorageError(f"cannot write in {folder}: {error.strerror}", hint="does the folder exist?") from error
     if free < estimate // 2:
         raise StorageError(
             f"{free / 1e9:.1f} GB free in {folder}, but the output needs about {estimate / 1e9:.1f} GB",

@@ -149,9 +149,7 @@ class Source:
             has_audio = bool(self.container.streams.audio)
             self.container.close()
             if pictures:
-                raise BadInput(
-                    f"no decoder for the video in {self.name}", hint="convert it with ffmpeg first"
-                )
+                raise BadInput(f"no decoder for the video in {self.name}", hint="convert it with ffmpeg first")
             kinds = "only sound" if has_audio else "no video stream"
             raise BadInput(f"{self.name} has {kinds}, nothing to upscale", hint="is it the right file?")
         return next((s for s in videos if s.disposition & Disposition.default), videos[0])
@@ -236,8 +234,7 @@ class Source:
         if (native.width, native.height) != (facts.width, facts.height):
             at = text_from_seconds(ticks * facts.time_base - self.start_seconds)
             raise BadInput(
-                f"the picture changes from {facts.width}x{facts.height} to "
-                f"{native.width}x{native.height} at {at}",
+                f"the picture changes from {facts.width}x{facts.height} to {native.width}x{native.height} at {at}",
                 hint=f"upscale the parts one by one: --end {at}, then --start {at}",
             )
         if pixel_format(native.format.name) != facts.format:

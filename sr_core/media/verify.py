@@ -174,9 +174,7 @@ def _check_picture(container: InputContainer, index: int, plan: Plan) -> None:
         raise _fail(f"its sample aspect ratio is {aspect}, expected {settings.sample_aspect}")
     if settings.hdr:
         side = {kind.name: bytes(data) for kind, data in frame.side_data.items()}
-        found_hdr = hdr10_from_side_data(
-            side.get("MASTERING_DISPLAY_METADATA"), side.get("CONTENT_LIGHT_LEVEL")
-        )
+        found_hdr = hdr10_from_side_data(side.get("MASTERING_DISPLAY_METADATA"), side.get("CONTENT_LIGHT_LEVEL"))
         if (found_hdr.mastering is None) != (settings.hdr.mastering is None):
             raise _fail("its HDR mastering display metadata is missing")
         if found_hdr.light != settings.hdr.light:
