@@ -11,6 +11,7 @@ from srvid_cli.errors import run_command
 
 # name -> (module, one line of help). The module's click command is called `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "bench": ("srvid_cli.srkit.bench", "Print how many frames a second this machine upscales."),
     "check-seams": ("srvid_cli.srkit.check_seams", "Measure what tiling changes for a model on a picture."),
     "compare": ("srvid_cli.srkit.compare", "Write a before/after picture of two images or videos."),
     "doctor": (
