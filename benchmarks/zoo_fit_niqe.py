@@ -1,4 +1,7 @@
-"""Fit NIQE's pristine statistics on the open training photographs: python benchmarks/zoo_fit_niqe.py DATA OUT.npz"""
+"""Fit NIQE's pristine statistics on a quarter of the open training photographs.
+
+python benchmarks/zoo_fit_niqe.py ../shared/data sr_train/niqe_pristine.npz
+"""
 
 import sys
 from pathlib import Path
@@ -11,7 +14,8 @@ from sr_train.niqe import fit_statistics
 
 if __name__ == "__main__":
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    files = sorted(path for folder in ("cid22", "photo640") for path in (data / "train" / folder).glob("*.jpg"))[::4]
+    folders = [data / "train" / name for name in ("cid22", "photo640")]
+    files = sorted(path for folder in folders for path in folder.glob("*.jpg"))[::4]
     fitted = fit_statistics(luma_from_rgb(read_rgb(path)) for path in files)
     np.savez(out, mean=fitted.mean.astype(np.float32), covariance=fitted.covariance.astype(np.float32))
     print(f"{len(files)} photographs, {out.stat().st_size} bytes")

@@ -16,7 +16,8 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 @dataclass(frozen=True, kw_only=True)
 class TestPair:
-    """Ground truth, cropped to a multiple of the scale, and its MATLAB-bicubic low-resolution half; (H, W, 3) uint8.
+    """Ground truth, cropped to a multiple of the scale, and its MATLAB-bicubic low-resolution half; (H, W,
+    3) uint8.
 
     `grey` marks an image whose values are Y themselves (Set14 'bridge'): all three planes are equal.
     """
@@ -55,7 +56,9 @@ def find_set(name: str, data_root: Path) -> Path:
         folder = data_root / "eval" / SETS[name.lower()]
         if folder.is_dir():
             return folder
-        raise BadInput(f"{SETS[name.lower()]} is not under {data_root}", hint="name its parent's parent with --data")
+        raise BadInput(
+            f"{SETS[name.lower()]} is not under {data_root}", hint="name its parent's parent with --data"
+        )
     if Path(name).is_dir():
         return Path(name)
     raise BadInput(f"no test set {name!r}", hint=f"choose one of: {', '.join(SETS)}, or a folder of images")

@@ -1,9 +1,10 @@
-"""What a training run is: a TOML file read into frozen, validated dataclasses.
+"""What a training run is: a TOML recipe read into frozen, validated dataclasses.
 
 [model]   name, arch, scale, colour, options = {...}
-[data]    root, folders, copies, patch_px, batch
-[optim]   optimiser, rate, final_rate, steps or minutes, ema, clip, warm_start
-[loss]    name = weight, ...
+[data]    root, folders, copies, degradation, variants, patch_px, batch, validate
+[optim]   optimiser, rate, final_rate, schedule, steps or minutes, ema, clip, precision, warm_start, ...
+[loss]    name = weight, ...                     see losses.py
+[critic]  kind, judges, weight, rate             for adversarial training; see critics.py
 """
 
 import tomllib
@@ -17,17 +18,20 @@ from sr_core.errors import BadInput
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Which network, at which scale, on which colours."""
+    """Which network, at which scale, on which colours; `scales` beside `scale` train the same weights
+    (VDSR)."""
 
     name: str
     arch: str
     scale: int
-    colour: str = "rgb"
+    scales: tuple[int, ...] = ()
+    colour: str = ""  # empty: what the paper used
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _demand(self.scale in (2, 3, 4, 8), "model.scale", self.scale, "2, 3, 4 or 8")
-        _demand(self.colour in ("rgb", "y"), "model.colour", self.colour, "'rgb' or 'y'")
+        for scale in (self.scale, *self.scales):
+            _demand(scale in (2, 3, 4), "model.scale", scale, "2, 3 or 4")
+        _demand(self.colour in ("", "rgb", "y"), "model.colour", self.colour, "'rgb' or 'y'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,66 +41,116 @@ class DataConfig:
     folders: tuple[str, ...]
     root: str = "../shared/data"
     copies: tuple[float, ...] = (1.0,)
+    degradation: str = "bicubic"
+    variants: int = 1
     patch_px: int = 48
     batch: int = 16
-    degradation: str = "bicubic"
     validate: str = "eval/Set5"
 
     def __post_init__(self) -> None:
         _demand(len(self.folders) > 0, "data.folders", self.folders, "at least one folder")
         _demand(self.patch_px >= 8, "data.patch_px", self.patch_px, "8 or more")
         _demand(self.batch >= 1, "data.batch", self.batch, "1 or more")
+        _demand(self.variants >= 1, "data.variants", self.variants, "1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """How the weights move. The learning rate falls from `rate` to `final_rate` along a cosine.
+    """How the weights move.
 
-    The end of the run is `steps`, or `minutes` of training time where steps is 0
-    (a run by the clock cannot be repeated bit for bit; one by steps can).
+    The rate falls from `rate` to `final_rate` along a cosine, or by 10 each quarter of the run ('steps',
+    VDSR). The end is `steps`, or `minutes` of training where steps is 0: a run by the clock cannot be
+    repeated bit for bit, one by steps can. `clip` bounds the gradient's norm; `clip_theta` each value to
+    ±theta/rate (VDSR §3.2).
     """
 
     optimiser: str = "adam"
     rate: float = 1e-3
     final_rate: float = 1e-6
+    schedule: str = "cosine"
     warm_up_steps: int = 100
     steps: int = 0
     minutes: float = 0.0
+    accumulate: int = 1
     ema: float = 0.999
-    clip: float = 0.0  # largest gradient norm; 0: no clipping
+    clip: float = 0.0
+    clip_theta: float = 0.0
     seed: int = 1
+    precision: str = "f32"
     warm_start: str = ""
-    compiled: bool = True
+    compiled: bool = False
 
     def __post_init__(self) -> None:
-        _demand(self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd")
+        _demand(
+            self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd"
+        )
+        _demand(self.schedule in ("cosine", "steps"), "optim.schedule", self.schedule, "cosine or steps")
+        _demand(
+            self.precision in ("f32", "bf16", "f16"), "optim.precision", self.precision, "f32, bf16 or f16"
+        )
         _demand(self.steps > 0 or self.minutes > 0, "optim.steps", self.steps, "steps or minutes above 0")
+        _demand(self.rate > 0, "optim.rate", self.rate, "above 0")
+        _demand(self.accumulate >= 1, "optim.accumulate", self.accumulate, "1 or more")
         _demand(0 <= self.ema < 1, "optim.ema", self.ema, "0 <= ema < 1")
 
 
 @dataclass(frozen=True, kw_only=True)
+class CriticConfig:
+    """An adversary: `kind` standard or relativistic, judging 'pixels' or VGG 'features'."""
+
+    kind: str = "standard"
+    judges: str = "pixels"
+    weight: float = 1e-3
+    rate: float = 1e-4
+
+    def __post_init__(self) -> None:
+        _demand(
+            self.kind in ("standard", "relativistic"), "critic.kind", self.kind, "standard or relativistic"
+        )
+        _demand(self.judges in ("pixels", "features"), "critic.judges", self.judges, "pixels or features")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A whole run."""
+    """A whole run. `vgg` is the file of VGG19 weights that perceptual losses need."""
 
     model: ModelConfig
     data: DataConfig
     optim: OptimConfig
     loss: Mapping[str, float]
+    critic: CriticConfig | None = None
+    vgg: str = ""
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "optim": OptimConfig,
+    "critic": CriticConfig,
+}
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read a recipe; unknown tables and keys are refused by name."""
+    """Read a recipe; unknown tables and keys are refused by name.
+
+    Raises:
+        BadInput: not readable, not TOML, or with a key or value we do not know.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples") from error
-    except tomllib.TOMLDecodeError as error:
+        raise BadInput(
+            f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"recipe {path} is not TOML: {error}", hint="see configs/ for examples") from error
-    known = {"model": ModelConfig, "data": DataConfig, "optim": OptimConfig}
     for table in tables:
-        _demand(table in known or table == "loss", "table", table, "model, data, optim or loss")
-    parts = {table: _section(kind, table, tables.get(table, {})) for table, kind in known.items()}
-    return TrainConfig(**parts, loss=tables.get("loss", {"l1": 1.0}))
+        _demand(
+            table in SECTIONS or table in ("loss", "vgg"), "table", table, "model, data, optim, loss, critic"
+        )
+    wanted = [name for name in SECTIONS if name != "critic" or name in tables]
+    parts = {name: _section(SECTIONS[name], name, tables.get(name, {})) for name in wanted}
+    return TrainConfig(**parts, loss=tables.get("loss", {"l1": 1.0}), vgg=tables.get("vgg", ""))
 
 
 def _section(kind: type[Any], table: str, values: Mapping[str, Any]) -> Any:

@@ -90,7 +90,9 @@ def evaluate(
             if keep is not None:
                 keep(name, pair, made)
             scores.append(_score(pair, made, luma, spec))
-        results.append(Evaluation(model=spec.name, scale=spec.scale, test_set=name.lower(), scores=tuple(scores)))
+        results.append(
+            Evaluation(model=spec.name, scale=spec.scale, test_set=name.lower(), scores=tuple(scores))
+        )
     return results
 
 
@@ -131,7 +133,7 @@ def _model_upscaler(spec: ModelSpec, run: Runner, self_ensemble: bool) -> Callab
     runner = ensembled(run) if self_ensemble else run
 
     def on_rgb(pair: TestPair) -> Upscaled:
-        batch = pair.low.transpose(2, 0, 1)[None].astype(np.float32) / 255
+        batch = (pair.low.transpose(2, 0, 1)[None] / 255).astype(np.float32)
         made = _codes(runner(batch)[0].transpose(1, 2, 0) * 255)
         return made, (made[..., 0].astype(np.float64) if pair.grey else luma_from_rgb(made))
 

@@ -1,10 +1,9 @@
-"""The training images: decoded once, kept as uint8, cropped by a seeded generator.
+"""The training images: decoded once, degraded once, kept as uint8, cropped by a seeded generator.
 
-    folders of images --decode--> HR (and down-scaled copies) --imresize--> LR, per scale
-                         \\__ cached as flat .npy files, memory-mapped __/
+    folders of images ─ decode ─ HR (and smaller copies) ─ degrade, `variants` times ─ LR
+                        └── cached as flat .npy files, memory-mapped ──────────────────┘
 
-A crop of step N depends on (seed, N) alone, so a resumed run sees what the
-uninterrupted one would have seen.
+A crop of step N depends on (seed, N) alone, so a resumed run sees what the uninterrupted one would have seen.
 """
 
 import hashlib
@@ -12,6 +11,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,19 +19,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_core.errors import BadInput
-from sr_train.imresize import Image8, crop_to_multiple, imresize
+from sr_train.degradations import degrade
+from sr_train.imresize import Image8, crop_to_multiple
 
 SIDE_MULTIPLE = 12  # divisible by every scale we train: 2, 3 and 4
-FORMAT = 1  # raise when the cached files change their meaning
+FORMAT = 2  # raise when the cached files change their meaning
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 FLAT_STD = 6.0  # codes; a flatter crop is drawn once again, skies teach little
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageBank:
-    """All images of a training set at one scale, end to end in two flat arrays.
+    """All images of a training set at one scale, end to end in flat arrays.
 
-    `sides` is (images, 2): height and width in LR pixels; HR is `scale` times that.
+    Attributes:
+        high: every HR image, flattened.
+        low: (variants, ...) every LR image, flattened; each variant has its own degradation.
+        sides: (images, 2) height and width in LR pixels; HR is `scale` times that.
     """
 
     scale: int
@@ -39,30 +43,36 @@ class ImageBank:
     low: NDArray[np.uint8]
     sides: NDArray[np.int64]
 
-    def __post_init__(self) -> None:
-        areas = self.sides.prod(axis=1)
-        object.__setattr__(self, "_starts", np.concatenate([[0], np.cumsum(areas)]) * 3)
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(self.sides.prod(axis=1))]) * 3
 
-    def pair(self, index: int) -> tuple[Image8, Image8]:
+    def pair(self, index: int, variant: int = 0) -> tuple[Image8, Image8]:
         """(LR, HR) of one image, (H, W, 3) views."""
         height, width = (int(side) for side in self.sides[index])
-        start, stop = (int(edge) for edge in self._starts[index : index + 2])  # type: ignore[attr-defined]
+        start, stop = (int(edge) for edge in self._starts[index : index + 2])
         area, s = self.scale**2, self.scale
-        low = self.low[start:stop].reshape(height, width, 3)
+        low = self.low[variant, start:stop].reshape(height, width, 3)
         return low, self.high[start * area : stop * area].reshape(height * s, width * s, 3)
 
     def batch(self, *, seed: int, step: int, count: int, patch_px: int) -> tuple[Image8, Image8]:
-        """`count` random crops of `patch_px` LR pixels, flipped and turned: (N, H, W, 3) LR and HR."""
+        """`count` random crops of `patch_px` LR pixels, flipped and turned: (N, H, W, 3) LR and HR.
+
+        Raises:
+            BadInput: every image is smaller than a patch.
+        """
         rng = np.random.default_rng([seed, step])
         s = self.scale
         low = np.empty((count, patch_px, patch_px, 3), np.uint8)
         high = np.empty((count, patch_px * s, patch_px * s, 3), np.uint8)
         usable = np.flatnonzero(self.sides.min(axis=1) >= patch_px)
+        if not usable.size:
+            raise BadInput(f"no image holds a patch of {patch_px} LR pixels", hint="lower data.patch_px")
         areas = self.sides[usable].prod(axis=1).astype(np.float64)
         chosen = rng.choice(usable, size=(count, 2), p=areas / areas.sum())
         for n in range(count):
             for index in chosen[n]:
-                small, large = self.pair(int(index))
+                small, large = self.pair(int(index), int(rng.integers(len(self.low))))
                 y = int(rng.integers(small.shape[0] - patch_px + 1))
                 x = int(rng.integers(small.shape[1] - patch_px + 1))
                 crop = small[y : y + patch_px, x : x + patch_px]
@@ -70,27 +80,42 @@ class ImageBank:
                     break
             target = large[y * s : (y + patch_px) * s, x * s : (x + patch_px) * s]
             turn = int(rng.integers(8))
-            low[n], high[n] = _dihedral(crop, turn), _dihedral(target, turn)
+            low[n], high[n] = dihedral(crop, turn), dihedral(target, turn)
         return low, high
 
 
-def _dihedral(image: Image8, turn: int) -> Image8:
-    """One of the eight flips and quarter turns of a square."""
+def dihedral(image: Image8, turn: int) -> Image8:
+    """One of the eight flips and quarter turns of an image."""
     turned = np.rot90(image, turn % 4)
     return turned[:, ::-1] if turn >= 4 else turned
 
 
-def open_bank(folders: Sequence[Path], *, scale: int, copies: Sequence[float], cache: Path) -> ImageBank:
+def open_bank(
+    folders: Sequence[Path],
+    *,
+    scale: int,
+    cache: Path,
+    copies: Sequence[float] = (1.0,),
+    degradation: str = "bicubic",
+    variants: int = 1,
+) -> ImageBank:
     """The images under `folders` at `scale`, from the cache where they were prepared before.
 
     Args:
-        copies: sizes at which each image is used, e.g. (1.0, 0.6): smaller copies are sharper and more varied.
+        copies: sizes at which each image is used, e.g. (1.0, 0.6): smaller copies are sharper and more
+            varied.
+        degradation: a mix of `degradations.MIXES`; `variants` LR images are drawn from it for each HR image.
+
+    Raises:
+        BadInput: no images, an unreadable image, or an unknown degradation.
     """
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(
+        path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES
+    )
     if not files:
         raise BadInput(
             f"no training images under {', '.join(map(str, folders))}",
-            hint="name folders of .png or .jpg files under [data] in the config, or their parent with --data",
+            hint="name folders of .png or .jpg files under [data] in the recipe, or their parent with --data",
         )
     identity = [[path.name, path.stat().st_size] for path in files]
     digest = hashlib.sha256(json.dumps([FORMAT, identity, list(copies)]).encode()).hexdigest()[:16]
@@ -100,14 +125,31 @@ def open_bank(folders: Sequence[Path], *, scale: int, copies: Sequence[float], c
         _store_high(files, copies, folder)
     sides = np.load(folder / "sides.npy")
     high = np.load(folder / "high.npy", mmap_mode="r")
-    low_file = folder / f"low-x{scale}.npy"
+    low_file = folder / f"low-x{scale}-{degradation}-{variants}.npy"
     if not low_file.exists():
-        _save(low_file, _low_from_high(high, sides, scale))
+        _save(low_file, _low_from_high(high, sides, scale, degradation, variants))
     return ImageBank(scale=scale, high=high, low=np.load(low_file, mmap_mode="r"), sides=sides // scale)
+
+
+def read_rgb(path: Path) -> Image8:
+    """Decode an image file to (H, W, 3) uint8.
+
+    Raises:
+        BadInput: not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except OSError as error:
+        raise BadInput(f"cannot read image {path}: {error}", hint="remove or replace the file") from error
 
 
 def _store_high(files: Sequence[Path], copies: Sequence[float], folder: Path) -> None:
     images = [image for path in files for image in _sized_copies(read_rgb(path), copies)]
+    if not images:
+        raise BadInput(
+            "every training image is too small", hint=f"at least {8 * SIDE_MULTIPLE} pixels a side"
+        )
     _save(folder / "high.npy", np.concatenate([image.reshape(-1) for image in images]))
     _save(folder / "sides.npy", np.array([image.shape[:2] for image in images], np.int64))
 
@@ -125,21 +167,19 @@ def _sized_copies(image: Image8, copies: Sequence[float]) -> list[Image8]:
     return sized
 
 
-def _low_from_high(high: NDArray[np.uint8], sides: NDArray[np.int64], scale: int) -> NDArray[np.uint8]:
+def _low_from_high(
+    high: NDArray[np.uint8], sides: NDArray[np.int64], scale: int, degradation: str, variants: int
+) -> NDArray[np.uint8]:
     starts = np.concatenate([[0], np.cumsum(sides.prod(axis=1) * 3)])
-    parts = []
-    for (height, width), start, stop in zip(sides, starts, starts[1:], strict=False):
-        parts.append(imresize(high[start:stop].reshape(height, width, 3), 1 / scale).reshape(-1))
-    return np.concatenate(parts)
-
-
-def read_rgb(path: Path) -> Image8:
-    """Decode an image file to (H, W, 3) uint8."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise BadInput(f"cannot read image {path}: {error}", hint="remove or replace the file") from error
+    rows = []
+    for variant in range(variants):
+        parts = []
+        for index, (height, width) in enumerate(sides):
+            image = high[starts[index] : starts[index + 1]].reshape(height, width, 3)
+            rng = np.random.default_rng([FORMAT, variant, index])
+            parts.append(degrade(np.asarray(image), scale, mix=degradation, rng=rng).reshape(-1))
+        rows.append(np.concatenate(parts))
+    return np.stack(rows)
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:

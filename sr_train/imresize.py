@@ -28,7 +28,8 @@ def imresize_float(image: Plane, factor: float) -> Plane:
 
 
 def crop_to_multiple(image: Image8, multiple: int) -> Image8:
-    """Cut the right and bottom edges so that both sides divide by `multiple`, as the papers do ("modcrop")."""
+    """Cut the right and bottom edges so that both sides divide by `multiple`, as the papers do
+    ("modcrop")."""
     height, width = image.shape[:2]
     return image[: height - height % multiple, : width - width % multiple]
 
@@ -49,11 +50,13 @@ def _resize_rows(image: NDArray[np.generic], factor: float) -> Plane:
     shape = (-1,) + (1,) * (image.ndim - 1)
     total = np.zeros((out_length, *image.shape[1:]), np.float64)
     for tap in range(taps.shape[1]):
-        total += weights[:, tap].reshape(shape) * image[taps[:, tap]]
+        total += weights[:, tap].reshape(shape) * image[taps[:, tap]].astype(np.float64)
     return total
 
 
-def _contributions(length: int, out_length: int, factor: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _contributions(
+    length: int, out_length: int, factor: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """For each output row: the input rows it reads, and their weights. Both (out_length, taps)."""
     shrink = min(factor, 1.0)  # < 1: the kernel is widened against aliasing
     support = 4.0 / shrink

@@ -1,37 +1,41 @@
-"""Training, start to end: read a recipe, cut batches, step, average, save, measure.
+"""Training, start to end.
 
-images ─ crops ─┬─ LR ─ network ─ loss ─ gradients ─ optimiser ─ weights ─ average (EMA)
-                └─ HR ───────────────┘                                      └─ shipped
+images ─ crops ─┬─ LR ─ network ─ SR ─ loss ─ gradients ─ optimiser ─ weights ─ average (EMA) ─ shipped
+                └─ HR ──────────────────┘
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sr_core.errors import BadInput
+from sr_train.benchmark_sets import read_pairs
+from sr_train.checkpoints import RunState, load_state, save_state, warm_start
 from sr_train.config import TrainConfig, read_config
-from sr_train.images import ImageBank, open_bank, read_rgb
-from sr_train.imresize import Image8, crop_to_multiple, imresize
-from sr_train.losses import LOSSES
+from sr_train.images import ImageBank, open_bank
+from sr_train.imresize import Image8
+from sr_train.losses import Loss, make_loss
 from sr_train.metrics import Y_WEIGHTS, luma_from_rgb, psnr
 from sr_train.optimisers import make_optimisers
-from sr_zoo.archs.registry import build_network
+from sr_zoo.archs.registry import build_network, find_arch
+
+SAVE_EVERY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What the front end may show."""
+    """What a front end may show; `psnr_y` of the averaged weights on the validation images."""
 
     step: int
-    share: float  # 0..1 of the run
+    share_done: float
     loss: float
-    psnr_y: float | None
+    psnr_y: float
     seconds: float
 
 
@@ -42,169 +46,215 @@ def run_training(
     cache: Path,
     data_root: Path | None = None,
     resume: bool = False,
-    save_every_seconds: float = 120.0,
+    save_every_seconds: float = SAVE_EVERY_SECONDS,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
-    """Train as the recipe says; return the checkpoint, whose "average" entry is the model to ship."""
+    """Train as `recipe` says and return the checkpoint, written to `out` every few minutes and at the end.
+
+    Args:
+        cache: where decoded images are kept between runs.
+        data_root: replaces the recipe's [data] root.
+        resume: go on from the checkpoint in `out`, if there is one.
+
+    Raises:
+        BadInput: the recipe, the images or the checkpoint cannot be used; or the loss is no longer a number.
+    """
     config = read_config(recipe)
+    model, optim = config.model, config.optim
     root = data_root or Path(config.data.root)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bank = open_bank(
-        [root / folder for folder in config.data.folders],
-        scale=config.model.scale,
-        copies=config.data.copies,
-        cache=cache,
-    )
-    torch.manual_seed(config.optim.seed)
-    network = build_network(
-        config.model.arch, scale=config.model.scale, colour=config.model.colour, **config.model.options
-    )
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.optim.warm_start:
-        warm_start(network, Path(config.optim.warm_start))
-    optimisers = make_optimisers(network, config.optim)
-    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint = out / f"{config.model.name}.pt"
-    step, trained_seconds = 0, 0.0
-    if resume and checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(state["network"])
-        average = state["average"]
-        for optimiser, saved in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        step, trained_seconds = state["step"], state["seconds"]
-    forward = torch.compile(network) if config.optim.compiled else network
-    batches = _Batches(bank, config, device)
-    saved_at = began = time.monotonic()
-    before = trained_seconds
-    losses: list[float] = []
+    scales = tuple(dict.fromkeys((model.scale, *model.scales)))
+    banks = {scale: _open_bank(config, root, scale, cache) for scale in scales}
 
-    while (share := _share_done(config, step, trained_seconds)) < 1.0:
-        _set_rates(optimisers, config, share, step)
-        lr, hr = batches.at(step)
-        for optimiser in optimisers:
+    torch.manual_seed(optim.seed)
+    network = _build(config, model.scale).to(device)
+    if optim.warm_start:
+        warm_start(network, Path(optim.warm_start))
+    loss_of = make_loss(config.loss, vgg=config.vgg)
+    critic = None
+    if config.critic is not None:
+        from sr_train.critics import Critic
+
+        planes = 1 if _colour(config) == "y" else 3
+        critic = Critic(config.critic, planes=planes, vgg=config.vgg, device=device)
+    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    state = RunState(network=network, average=average, optimisers=make_optimisers(network, optim))
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / f"{model.name}.pt"
+    if resume and checkpoint.exists():
+        load_state(checkpoint, state)
+    network.train().to(memory_format=torch.channels_last)
+    forwards = {scale: _forward_at(config, network, scale) for scale in scales}
+    scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "f16")
+
+    began, seconds_before = time.monotonic(), state.seconds
+    saved_at, losses = began, list[float]()
+    while (share := _share_done(config, state)) < 1.0:
+        rate = _set_rates(state, config, share)
+        scale = scales[state.step % len(scales)]
+        for optimiser in state.optimisers:
             optimiser.zero_grad(set_to_none=True)
-        sr = forward(lr)
-        loss = sum((weight * LOSSES[name](sr, hr) for name, weight in config.loss.items()), torch.zeros(()))
-        loss.backward()
-        if config.optim.clip:
-            nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip)
-        for optimiser in optimisers:
-            optimiser.step()
-        step += 1
-        _update_average(average, network, min(config.optim.ema, (1 + step) / (10 + step)))
-        losses.append(loss.item())
-        trained_seconds = before + time.monotonic() - began
-        if time.monotonic() - saved_at > save_every_seconds:
-            saved_at = time.monotonic()
-            _save(checkpoint, network, average, optimisers, config, step, trained_seconds)
-            measured = validate(config, root, average)
-            report(
-                Progress(
-                    step=step,
-                    share=share,
-                    loss=float(np.mean(losses)),
-                    psnr_y=measured,
-                    seconds=trained_seconds,
-                )
+        for part in range(optim.accumulate):
+            lr, hr = _batch(banks[scale], config, state.step * optim.accumulate + part, device)
+            with _autocast(config, device):
+                sr, loss = _supervised(forwards[scale], network, lr, hr, loss_of, share)
+                if critic is not None:
+                    loss = loss + critic.generator_loss(sr, hr)
+            scaler.scale(loss / optim.accumulate).backward()  # type: ignore[no-untyped-call]
+        if critic is not None:
+            critic.learn(sr, hr)
+        _clip(network, config, rate)
+        for optimiser in state.optimisers:
+            scaler.step(optimiser)
+        scaler.update()
+        state.step += 1
+        _average(state, optim.ema)
+        losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            raise BadInput(
+                f"the loss is {losses[-1]} at step {state.step}", hint="lower optim.rate or set optim.clip"
             )
-            losses = []
-    _save(checkpoint, network, average, optimisers, config, step, trained_seconds)
-    measured = validate(config, root, average)
-    report(Progress(step=step, share=1.0, loss=float(np.mean(losses or [0])), psnr_y=measured, seconds=trained_seconds))
+        now = time.monotonic()
+        state.seconds = seconds_before + now - began
+        if now - saved_at > save_every_seconds:
+            report(_record(state, config, root, losses, share))
+            save_state(checkpoint, state, config)
+            saved_at = time.monotonic()
+            losses.clear()
+    report(_record(state, config, root, losses, 1.0))
+    save_state(checkpoint, state, config)
     return checkpoint
 
 
-class _Batches:
-    """Crops as float tensors on the device."""
-
-    def __init__(self, bank: ImageBank, config: TrainConfig, device: torch.device) -> None:
-        self.bank, self.config, self.device = bank, config, device
-
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        data = self.config.data
-        low, high = self.bank.batch(seed=self.config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px)
-        return self._tensor(low), self._tensor(high)
-
-    def _tensor(self, images: Image8) -> Tensor:
-        batch = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 255.0  # channels_last already
-        if self.config.model.colour == "y":
-            weights = batch.new_tensor(Y_WEIGHTS).view(1, 3, 1, 1) / 255.0
-            batch = (batch * weights).sum(dim=1, keepdim=True) + 16.0 / 255.0
-        return batch
+Forward = Callable[[Tensor], Tensor]
 
 
-def _share_done(config: TrainConfig, step: int, seconds: float) -> float:
-    return step / config.optim.steps if config.optim.steps else seconds / 60 / config.optim.minutes
+def _build(config: TrainConfig, scale: int) -> nn.Module:
+    return build_network(config.model.arch, scale=scale, colour=config.model.colour, **config.model.options)
 
 
-def _set_rates(optimisers: list[torch.optim.Optimizer], config: TrainConfig, share: float, step: int) -> None:
-    """Linear warm-up, then half a cosine; every group keeps its own peak."""
-    floor = config.optim.final_rate / config.optim.rate
-    factor = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
-    factor *= min(1.0, (step + 1) / max(1, config.optim.warm_up_steps))
-    for optimiser in optimisers:
+def _colour(config: TrainConfig) -> str:
+    return config.model.colour or find_arch(config.model.arch).colour
+
+
+def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> ImageBank:
+    data = config.data
+    return open_bank(
+        [root / folder for folder in data.folders],
+        scale=scale,
+        cache=cache,
+        copies=data.copies,
+        degradation=data.degradation,
+        variants=data.variants,
+    )
+
+
+def _forward_at(config: TrainConfig, network: nn.Module, scale: int) -> Forward:
+    """The network at `scale`; at another than its own, a twin that borrows its weights (VDSR, MDSR)."""
+    if scale == config.model.scale:
+        return torch.compile(network) if config.optim.compiled else network
+    twin = _build(config, scale).to(next(network.parameters()).device)
+
+    def forward(lr: Tensor) -> Tensor:
+        sr: Tensor = torch.func.functional_call(twin, dict(network.named_parameters()), (lr,))
+        return sr
+
+    return forward
+
+
+def _batch(bank: ImageBank, config: TrainConfig, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(LR, HR) as floats in [0, 1] on the device; they travel there as uint8."""
+    data = config.data
+    low, high = bank.batch(seed=config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px)
+    return _tensor(low, config, device), _tensor(high, config, device)
+
+
+def _tensor(images: Image8, config: TrainConfig, device: torch.device) -> Tensor:
+    batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255.0  # channels_last as it is
+    if _colour(config) == "y":
+        weights = batch.new_tensor(Y_WEIGHTS).view(1, 3, 1, 1) / 255.0
+        batch = (batch * weights).sum(dim=1, keepdim=True) + 16.0 / 255.0
+    return batch
+
+
+def _autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[None]:
+    kinds = {"bf16": torch.bfloat16, "f16": torch.float16}
+    kind = kinds.get(config.optim.precision)
+    context: AbstractContextManager[None] = torch.autocast(device.type, dtype=kind, enabled=kind is not None)
+    return context
+
+
+def _supervised(
+    forward: Forward, network: nn.Module, lr: Tensor, hr: Tensor, loss_of: Loss, share: float
+) -> tuple[Tensor, Tensor]:
+    """SR and its loss. Networks with intermediate predictions (DRCN, MemNet) are taught by those at first."""
+    if not hasattr(network, "predictions"):
+        sr = forward(lr)
+        return sr, loss_of(sr, hr)
+    outputs = network.predictions(lr)  # type: ignore[operator]
+    sr = network.merge(outputs)  # type: ignore[operator]
+    early = torch.stack([loss_of(output, hr) for output in outputs]).mean()
+    return sr, (1.0 - share) * early + share * loss_of(sr, hr)  # DRCN §3.2: alpha decays from 1 to 0
+
+
+def _share_done(config: TrainConfig, state: RunState) -> float:
+    if config.optim.steps:
+        return state.step / config.optim.steps
+    return state.seconds / 60.0 / config.optim.minutes
+
+
+def _set_rates(state: RunState, config: TrainConfig, share: float) -> float:
+    """Set this step's learning rates (warm-up, then the schedule) and return the first; groups keep their
+    peaks."""
+    optim = config.optim
+    floor = optim.final_rate / optim.rate
+    if optim.schedule == "cosine":
+        factor = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+    else:
+        factor = max(floor, 0.1 ** int(4 * share))
+    factor *= min(1.0, (state.step + 1) / max(1, optim.warm_up_steps))
+    for optimiser in state.optimisers:
         for group in optimiser.param_groups:
             group.setdefault("peak", group["lr"])
             group["lr"] = group["peak"] * factor
+    return optim.rate * factor
+
+
+def _clip(network: nn.Module, config: TrainConfig, rate: float) -> None:
+    if config.optim.clip:
+        nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip)
+    if config.optim.clip_theta:
+        nn.utils.clip_grad_value_(network.parameters(), config.optim.clip_theta / rate)
 
 
 @torch.no_grad()
-def _update_average(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
-    for name, value in network.state_dict().items():
-        average[name].lerp_(value, 1 - decay)
-
-
-def _save(
-    path: Path,
-    network: nn.Module,
-    average: dict[str, Tensor],
-    optimisers: list[torch.optim.Optimizer],
-    config: TrainConfig,
-    step: int,
-    seconds: float,
-) -> None:
-    state = {
-        "network": network.state_dict(),
-        "average": average,
-        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-        "step": step,
-        "seconds": seconds,
-        "config": json.dumps(asdict(config)),
-    }
-    partial = path.with_suffix(".part")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def warm_start(network: nn.Module, checkpoint: Path) -> None:
-    """Take every weight of another run's average that fits by name and shape; the rest stays as initialised."""
-    saved = torch.load(checkpoint, weights_only=True)["average"]
-    own = network.state_dict()
-    network.load_state_dict(
-        {name: saved[name] if name in saved and saved[name].shape == own[name].shape else own[name] for name in own}
-    )
-
-
-@torch.no_grad()
-def validate(config: TrainConfig, root: Path, average: dict[str, Tensor]) -> float:
-    """Mean Y PSNR of the averaged weights on the validation folder."""
-    network = build_network(
-        config.model.arch, scale=config.model.scale, colour=config.model.colour, **config.model.options
-    )
-    network.load_state_dict(average)
-    network.eval()
-    scale = config.model.scale
-    values = []
-    for path in sorted((root / config.data.validate).glob("*.png")):
-        high = crop_to_multiple(read_rgb(path), scale)
-        low = imresize(high, 1 / scale)
-        if config.model.colour == "y":
-            batch = torch.from_numpy(luma_from_rgb(low)).float()[None, None] / 255.0
+def _average(state: RunState, ema: float) -> None:
+    decay = min(ema, (1 + state.step) / (10 + state.step))  # young averages forget faster
+    for name, value in state.network.state_dict().items():
+        if value.is_floating_point():
+            state.average[name].lerp_(value, 1 - decay)
         else:
-            batch = torch.from_numpy(low).permute(2, 0, 1)[None].float() / 255.0
-        sr = (network(batch)[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-        actual = sr[..., 0] if config.model.colour == "y" else sr
-        values.append(psnr(luma_from_rgb(actual), luma_from_rgb(high), crop_px=scale))
-    return float(np.mean(values))
+            state.average[name].copy_(value)
+
+
+def _record(state: RunState, config: TrainConfig, root: Path, losses: list[float], share: float) -> Progress:
+    """Measure, note the point of the curve, and say so."""
+    mean = sum(losses) / len(losses) if losses else math.nan
+    measured = validate(config, root / config.data.validate, state.average)
+    state.curve.append((state.step, state.seconds, mean, measured))
+    return Progress(step=state.step, share_done=share, loss=mean, psnr_y=measured, seconds=state.seconds)
+
+
+@torch.no_grad()
+def validate(config: TrainConfig, folder: Path, average: dict[str, Tensor]) -> float:
+    """Mean Y PSNR of the averaged weights on the images of `folder`."""
+    network = _build(config, config.model.scale)
+    network.load_state_dict({name: value.cpu() for name, value in average.items()})
+    network.eval()
+    values = []
+    for pair in read_pairs(folder, config.model.scale):
+        batch = _tensor(pair.low[None], config, torch.device("cpu"))
+        made = (network(batch)[0].clamp(0, 1) * 255).round().permute(1, 2, 0).to(torch.uint8).numpy()
+        luma = luma_from_rgb(made[..., 0] if made.shape[2] == 1 else made)
+        values.append(psnr(luma, luma_from_rgb(pair.high), crop_px=config.model.scale))
+    return sum(values) / len(values)

@@ -1,4 +1,5 @@
-"""Full-reference measures by the protocol of the papers: 8-bit images, `scale` pixels cropped from each border.
+"""Full-reference measures by the protocol of the papers: 8-bit images, `scale` pixels cropped from each
+border.
 
 psnr, ssim          what every table prints (SSIM: 11x11 Gaussian, sigma 1.5, no padding; Wang et al. 2004)
 gmsd                gradient magnitude similarity deviation (Xue et al. 2014): closer to the eye, 0 is perfect
@@ -55,7 +56,8 @@ def gmsd(actual: NDArray[np.generic], expected: NDArray[np.generic], *, crop_px:
 
 
 def lr_consistency(sr: Image8, lr: Image8, scale: int) -> float:
-    """PSNR in dB of the output shrunk again (MATLAB bicubic) against the input; a faithful x4 has 45 dB or more."""
+    """PSNR in dB of the output shrunk again (MATLAB bicubic) against the input; a faithful x4 has 45 dB or
+    more."""
     return psnr(imresize(sr, 1 / scale), lr)
 
 

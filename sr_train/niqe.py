@@ -1,7 +1,9 @@
-"""NIQE: Making a "Completely Blind" Image Quality Analyzer (Mittal et al., SPL 2013). No reference, no learned weights.
+"""NIQE: Making a "Completely Blind" Image Quality Analyzer (Mittal et al., SPL 2013). No reference, no
+learned weights.
 
     luma ─ local contrast normalisation ─ 36 statistics per 96x96 block (18 at full, 18 at half size)
-         ─ distance between their mean and covariance and those of pristine photographs ─ score, lower = more natural
+         ─ distance between their mean and covariance and those of pristine photographs ─ score, lower =
+         more natural
 
 The pristine statistics (`niqe_pristine.npz`) are fitted by `benchmarks/zoo_fit_niqe.py` on the open training
 photographs, not on the authors' set: scores compare with each other, not with other people's tables. Below
@@ -56,7 +58,9 @@ def fit_statistics(planes: Iterable[Plane]) -> Statistics:
 @cache
 def _pristine() -> Statistics:
     with (files("sr_train") / "niqe_pristine.npz").open("rb") as file, np.load(file) as saved:
-        return Statistics(mean=saved["mean"].astype(np.float64), covariance=saved["covariance"].astype(np.float64))
+        return Statistics(
+            mean=saved["mean"].astype(np.float64), covariance=saved["covariance"].astype(np.float64)
+        )
 
 
 def _block_features(luma: Plane) -> tuple[Plane, Plane]:
@@ -110,7 +114,8 @@ def _shape_ratios() -> Plane:
 
 
 def _asymmetric_fit(values: Plane) -> tuple[float, float, float]:
-    """Shape, left and right scale of an asymmetric generalised Gaussian by moment matching (Lasmar et al. 2009)."""
+    """Shape, left and right scale of an asymmetric generalised Gaussian by moment matching (Lasmar et al.
+    2009)."""
     left = np.sqrt(_mean_square(values[values < 0]))
     right = np.sqrt(_mean_square(values[values > 0]))
     ratio = left / right

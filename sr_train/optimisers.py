@@ -35,7 +35,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrix: Tensor) -> Tensor:
     """Newton-Schulz iteration towards the nearest (semi-)orthogonal matrix; the coefficients are Jordan's."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix / (matrix.norm() + 1e-7)
+    x: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     if tall:
         x = x.T
@@ -46,7 +46,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 def make_optimisers(network: nn.Module, config: OptimConfig) -> list[torch.optim.Optimizer]:
-    """One optimiser for all weights; for Muon a second one (Adam) for biases, slopes, first and last kernels."""
+    """One optimiser for all weights; for Muon a second one (Adam) for biases, slopes, first and last
+    kernels."""
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if config.optimiser == "adam":
         return [torch.optim.Adam(weights, config.rate, betas=(0.9, 0.99))]

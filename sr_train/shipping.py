@@ -1,38 +1,42 @@
-"""From a finished training to a model file: export the averaged weights, measure them, write both into one ONNX."""
+"""From a finished training to a model file: export the averaged weights, measure them, write both into one
+ONNX."""
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import nn
 
 from sr_core.errors import BadInput
 from sr_core.model_spec import ModelSpec, load_model, with_spec
 from sr_core.storage import write_atomically
+from sr_train.checkpoints import read_checkpoint
 from sr_train.evaluation import evaluate
-from sr_zoo.archs.registry import build_network
+from sr_zoo.archs.registry import build_network, find_arch
 from sr_zoo.export import export_model
 
 LICENCE = "Apache-2.0"
 
 
-def load_trained(checkpoint: Path) -> tuple[nn.Module, dict[str, object]]:
+def load_trained(checkpoint: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a checkpoint with its averaged weights, and the checkpoint's config.
 
     Raises:
         BadInput: not a checkpoint of `srkit train`.
     """
+    saved = read_checkpoint(checkpoint)
     try:
-        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        config = json.loads(saved["config"])
+        config: dict[str, Any] = json.loads(saved["config"])
         model = config["model"]
-        network = build_network(model["arch"], scale=model["scale"], colour=model["colour"], **model["options"])
+        options = model["options"]
+        network = build_network(model["arch"], scale=model["scale"], colour=model["colour"], **options)
         network.load_state_dict(saved["average"])
-    except (OSError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        raise BadInput(f"{checkpoint} is not a checkpoint of srkit train: {error}") from error
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise BadInput(f"{checkpoint} does not fit its own recipe: {error}") from error
+    model["colour"] = model["colour"] or find_arch(model["arch"]).colour
     config["steps_done"], config["seconds"] = saved["step"], saved["seconds"]
     return network, config
 
@@ -45,28 +49,20 @@ def ship_checkpoint(
     sets: Sequence[str] = ("set5", "set14"),
     history: str = "",
 ) -> ModelSpec:
-    """Write the checkpoint's averaged weights as `out`, with measured PSNR and the credits of its training images.
+    """Write the checkpoint's averaged weights as `out`, with measured PSNR and the credits of its training
+    images.
 
     Args:
         history: what came before this run, e.g. 'started from clear-x2; '.
     """
     network, config = load_trained(checkpoint)
-    model, data, optim = config["model"], config["data"], config["optim"]
-    assert isinstance(model, dict)
-    assert isinstance(data, dict)
-    assert isinstance(optim, dict)
-    seconds, steps = config["seconds"], config["steps_done"]
-    assert isinstance(seconds, float | int)
+    model, data = config["model"], config["data"]
     spec = ModelSpec(
         name=model["name"],
         scale=model["scale"],
         colour=model["colour"],
         licence=LICENCE,
-        training=(
-            f"{history}{model['arch']} {json.dumps(model['options'])}, {steps} steps of {data['batch']} crops of "
-            f"{data['patch_px']} px, {optim['optimiser']}, {data['degradation']} degradation, "
-            f"{seconds / 60:.0f} min on {'a GPU' if optim.get('device') == 'cuda' else '2 shared CPU cores'}"
-        ),
+        training=f"{history}{_training_sentence(config)}",
         trained_on=tuple(data["folders"]),
         attributions=attributions(data_root, data["folders"]),
     )
@@ -75,6 +71,14 @@ def ship_checkpoint(
     final = replace(written, psnr_y={one.test_set: round(one.mean("psnr_y"), 2) for one in measured})
     write_atomically(out, with_spec(load_model(out), final).SerializeToString())
     return final
+
+
+def _training_sentence(config: Mapping[str, Any]) -> str:
+    model, data, optim = config["model"], config["data"], config["optim"]
+    options = ", ".join(f"{key} {value}" for key, value in model["options"].items())
+    crops = f"{config['steps_done']} steps of {data['batch']} crops of {data['patch_px']} px"
+    minutes = f"{config['seconds'] / 60:.0f} minutes"
+    return f"{model['arch']} ({options}): {crops}, {optim['optimiser']}, {data['degradation']}, {minutes}"
 
 
 def attributions(data_root: Path, folders: Sequence[str]) -> tuple[str, ...]:

@@ -1,1 +1,2 @@
-"""The models: their networks (`archs`, torch), their files (`models`, no torch), and your own (`importing`)."""
+"""The models: their networks (`archs`, torch), their files (`models`, no torch), and your own
+(`importing`)."""

@@ -32,7 +32,8 @@ EXPORT_TOLERANCE = 2e-4  # of a value in [0, 1]: f32 summation order in the deep
 
 
 def onnx_from_network(network: nn.Module, spec: ModelSpec) -> "ModelProto":
-    """Export `network` (put into eval mode) with dynamic N, H and W; the halo is computed and replaces spec's.
+    """Export `network` (put into eval mode) with dynamic N, H and W; the halo is computed and replaces
+    spec's.
 
     Raises:
         BadModel: torch cannot export it, or the export does not compute what torch computes.

@@ -1,4 +1,5 @@
-"""The models that come with srvid, found by name and scale. No torch: one JSON per file is read, nothing is run.
+"""The models that come with srvid, found by name and scale. No torch: one JSON per file is read, nothing
+is run.
 
 sr_zoo/weights/clear-x4.onnx        name-xSCALE; its ModelSpec travels inside
 """

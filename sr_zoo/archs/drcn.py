@@ -1,10 +1,12 @@
-"""DRCN: Deeply-Recursive Convolutional Network for Image Super-Resolution (Kim et al., CVPR 2016), Figures 1 and 3.
+"""DRCN: Deeply-Recursive Convolutional Network for Image Super-Resolution (Kim et al., CVPR 2016), Figures
+1 and 3.
 
     bicubic ─ embedding (2 convs) ─ H1 ─ H2 ─ ... ─ H16      one convolution, applied 16 times
        │                            │    │           │
        └───────────── + ─── reconstruction (2 convs), shared by all; weighted sum of the 16 predictions ─ sr
 
-1,774 K parameters (Tai et al. 2017, DRRN, Table 2). In training every prediction is supervised: `predictions`.
+1,774 K parameters (Tai et al. 2017, DRRN, Table 2). In training every prediction is supervised:
+`predictions`.
 """
 
 import torch

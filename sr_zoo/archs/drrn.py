@@ -1,9 +1,13 @@
-"""DRRN: Image Super-Resolution via Deep Recursive Residual Network (Tai et al., CVPR 2017), Figures 2d, 3 and 4.
+"""DRRN: Image Super-Resolution via Deep Recursive Residual Network (Tai et al., CVPR 2017), Figures 2d, 3
+and 4.
 
-B recursive blocks of U residual units; within a block all units share two convolutions, and every unit adds the
-block's own first feature. On the bicubic-enlarged image. 297 K weights for B1U9 and B1U25 alike (Table 2), 128
-features. Batch norm is left out, as in later re-implementations: it changes neither the count nor the idea.
+B recursive blocks of U residual units; within a block all units share two convolutions, and every unit
+adds the block's own first feature. On the bicubic-enlarged image. 297 K weights for B1U9 and B1U25 alike
+(Table 2), 128 features. Batch norm is left out, as in later re-implementations: it changes neither the
+count nor the idea.
 """
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -30,11 +34,13 @@ class RecursiveBlock(nn.Module):
 
 
 class Drrn(nn.Module):
-    def __init__(self, scale: int, *, planes: int = 1, blocks: int = 1, units: int = 9, features: int = 128) -> None:
+    def __init__(
+        self, scale: int, *, planes: int = 1, blocks: int = 1, units: int = 9, features: int = 128
+    ) -> None:
         super().__init__()
         self.base = InterpolatedBase(scale, planes, kind="bicubic")
         widths = [planes] + [features] * blocks
-        chain = [RecursiveBlock(a, features, units) for a, _ in zip(widths, widths[1:], strict=False)]
+        chain = [RecursiveBlock(a, features, units) for a, _ in pairwise(widths)]
         self.blocks = nn.Sequential(*chain)
         self.tail = nn.Conv2d(features, planes, 3, padding=1, bias=False)
 

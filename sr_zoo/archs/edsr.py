@@ -1,8 +1,9 @@
 """EDSR and MDSR: Enhanced Deep Residual Networks for Single Image Super-Resolution (Lim et al., CVPRW 2017).
 
 Figures 2c, 3 and 5: ResNet without batch norm. Baseline: 16 blocks of 64; full: 32 blocks of 256, residual
-scaling 0.1; MDSR: 80 blocks of 64 shared by all scales, two 5x5 blocks before and one up-sampler behind for each.
-Parameters (authors' code): baseline 1,369,859 / 1,554,499 / 1,517,571 at x2/x3/x4, full 43 M, MDSR 8.0 M (Table 1).
+scaling 0.1; MDSR: 80 blocks of 64 shared by all scales, two 5x5 blocks before and one up-sampler behind
+for each. Parameters (authors' code): baseline 1,369,859 / 1,554,499 / 1,517,571 at x2/x3/x4, full 43 M,
+MDSR 8.0 M (Table 1).
 """
 
 import torch

@@ -1,7 +1,9 @@
-"""EnhanceNet: Single Image Super-Resolution Through Automated Texture Synthesis (Sajjadi et al., ICCV 2017), Table 1.
+"""EnhanceNet: Single Image Super-Resolution Through Automated Texture Synthesis (Sajjadi et al., ICCV
+2017), Table 1.
 
-conv - 10 residual blocks - [nearest x2, conv] x 2 - conv - conv, all 3x3 of 64 features with ReLU; the network
-predicts the residual over bicubic. The paper prints no count; Table 1's layers give 852,867 parameters at x4.
+conv - 10 residual blocks - [nearest x2, conv] x 2 - conv - conv, all 3x3 of 64 features with ReLU; the
+network predicts the residual over bicubic. The paper prints no count; Table 1's layers give 852,867
+parameters at x4.
 """
 
 from torch import Tensor, nn

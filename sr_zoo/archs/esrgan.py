@@ -1,7 +1,9 @@
-"""ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks (Wang et al., ECCVW 2018), Figures 3 and 4.
+"""ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks (Wang et al., ECCVW 2018), Figures 3
+and 4.
 
-RRDB: residual in residual dense blocks (three dense blocks of five convolutions, residual scaling 0.2), no batch
-norm; 23 blocks of 64 features, growth 32; nearest x2 stages. 16,697,987 parameters at x4 (authors' code).
+RRDB: residual in residual dense blocks (three dense blocks of five convolutions, residual scaling 0.2), no
+batch norm; 23 blocks of 64 features, growth 32; nearest x2 stages. 16,697,987 parameters at x4 (authors'
+code).
 """
 
 import torch
@@ -17,11 +19,14 @@ RESIDUAL_SCALING = 0.2
 class DenseBlock(nn.Module):
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
-        self.grow = nn.ModuleList([nn.Conv2d(features + index * growth, growth, 3, padding=1) for index in range(4)])
+        self.grow = nn.ModuleList(
+            [nn.Conv2d(features + index * growth, growth, 3, padding=1) for index in range(4)]
+        )
         self.close = nn.Conv2d(features + 4 * growth, features, 3, padding=1)
         for conv in [*self.grow, self.close]:
-            nn.init.kaiming_normal_(conv.weight)  # type: ignore[arg-type]
-            conv.weight.data *= 0.1  # type: ignore[union-attr, operator]
+            assert isinstance(conv, nn.Conv2d)
+            nn.init.kaiming_normal_(conv.weight)
+            conv.weight.data *= 0.1  # §3.1: smaller initial weights train deeper networks
 
     def forward(self, x: Tensor) -> Tensor:
         seen = x
@@ -42,7 +47,9 @@ class Rrdb(nn.Module):
 
 
 class RrdbNet(nn.Module):
-    def __init__(self, scale: int, *, planes: int = 3, features: int = 64, growth: int = 32, blocks: int = 23) -> None:
+    def __init__(
+        self, scale: int, *, planes: int = 3, features: int = 64, growth: int = 32, blocks: int = 23
+    ) -> None:
         super().__init__()
         self.head = nn.Conv2d(planes, features, 3, padding=1)
         chain: list[nn.Module] = [Rrdb(features, growth) for _ in range(blocks)]

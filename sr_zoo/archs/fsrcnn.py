@@ -3,7 +3,8 @@
     lr ─ conv5(d) ─ conv1(s) ─ m x conv3(s) ─ conv1(d) ─ deconv9/scale ─ sr      PReLU after each convolution
          feature    shrink     map            expand
 
-FSRCNN(56, 12, 4) has 12,464 weights, FSRCNN-s(32, 5, 1) 3,937 (Table 1 and §3.3), biases and slopes not counted.
+FSRCNN(56, 12, 4) has 12,464 weights, FSRCNN-s(32, 5, 1) 3,937 (Table 1 and §3.3), biases and slopes not
+counted.
 """
 
 from torch import Tensor, nn

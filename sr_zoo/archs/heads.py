@@ -1,9 +1,11 @@
 """Ways from features to pixels: the up-sampling heads, and the interpolated base they correct.
 
-transposed   FSRCNN's head (Zeiler et al. 2010). Leaves a checkerboard where the kernel does not divide by the stride.
-subpixel     Shi et al. 2016 (ESPCN): convolve, then depth-to-space. With ICNR initialisation (Aitken et al. 2017)
-             it starts as nearest neighbour, without a checkerboard.
-resize       Odena et al. 2016: nearest neighbour first, convolve after. No checkerboard; a convolution at full size.
+transposed   FSRCNN's head (Zeiler et al. 2010). Leaves a checkerboard where the kernel does not divide by
+             the stride.
+subpixel     Shi et al. 2016 (ESPCN): convolve, then depth-to-space. With ICNR initialisation (Aitken et
+             al. 2017) it starts as nearest neighbour, without a checkerboard.
+resize       Odena et al. 2016: nearest neighbour first, convolve after. No checkerboard; a convolution at
+             full size.
 """
 
 import numpy as np
@@ -19,7 +21,9 @@ def make_head(kind: str, channels: int, planes: int, scale: int, *, kernel: int 
     """A module (N, channels, H, W) -> (N, planes, scale*H, scale*W), by the names above."""
     if kind == "transposed":
         size = max(kernel, 2 * scale + 1) | 1
-        return nn.ConvTranspose2d(channels, planes, size, stride=scale, padding=size // 2, output_padding=scale - 1)
+        return nn.ConvTranspose2d(
+            channels, planes, size, stride=scale, padding=size // 2, output_padding=scale - 1
+        )
     if kind in ("subpixel", "subpixel-icnr"):
         conv = nn.Conv2d(channels, planes * scale**2, kernel, padding=kernel // 2)
         if kind == "subpixel-icnr":
@@ -33,7 +37,8 @@ def make_head(kind: str, channels: int, planes: int, scale: int, *, kernel: int 
 
 @torch.no_grad()
 def icnr_(weight: Tensor, scale: int) -> Tensor:
-    """Give all s*s sub-pixels of an output plane the same kernel: the shuffle then starts as nearest neighbour."""
+    """Give all s*s sub-pixels of an output plane the same kernel: the shuffle then starts as nearest
+    neighbour."""
     first = weight[:: scale**2].clone()
     return weight.copy_(first.repeat_interleave(scale**2, dim=0))
 
@@ -67,7 +72,8 @@ class InterpolatedBase(nn.Module):
 
 
 def phase_taps(scale: int, kind: str) -> NDArray[np.float64]:
-    """Weights of each output phase over its neighbourhood, (scale, taps): 1, 3, 5 or 7 taps, each row sums to 1."""
+    """Weights of each output phase over its neighbourhood, (scale, taps): 1, 3, 5 or 7 taps, each row sums
+    to 1."""
     reach = {"nearest": 0, "bilinear": 1, "bicubic": 2, "lanczos": 3}.get(kind)
     if reach is None:
         raise ValueError(f"unknown interpolation {kind!r}: nearest, bilinear, bicubic or lanczos")

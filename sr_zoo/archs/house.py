@@ -5,8 +5,8 @@
      └────────────── edge pad ─ fixed bilinear conv ─ DepthToSpace ────────────┘   base/
 
 No batch norm, attention, concatenation or depthwise layer: on CPUs and GPUs alike those cost more time than
-their multiply-adds say. Every convolution works on low-resolution pixels. The interpolated base is a branch of
-its own, so that an engine may keep it in FP32 while the rest runs in half precision.
+their multiply-adds say. Every convolution works on low-resolution pixels. The interpolated base is a
+branch of its own, so that an engine may keep it in FP32 while the rest runs in half precision.
 """
 
 import torch
@@ -57,9 +57,9 @@ class House(nn.Module):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
         with torch.no_grad():
             for block in self.body:
-                block.second.weight *= 0.3  # type: ignore[union-attr, operator]
+                block.second.weight.mul_(0.3)  # type: ignore[union-attr, operator]
             for parameter in self.tail.parameters():
-                parameter *= 0.1  # starts close to the base
+                parameter.mul_(0.1)  # starts close to the base
 
     def forward(self, lr: Tensor) -> Tensor:
         features = self.body(self.head_act(self.head(lr)))

@@ -1,4 +1,5 @@
-"""The baselines every paper compares with: nearest, bilinear, bicubic (a = -0.5) and Lanczos-3, as networks."""
+"""The baselines every paper compares with: nearest, bilinear, bicubic (a = -0.5) and Lanczos-3, as
+networks."""
 
 from torch import Tensor, nn
 

@@ -1,8 +1,9 @@
 """MemNet: A Persistent Memory Network for Image Restoration (Tai et al., ICCV 2017), Figures 2 and 3.
 
-Six memory blocks; each applies one residual unit six times (shared weights: short-term memory), and a 1x1 gate
-chooses from those six states and all earlier blocks' outputs (long-term memory). Works on the bicubic-enlarged
-image; a learned weighted mean of the six blocks' predictions is the output. 677 K weights for M6R6 (§5.2).
+Six memory blocks; each applies one residual unit six times (shared weights: short-term memory), and a 1x1
+gate chooses from those six states and all earlier blocks' outputs (long-term memory). Works on the
+bicubic-enlarged image; a learned weighted mean of the six blocks' predictions is the output. 677 K weights
+for M6R6 (§5.2).
 """
 
 import torch

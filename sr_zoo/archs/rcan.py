@@ -1,8 +1,8 @@
 """RCAN: Image Super-Resolution Using Very Deep Residual Channel Attention Networks (Zhang et al., ECCV 2018).
 
 Figures 2-4: 10 residual groups of 20 blocks, 64 features, channel attention with reduction 16. 15.4 / 15.6 /
-15.6 M parameters at x2/x3/x4 (15,592,379 at x4, authors' code). The attention averages over the whole image, so
-the receptive field is unbounded: tiles are blended, not exact.
+15.6 M parameters at x2/x3/x4 (15,592,379 at x4, authors' code). The attention averages over the whole
+image, so the receptive field is unbounded: tiles are blended, not exact.
 """
 
 from torch import Tensor, nn

@@ -1,4 +1,5 @@
-"""SRCNN: Image Super-Resolution Using Deep Convolutional Networks (Dong et al., ECCV 2014, TPAMI 2016), Figure 2.
+"""SRCNN: Image Super-Resolution Using Deep Convolutional Networks (Dong et al., ECCV 2014, TPAMI 2016),
+Figure 2.
 
     lr ─ bicubic ─ conv f1 ─ relu ─ conv f2 ─ relu ─ conv f3 ─ sr
                    patches          mapping          reconstruction

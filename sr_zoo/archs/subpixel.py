@@ -1,7 +1,8 @@
 """The sub-pixel CNN of a lecture project (x4 faces, after Shi et al. 2016), in its three variants.
 
 rgb     RGB in, RGB out: one network sees all colours.
-merge   one grey-to-grey network, applied to R, G and B in turn and merged: colour-blind, a third of the weights.
+merge   one grey-to-grey network, applied to R, G and B in turn and merged: colour-blind, a third of the
+        weights.
 grey    grey in (luma of the RGB input), RGB out: must guess colour; kept to show what that costs.
 
     conv5(64) - relu - conv3(64) - relu - conv3(32) - relu - conv3(planes s^2) - depth-to-space
@@ -19,7 +20,9 @@ VARIANTS = ("rgb", "merge", "grey")
 class SubPixel(nn.Module):
     luma: Tensor
 
-    def __init__(self, scale: int, *, planes: int = 3, variant: str = "rgb", head: str = "subpixel-icnr") -> None:
+    def __init__(
+        self, scale: int, *, planes: int = 3, variant: str = "rgb", head: str = "subpixel-icnr"
+    ) -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"unknown variant {variant!r}: {', '.join(VARIANTS)}")
@@ -39,6 +42,6 @@ class SubPixel(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         if self.variant == "merge":
-            return torch.cat([self.chain(plane) for plane in lr.split(1, dim=1)], dim=1)
+            return torch.cat([self.chain(plane) for plane in torch.split(lr, 1, dim=1)], dim=1)
         sr: Tensor = self.chain(nn.functional.conv2d(lr, self.luma) if self.variant == "grey" else lr)
         return sr

@@ -1,4 +1,5 @@
-"""VDSR: Accurate Image Super-Resolution Using Very Deep Convolutional Networks (Kim et al., CVPR 2016), Figure 2.
+"""VDSR: Accurate Image Super-Resolution Using Very Deep Convolutional Networks (Kim et al., CVPR 2016),
+Figure 2.
 
 Twenty 3x3 convolutions of 64 features on the bicubic-enlarged image, predicting the residual; receptive field
 41x41. One set of weights serves x2, x3 and x4. 665 K parameters (Tai et al. 2017, DRRN, Table 2).

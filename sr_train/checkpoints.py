@@ -1,0 +1,96 @@
+"""The state of a training run in one file: written whole or not at all, read without running code from it."""
+
+import json
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sr_core.errors import BadInput
+from sr_train.config import TrainConfig
+
+CURVE = ("step", "seconds", "loss", "psnr_y")
+
+
+@dataclass(kw_only=True)
+class RunState:
+    """Everything a run needs to go on as if it had not stopped. `average` (EMA) is what gets shipped."""
+
+    network: nn.Module
+    average: dict[str, Tensor]
+    optimisers: list[torch.optim.Optimizer]
+    step: int = 0
+    seconds: float = 0.0
+    curve: list[tuple[float, ...]] = field(default_factory=list)
+
+
+def save_state(path: Path, state: RunState, config: TrainConfig) -> None:
+    """Write `path` through a temporary name."""
+    saved = {
+        "network": state.network.state_dict(),
+        "average": state.average,
+        "optimisers": [optimiser.state_dict() for optimiser in state.optimisers],
+        "step": state.step,
+        "seconds": state.seconds,
+        "curve": state.curve,
+        "config": json.dumps(asdict(config)),
+    }
+    partial = path.with_suffix(".part")
+    torch.save(saved, partial)
+    partial.replace(path)
+
+
+def load_state(path: Path, state: RunState) -> None:
+    """Put a saved run into `state`.
+
+    Raises:
+        BadInput: the file is not a checkpoint of this network.
+    """
+    saved = read_checkpoint(path)
+    try:
+        state.network.load_state_dict(saved["network"])
+        for optimiser, kept in zip(state.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
+    except (RuntimeError, ValueError) as error:
+        raise BadInput(
+            f"{path.name} belongs to another recipe: {error}", hint="train without --resume"
+        ) from error
+    device = next(iter(state.average.values())).device
+    state.average = {name: value.to(device) for name, value in saved["average"].items()}
+    state.step, state.seconds = saved["step"], saved["seconds"]
+    state.curve = [tuple(point) for point in saved.get("curve", [])]
+
+
+def warm_start(network: nn.Module, path: Path) -> int:
+    """Take every averaged weight of another run that fits by name and shape; return how many did.
+
+    Raises:
+        BadInput: none fits.
+    """
+    saved = read_checkpoint(path)["average"]
+    own = network.state_dict()
+    fitting = {name for name in own if name in saved and saved[name].shape == own[name].shape}
+    if not fitting:
+        raise BadInput(f"no weight of {path.name} fits this network", hint="check optim.warm_start")
+    network.load_state_dict({name: saved[name] if name in fitting else own[name] for name in own})
+    return len(fitting)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The raw contents of a checkpoint.
+
+    Raises:
+        BadInput: missing, damaged, or not ours.
+    """
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise BadInput(
+            f"cannot read checkpoint {path}: {error}", hint="give a .pt file of srkit train"
+        ) from error
+    if not isinstance(saved, dict) or "average" not in saved or "config" not in saved:
+        raise BadInput(f"{path} is not a checkpoint of srkit train")
+    return saved
