@@ -58,8 +58,10 @@ class ProgressLine:
         return "  ".join(parts)
 
     def _frames_per_second(self, done: int, elapsed: float) -> float:
-        if self._first is None or done <= self._first[0] or elapsed <= self._first[1]:
+        if self._first is None:
             return 0.0
+        if done <= self._first[0] or elapsed <= self._first[1]:
+            return done / elapsed
         return (done - self._first[0]) / (elapsed - self._first[1])
 
     def _show(self, text: str) -> None:

@@ -229,8 +229,8 @@ class _Listener:
         if summary.damage:
             line.say(f"salvaged: {summary.damage}")
         rate = summary.frames / seconds if seconds else 0.0
-        size = f", {summary.output_bytes / 1e6:.1f} MB" if summary.output_bytes else ""
-        line.say(f"{self._target}: {summary.frames} frames in {seconds:.1f} s ({rate:.2f} fps){size}, verified")
+        checked = f", {summary.output_bytes / 1e6:.1f} MB, verified" if summary.output_bytes else ""
+        line.say(f"{self._target}: {summary.frames} frames in {seconds:.1f} s ({rate:.2f} fps){checked}")
         if self._as_json:
             emit(
                 "done",

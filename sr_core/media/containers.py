@@ -42,8 +42,6 @@ class OutputFormat:
     text_subtitles: str = "srt"
     default_codec: str = "libx264"
     takes_attachments: bool = False
-    takes_chapters: bool = True
-    takes_rotation: bool = True
     is_mp4_like: bool = False
 
 
@@ -66,7 +64,6 @@ OUTPUT_FORMATS = (
         text_subtitles="webvtt",
         default_codec="libsvtav1",
     ),
-    OutputFormat(muxer="nut", extensions=(".nut",), takes_rotation=False),
 )
 
 

@@ -57,12 +57,14 @@ class VideoEncoder:
         self._carrier = VideoReformatter()
         options = _with_hdr(settings)
         try:
-            self.stream: VideoStream = container.add_stream(settings.codec.encoder, options=options)
+            stream = container.add_stream(settings.codec.encoder, options=options)
         except ValueError as error:
             raise BadInput(
                 f"a {container.format.name} file cannot hold {settings.codec.codec} video",
-                hint="write .mkv, or choose another --codec",
+                hint="write .mkv (.mov for ProRes), or choose another --codec",
             ) from error
+        assert isinstance(stream, VideoStream)  # every row of VIDEO_CODECS is video
+        self.stream = stream
         self._configure(container)
 
     def _configure(self, container: OutputContainer) -> None:

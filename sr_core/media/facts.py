@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from sr_core.color import ColorSpec, color_from_tags
 from sr_core.frame import PixelFormat
 from sr_core.media.hdr import Hdr10, hdr10_from_side_data
+from sr_core.media.native import exact
 from sr_core.media.pixels import has_alpha, nearest_format
 
 _INTERLACED_ORDERS = (2, 3, 4, 5)  # AVFieldOrder: TT, BB, TB, BT
@@ -79,9 +80,9 @@ def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fra
     matrix = coded.get("display_matrix")
     pix_fmt = frame.format.name
     fmt = nearest_format(pix_fmt)
-    rate = Fraction(stream.average_rate) if stream.average_rate else None
+    rate = exact(stream.average_rate) if stream.average_rate else None
     if rate is None and stream.guessed_rate:
-        rate = Fraction(stream.guessed_rate)
+        rate = exact(stream.guessed_rate)
     return VideoFacts(
         index=stream.index,
         codec=context.codec.canonical_name,
@@ -97,8 +98,8 @@ def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fra
             matrix=int(frame.colorspace),
             siting=int(frame.chroma_location),
         ),
-        time_base=Fraction(stream.time_base),
-        sample_aspect=Fraction(stream.sample_aspect_ratio) if stream.sample_aspect_ratio else Fraction(0),
+        time_base=exact(stream.time_base),
+        sample_aspect=exact(stream.sample_aspect_ratio) if stream.sample_aspect_ratio else Fraction(0),
         frame_rate_from_header=rate,
         frames_from_header=stream.frames,
         duration_seconds=duration_seconds,

@@ -6,10 +6,12 @@ import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.logging
+from av.rational import AVRational
 
 from sr_core.errors import BadInput, SrError, StorageError
 
@@ -31,6 +33,11 @@ def native_path(path: str) -> str:
     Always absolute: it would read 'a:b.mp4' as a protocol. '-' and 'pipe:' are left to pipes.
     """
     return path if path in (STDIN, STDOUT) else os.path.abspath(path)
+
+
+def exact(value: AVRational) -> Fraction:
+    """FFmpeg's rational as Python's; 0 where it is not set (its 0/1 is falsy, never None)."""
+    return Fraction(value.numerator, value.denominator or 1)
 
 
 def last_words(error: BaseException) -> str:

@@ -64,4 +64,5 @@ def _widened(plane: Array, scale: int) -> Array:
     bits = 8 * plane.dtype.itemsize
     factor = sum(1 << (bits * index) for index in range(scale))
     wider = np.dtype(f"uint{bits * scale}")
-    return np.multiply(plane, wider.type(factor), dtype=wider).view(plane.dtype)
+    repeated: Array = np.multiply(plane, wider.type(factor), dtype=wider)
+    return repeated.view(plane.dtype)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from sr_core.errors import BadInput, StorageError
+from sr_core.errors import BadInput, OutputExists, StorageError
 from sr_core.media.codecs import choose_pix_fmt, encoder_options, video_codec
 from sr_core.media.containers import OutputFormat, output_format
 from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
@@ -109,7 +109,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         sample_aspect=_sample_aspect(facts, width, height),
         color=facts.color,
         tags=facts.tags,
-        display_matrix=_scaled_matrix(facts, width, height) if container.takes_rotation else None,
+        display_matrix=_scaled_matrix(facts, width, height),
         hdr=facts.hdr,
         keeps_captions=facts.has_captions and bool(codec.captions_option),
     )
@@ -125,7 +125,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         end_seconds=end,
         shift_seconds=start or Fraction(0),
         frames_expected=_frames_expected(facts, request),
-        notes=(*_video_notes(facts, settings, container), *format_notes, *stream_notes),
+        notes=(*_video_notes(facts, settings), *format_notes, *stream_notes),
     )
     _check_room(plan, request)
     return plan
@@ -192,7 +192,7 @@ def _frames_expected(facts: VideoFacts, request: Request) -> int | None:
     return None if end is None else max(1, round((end - (request.start or 0)) * rate))
 
 
-def _video_notes(facts: VideoFacts, settings: EncoderSettings, container: OutputFormat) -> list[str]:
+def _video_notes(facts: VideoFacts, settings: EncoderSettings) -> list[str]:
     notes: list[str] = []
     if facts.is_interlaced:
         notes.append(DEINTERLACE_MESSAGE)
@@ -201,8 +201,6 @@ def _video_notes(facts: VideoFacts, settings: EncoderSettings, container: Output
     notes += [f"{name} metadata is lost: the output keeps the static HDR tags" for name in facts.dynamic_metadata]
     if facts.has_captions and not settings.keeps_captions:
         notes.append(f"closed captions are lost: {settings.codec.encoder} cannot carry them")
-    if facts.display_matrix is not None and settings.display_matrix is None:
-        notes.append(f"the rotation tag is lost: {container.muxer} has none")
     if "matrix" in facts.color.guessed:
         notes.append(f"the colour matrix is not tagged: {facts.color.matrix} is assumed, from the size")
     return notes
@@ -225,3 +223,26 @@ def _check_room(plan: Plan, request: Request) -> None:
             f"{free / 1e9:.1f} GB free in {folder}, but the output needs about {estimate / 1e9:.1f} GB",
             hint="free some space, or write to another disk",
         )
+
+
+def check_target(request: Request) -> None:
+    """Refuse an output that would hurt something, before anything is done.
+
+    Raises:
+        BadInput, OutputExists, StorageError: a folder, the input itself, there already, no folder.
+    """
+    if request.target == STDOUT:
+        return
+    path, source = Path(request.target), Path(request.source)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder", hint=f"name a file in it: {path / 'out.mp4'}")
+    if not path.absolute().parent.is_dir():
+        raise StorageError(f"no folder {path.absolute().parent}", hint="create it first")
+    if not path.exists():
+        return
+    if source.exists() and path.samefile(source):
+        raise BadInput("input and output are the same file", hint="write under another name")
+    if not path.is_file():
+        raise BadInput(f"{path} is not a regular file", hint="write to a file, or to - for a pipe")
+    if not request.overwrite:
+        raise OutputExists(f"{path} exists already", hint="--overwrite replaces it once the new one is done")

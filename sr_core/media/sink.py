@@ -11,22 +11,21 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
 from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
 
-from sr_core.errors import BadInput, OutputExists, SrError, StorageError
 from sr_core.media.containers import lasting_tags, muxer_options
 from sr_core.media.encoder import VideoEncoder, open_error
-from sr_core.media.native import STDOUT, logged, native_path, writing
+from sr_core.media.native import STDOUT, exact, logged, native_path, writing
 from sr_core.media.plan import Plan
 from sr_core.media.source import Source
-from sr_core.media.streams import StreamPlan, cover_file
+from sr_core.media.streams import StreamPlan, cover_bytes, cover_file
 from sr_core.media.subtitles import SubtitleConverter
 from sr_core.storage import storage_error, sync_file
 
@@ -44,7 +43,7 @@ class Sink:
         chapters: how many were written.
     """
 
-    def __init__(self, target: str, source: Source, plan: Plan, *, overwrite: bool) -> None:
+    def __init__(self, target: str, source: Source, plan: Plan) -> None:
         """Create OUT.part and write its header, so that every refusal comes before the long work."""
         self.target = target
         self.is_pipe = target == STDOUT
@@ -59,9 +58,8 @@ class Sink:
         self._shift_ticks = round(plan.shift_seconds / self.time_base)
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SubtitleConverter] = {}
+        self._covers: list[tuple[Stream, bytes]] = []
         self._last_dts: dict[int, int] = {}
-        if not self.is_pipe:
-            check_target(self.path, Path(source.path), overwrite=overwrite)
         self.container = self._create(source)
         try:
             self._add_streams(source)
@@ -88,7 +86,7 @@ class Sink:
                 container_options=muxer_options(self.plan.container, tags),
             )
         container.metadata.update(tags)
-        if self.plan.container.takes_chapters and source.container.chapters():
+        if source.container.chapters():
             chapters = _cut_chapters(source.container.chapters(), self.plan)
             container.set_chapters(chapters)
             self.chapters = len(chapters)
@@ -102,6 +100,8 @@ class Sink:
                 continue
             target.metadata.update(lasting_tags(stream.metadata, is_stream=True))
             target.disposition = stream.disposition
+            if stream_plan.action == "cover":
+                target.disposition = Disposition.attached_pic  # with any other, MP4 has no place for it
             if stream_plan.action in ("copy", "convert"):
                 self._copies[stream.index] = target
 
@@ -114,10 +114,17 @@ class Sink:
             self._converters[stream.index] = converter
             return converter.stream
         if plan.action == "cover":
-            name, mime = cover_file(stream)
-            self.container.add_attachment(name, mime, _cover_bytes(stream))
-            return None
+            return self._add_cover(stream)
         return self.container.add_stream_from_template(stream, opaque=True)
+
+    def _add_cover(self, stream: Stream) -> Stream | None:
+        picture = cover_bytes(stream)
+        if self.plan.container.takes_attachments:
+            self.container.add_attachment(*cover_file(stream), picture)
+            return None
+        target = self.container.add_stream_from_template(stream, opaque=True)
+        self._covers.append((target, picture))
+        return target
 
     def _start(self) -> None:
         with logged():
@@ -129,6 +136,13 @@ class Sink:
                         raise
                 raise open_error(error, self.plan.encoder) from error
         self.encoder.check_options()
+        for target, picture in self._covers:
+            packet: Packet[Stream] = Packet(picture)
+            packet.stream, packet.time_base = target, target.time_base
+            packet.pts = packet.dts = 0
+            packet.is_keyframe = True
+            with writing(self.path):
+                self.container.mux_one(packet)
 
     # the body -----------------------------------------------------------------------------
 
@@ -147,7 +161,7 @@ class Sink:
         if packet.pts is None and packet.dts is None:
             packet.pts = packet.dts = 0  # a cover picture has no time
         elif self.plan.shift_seconds:
-            shift = round(self.plan.shift_seconds / Fraction(packet.time_base))
+            shift = round(self.plan.shift_seconds / exact(packet.time_base))
             packet.pts = None if packet.pts is None else packet.pts - shift
             packet.dts = None if packet.dts is None else packet.dts - shift
         packet.stream = target
@@ -170,7 +184,7 @@ class Sink:
         if packet.dts is not None:
             self._last_dts[index] = packet.dts
 
-    def write(self, packets: Iterable[Packet[Stream]]) -> None:
+    def write(self, packets: Iterable[Packet[VideoStream]]) -> None:
         """Write packets of the encoder."""
         with writing(self.path):
             for packet in packets:
@@ -209,33 +223,13 @@ class Sink:
             self.part.unlink(missing_ok=True)
 
 
-def check_target(path: Path, source: Path, *, overwrite: bool) -> None:
-    """Refuse an output that would hurt something, before anything is done.
-
-    Raises:
-        BadInput, OutputExists, StorageError: a folder, the input itself, there already, no folder.
-    """
-    if path.is_dir():
-        raise BadInput(f"{path} is a folder", hint=f"name a file in it: {path / 'out.mp4'}")
-    if not path.absolute().parent.is_dir():
-        raise StorageError(f"no folder {path.absolute().parent}", hint="create it first")
-    if not path.exists():
-        return
-    if source.exists() and path.samefile(source):
-        raise BadInput("input and output are the same file", hint="write under another name")
-    if not path.is_file():
-        raise BadInput(f"{path} is not a regular file", hint="write to a file, or to - for a pipe")
-    if not overwrite:
-        raise OutputExists(f"{path} exists already", hint="--overwrite replaces it once the new one is done")
-
-
 def _cut_chapters(chapters: list[Chapter], plan: Plan) -> list[Chapter]:
     """Chapters within the cut, moved with it."""
     if plan.start_seconds is None and plan.end_seconds is None:
         return chapters
     kept: list[Chapter] = []
     for chapter in chapters:
-        base = Fraction(chapter["time_base"])
+        base = exact(chapter["time_base"])
         begin, end = chapter["start"] * base, chapter["end"] * base
         begin = max(begin, plan.start_seconds) if plan.start_seconds is not None else begin
         end = min(end, plan.end_seconds) if plan.end_seconds is not None else end
@@ -245,12 +239,3 @@ def _cut_chapters(chapters: list[Chapter], plan: Plan) -> list[Chapter]:
             moved["end"] = round((end - plan.shift_seconds) / base)
             kept.append(moved)
     return kept
-
-
-def _cover_bytes(stream: Stream) -> bytes:
-    """The picture, read through a container of its own: the source's stands at its first frame."""
-    with av.open(native_path(stream.container.name), "r") as again:
-        for packet in again.demux(again.streams[stream.index]):
-            if packet.size:
-                return bytes(packet)
-    raise SrError(f"stream {stream.index} is marked as a cover but holds no picture")

@@ -32,8 +32,9 @@ from sr_core.frame import Planes
 from sr_core.media.convert import convert_frame
 from sr_core.media.deinterlace import Deinterlacer
 from sr_core.media.facts import VideoFacts, facts_of
-from sr_core.media.native import STDIN, last_words, logged, native_path, reading
+from sr_core.media.native import STDIN, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format, planes_of
+from sr_core.media.truncation import missing_bytes
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
 
 MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
@@ -87,7 +88,7 @@ class Damage:
             parts.append(self.ends_early)
         if self.first_at_seconds is not None:
             parts.append(f"first at {text_from_seconds(self.first_at_seconds)}")
-        return ", ".join(parts + self.details[:1])
+        return ", ".join(parts + [text for text in self.details[:1] if text not in parts])
 
 
 class Source:
@@ -168,7 +169,7 @@ class Source:
 
     def _duration_seconds(self) -> Fraction | None:
         if self.stream.duration:
-            return self.stream.duration * Fraction(self.stream.time_base)
+            return self.stream.duration * exact(self.stream.time_base)
         return self.container.duration * MICROSECOND if self.container.duration else None
 
     @property
@@ -344,25 +345,26 @@ class Source:
             damage.details.append(detail)
         stamp = None if packet is None else packet.pts if packet.pts is not None else packet.dts
         if damage.first_at_seconds is None and packet is not None and stamp is not None:
-            damage.first_at_seconds = stamp * Fraction(packet.time_base) - self.start_seconds
+            damage.first_at_seconds = stamp * exact(packet.time_base) - self.start_seconds
         if not self._salvage:
             raise DamagedMedia(f"{self.name} is damaged: {damage or detail}", hint=_SALVAGE_HINT)
 
     def _check_end(self) -> None:
-        """Notice a file that was cut off where no read error tells."""
-        size = None if self.path == STDIN else self.container.size
-        index = self.stream.index_entries
-        missing = sum(1 for entry in index if size is not None and entry.pos + entry.size > size)
-        if missing:
-            self.damage.ends_early = f"the file ends early: {missing} frames are missing"
-            self._note_damage(f"{self.frames} of {self.frames + missing} frames are there", packets=0)
+        """Notice a file that was cut off, which no read error tells."""
+        file = Path(self.path)
+        missing = missing_bytes(file) if self.path != STDIN and file.is_file() else 0
+        if missing and not self.damage.ends_early:
+            expected = self.facts.frames_from_header
+            of = f" of {expected}" if expected > self.frames else ""
+            self.damage.ends_early = f"the file ends {missing} bytes early, after {self.frames}{of} frames"
+            self._note_damage(self.damage.ends_early, packets=0)
 
 
 def _starts_after(packet: Packet[Stream], time: Fraction | None, *, default: bool = True) -> bool:
     stamp = packet.pts if packet.pts is not None else packet.dts
     if time is None or stamp is None:
         return default
-    return stamp * Fraction(packet.time_base) >= time
+    return stamp * exact(packet.time_base) >= time
 
 
 def _check_path(path: str) -> None:

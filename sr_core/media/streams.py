@@ -14,11 +14,13 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
+from sr_core.errors import DamagedMedia
 from sr_core.media.containers import OutputFormat, lasting_tags
+from sr_core.media.native import native_path
 
 Action = Literal["video", "copy", "convert", "attach", "cover"]
 _TEXT_SUBTITLES = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
-_MIME = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+_COVER_FILES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,19 +83,15 @@ def _plan_one(stream: Stream, target: OutputFormat) -> tuple[StreamPlan | None, 
         return None, ""
     if kind == "attachment" and not target.takes_attachments:
         return None, f"{name} is lost: {target.muxer} holds no attachments (.mkv does)"
-    if stream.disposition & Disposition.attached_pic and target.takes_attachments:
-        if _codec_name(stream) in _MIME:
-            return StreamPlan(index=stream.index, kind=kind, action="cover"), ""
-        return None, f"{name} is lost: {target.muxer} takes covers as JPEG or PNG only"
-    refusal = why_not_muxable(stream, target.muxer)
+    is_cover = bool(stream.disposition & Disposition.attached_pic)
+    if is_cover and _codec_name(stream) in _COVER_FILES:
+        return StreamPlan(index=stream.index, kind=kind, action="cover"), ""
+    refusal = "covers are JPEG or PNG" if is_cover else why_not_muxable(stream, target.muxer)
     if not refusal:
-        extra = (
-            ""
-            if kind != "video" or stream.disposition & Disposition.attached_pic
-            else (f"{name} is copied at its own size: one video stream is upscaled")
-        )
+        is_second_video = f"{name} is copied at its own size: one video stream is upscaled"
         action: Action = "attach" if kind == "attachment" else "copy"
-        return StreamPlan(index=stream.index, kind=kind, action=action), extra
+        plan = StreamPlan(index=stream.index, kind=kind, action=action)
+        return plan, is_second_video if kind == "video" else ""
     if kind == "subtitle" and _codec_name(stream) in _TEXT_SUBTITLES:
         plan = StreamPlan(index=stream.index, kind=kind, action="convert", codec=target.text_subtitles)
         return plan, f"{name} becomes {target.text_subtitles}: {target.muxer} takes no other text"
@@ -104,15 +102,8 @@ def _is_recreated(stream: Stream) -> bool:
     """Timecode and chapter tracks: the muxer writes its own from tags and chapters."""
     if stream.type != "data":
         return False
-    tag = _tag(stream)
-    return tag == "tmcd" or (tag == "text" and bool(stream.container.chapters()))
-
-
-def _tag(stream: Stream) -> str:
-    # a data stream without decoder has no codec_tag in PyAV; its name then tells
-    if stream.codec_context is not None:
-        return str(stream.codec_context.codec_tag)
-    return "tmcd" if "timecode" in stream.metadata else "text" if stream.name == "bin_data" else ""
+    has_chapters = stream.name == "bin_data" and bool(stream.container.chapters())
+    return "timecode" in stream.metadata or has_chapters
 
 
 def _codec_name(stream: Stream) -> str:
@@ -142,6 +133,19 @@ def why_not_muxable(stream: Stream, muxer: str) -> str:
 
 def cover_file(stream: Stream) -> tuple[str, str]:
     """(file name, MIME type) for a cover picture that becomes an attachment."""
-    name, mime = _MIME[_codec_name(stream)]
+    name, mime = _COVER_FILES[_codec_name(stream)]
     tags = stream.metadata
     return tags.get("filename", name), tags.get("mimetype", mime)
+
+
+def cover_bytes(stream: Stream) -> bytes:
+    """The picture, read through a container of its own: the source's stands at its first frame.
+
+    Raises:
+        DamagedMedia: there is none.
+    """
+    with av.open(native_path(stream.container.name), "r") as again:
+        for packet in again.demux(again.streams[stream.index]):
+            if packet.size:
+                return bytes(packet)
+    raise DamagedMedia(f"stream {stream.index} is marked as a cover but holds no picture")

@@ -13,7 +13,7 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from sr_core.errors import DamagedMedia
-from sr_core.media.native import last_words
+from sr_core.media.native import exact, last_words
 from sr_core.timing import ticks_from_seconds
 
 _MILLISECOND = Fraction(1, 1000)
@@ -47,7 +47,7 @@ class SubtitleConverter:
             out = self._encoder.encode_subtitle(events)
         except av.FFmpegError as error:
             raise DamagedMedia(f"{self._name} does not decode: {last_words(error)}") from error
-        base = Fraction(packet.time_base)
+        base = exact(packet.time_base)
         out.pts = out.dts = ticks_from_seconds(packet.pts * base, _MILLISECOND)
         out.duration = ticks_from_seconds((packet.duration or 0) * base, _MILLISECOND)
         out.time_base = _MILLISECOND

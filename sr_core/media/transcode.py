@@ -23,7 +23,8 @@ from typing import Protocol
 from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, DamagedMedia
 from sr_core.frame import PixelFormat, Planes
-from sr_core.media.plan import Plan, Request, plan_output
+from sr_core.media.containers import output_format
+from sr_core.media.plan import Plan, Request, check_target, plan_output
 from sr_core.media.sink import Sink
 from sr_core.media.source import Damage, Source, SourceFrame, Unit
 from sr_core.media.verify import verify_output
@@ -46,7 +47,7 @@ class FrameEngine(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far it is. `position_seconds` is the last frame's time in the output."""
+    """How far it is. `position_seconds` is how much video is done."""
 
     frames: int
     frames_expected: int | None
@@ -90,10 +91,12 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
         KeyboardInterrupt: passed on, after everything was stopped and removed.
     """
     began = time.monotonic()
+    check_target(request)
+    output_format(request.target)
     with _in_thread(lambda: Source(request.source, salvage=request.salvage)) as source:
         plan = plan_output(source, request)
         listener.planned(source, plan)
-        sink = Sink(request.target, source, plan, overwrite=request.overwrite)
+        sink = Sink(request.target, source, plan)
         try:
             with open_engine(plan.engine_scale) as engine:
                 run = _Run(source, sink, engine)
@@ -121,7 +124,7 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
 
 def _progress(run: _Run, plan: Plan, began: float) -> Progress:
     ticks = run.sink.ticks
-    position = ticks[-1] * plan.encoder.time_base if ticks else Fraction(0)
+    position = (ticks[-1] - ticks[0]) * plan.encoder.time_base if ticks else Fraction(0)
     return Progress(
         frames=len(ticks),
         frames_expected=plan.frames_expected,

@@ -1,0 +1,69 @@
+"""Whether a file is shorter than it says of itself.
+
+FFmpeg reads a file that was cut off to its end and reports success. MP4, Matroska and AVI state
+the length of their parts, so a missing tail is found exactly, without reading the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+_EBML = b"\x1a\x45\xdf\xa3"
+_SEGMENT = b"\x18\x53\x80\x67"
+_MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot")
+
+
+def missing_bytes(path: Path) -> int:
+    """Bytes by which `path` is shorter than its own structure says; 0 where it says nothing."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == _EBML:
+            declared = _matroska_end(file)
+        elif head[:4] == b"RIFF":
+            declared = 8 + int(struct.unpack_from("<I", head, 4)[0])
+        elif head[4:8] in _MP4_FIRST_BOXES:
+            declared = _mp4_end(file, size)
+        else:
+            declared = None
+    return 0 if declared is None else max(0, declared - size)
+
+
+def _matroska_end(file: BinaryIO) -> int | None:
+    """Where the first segment ends; None where its size is open, as in live recordings."""
+    file.seek(4)
+    header_bytes = _variable_size(file)
+    if header_bytes is None:
+        return None
+    file.seek(header_bytes, 1)
+    if file.read(4) != _SEGMENT:
+        return None
+    body_bytes = _variable_size(file)
+    return None if body_bytes is None else file.tell() + body_bytes
+
+
+def _variable_size(file: BinaryIO) -> int | None:
+    """An EBML size: the leading zero bits tell its length; all ones means unknown."""
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << (7 * length)) - 1)
+    return None if value == (1 << (7 * length)) - 1 else value
+
+
+def _mp4_end(file: BinaryIO, size: int) -> int | None:
+    """Where the last box ends that begins inside the file."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1 and len(head) == 16:
+            length = int.from_bytes(head[8:], "big")
+        if length < 8:  # 0: to the end of the file; less is no box
+            return None
+        at += length
+    return at if at > size else None
