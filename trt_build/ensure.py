@@ -1,0 +1,220 @@
+"""Find the engine of a graph, or build it: lower, check, compile, keep.
+
+ComposedGraph ─ key ─► in the store? ─ yes ─► BuiltEngine
+                             └ no ─ lock ─ byte planes ─ FP16 + check ─ compile ─ store ─┘
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+
+import onnx
+from onnx import helper
+
+from sr_core.backend import ComposedGraph, Precision, Progress
+from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
+from sr_core.engine_key import BuildOptions, BuiltEngine, EngineFacts, EngineKey, GpuFacts
+from trt_build.build import Plan, build_plan
+from trt_build.byte_planes import with_byte_planes
+from trt_build.check import REQUIRED_PSNR_DB, CheckedGraph, lower_and_check
+from trt_build.fp16 import RECIPE, lower_to_fp16, named
+from trt_build.store import EngineStore
+
+_CHECK_SHARE = 0.2  # of the progress bar: the check took 0.3 to 0.8 s beside builds of 0.1 to 13 s
+
+
+def ensure_engine(
+    graph: ComposedGraph,
+    *,
+    library: str,
+    gpu: GpuFacts,
+    precision: Precision = "auto",
+    progress: Progress | None = None,
+    options: BuildOptions | None = None,
+    store: EngineStore | None = None,
+) -> BuiltEngine:
+    """The engine that runs `graph` on `gpu`, from the store or built now.
+
+    An engine for exactly this compute capability is preferred; a portable one is used where
+    that is all there is. Two processes that need the same engine build it once.
+
+    Raises:
+        NotAvailable: the library is not installed or does not support the GPU.
+        BadModel, EngineError: the graph or the builder failed.
+        Cancelled: Ctrl-C during the build.
+    """
+    native = load_library(library)
+    store = store or EngineStore()
+    targets = native.targets_that_run_on(gpu)
+    keys = [
+        engine_key(graph, native, target=target, gpu=gpu, precision=precision, options=options) for target in targets
+    ]
+    for key in keys:
+        found, _ = store.find(key, graph.model.graph.name)
+        if found is not None:
+            return found
+    return build_engine(
+        graph,
+        native,
+        target=targets[0],
+        gpu=gpu,
+        precision=precision,
+        progress=progress,
+        options=options,
+        store=store,
+    )
+
+
+def is_built(
+    graph: ComposedGraph,
+    *,
+    library: str,
+    gpu: GpuFacts,
+    precision: Precision = "auto",
+    store: EngineStore | None = None,
+) -> bool:
+    """Whether `ensure_engine` would return at once."""
+    native = load_library(library)
+    store = store or EngineStore()
+    return any(
+        store.find(engine_key(graph, native, target=target, gpu=gpu, precision=precision), graph.model.graph.name)[0]
+        for target in native.targets_that_run_on(gpu)
+    )
+
+
+def build_engine(
+    graph: ComposedGraph,
+    native: TensorRtLibrary,
+    *,
+    target: str,
+    gpu: GpuFacts | None = None,
+    precision: Precision = "auto",
+    progress: Progress | None = None,
+    options: BuildOptions | None = None,
+    store: EngineStore | None = None,
+) -> BuiltEngine:
+    """Build for `target` unless the store has it; `notes` says why the nearest one there was not used."""
+    native.check_target(target)
+    store = store or EngineStore()
+    label = graph.model.graph.name
+    key = engine_key(graph, native, target=target, gpu=gpu, precision=precision, options=options)
+    with store.lock(key):
+        found, problem = store.find(key, label)
+        if found is not None:
+            return found
+        note = f"rebuilt: {problem}" if problem else store.nearest(key, label)
+        checked = _final_graph(graph, precision, progress)
+        onnx_bytes = checked.model.SerializeToString(deterministic=True)
+        plan = build_plan(native, onnx_bytes, target=target, options=key.options, progress=_later_share(progress))
+        facts = _facts(graph, key, checked, plan, onnx_bytes)
+        store.put(plan.content, facts)
+    return BuiltEngine(plan=plan.content, facts=facts, notes=(note,) if note else ())
+
+
+def engine_key(
+    graph: ComposedGraph,
+    native: TensorRtLibrary,
+    *,
+    target: str,
+    gpu: GpuFacts | None,
+    precision: Precision = "auto",
+    options: BuildOptions | None = None,
+) -> EngineKey:
+    """The key of `graph` for a target (and, for `tensorrt`, a GPU)."""
+    options = options or BuildOptions()
+    return EngineKey(
+        graph_sha256=graph_hash(graph),
+        recipe=recipe(),
+        precision="fp32" if precision == "exact" else "fp16+fp32",
+        library=native.name,
+        library_version=native.version,
+        target=target,
+        options=options,
+        **native.key_fields(gpu, options),
+    )
+
+
+def recipe() -> str:
+    """Version and threshold of the FP16 conversion, as EngineKey has it."""
+    return f"{RECIPE} psnr>={REQUIRED_PSNR_DB:g}"
+
+
+def graph_hash(graph: ComposedGraph) -> str:
+    """sha256 of what is computed: nodes, weights, sizes, and which nodes stay FP32; no remarks."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph.model)
+    copy.producer_name = copy.producer_version = copy.doc_string = ""
+    copy.graph.doc_string = ""
+    del copy.metadata_props[:], copy.graph.value_info[:]
+    for node in copy.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    digest = hashlib.sha256(copy.SerializeToString(deterministic=True))
+    digest.update("\n".join(sorted(graph.keep_fp32)).encode())
+    return digest.hexdigest()
+
+
+def final_graph(graph: ComposedGraph, precision: Precision = "auto") -> CheckedGraph:
+    """The graph the builder parses: checked FP16 (or FP32 for 'exact') with byte planes."""
+    return _final_graph(graph, precision, None)
+
+
+def _final_graph(graph: ComposedGraph, precision: Precision, progress: Progress | None) -> CheckedGraph:
+    if progress is not None:
+        progress("checking FP16 against FP32", 0.0)
+    whole = named(graph.model)
+    with_bytes, added = with_byte_planes(whole)
+    if precision == "exact":
+        everything = frozenset(node.name for node in with_bytes.graph.node)
+        model = lower_to_fp16(with_bytes, everything)
+        return CheckedGraph(
+            model=model,
+            keep_fp32=everything,
+            fp32_layers=(),
+            psnr_db=None,
+            peak_activation=0.0,
+            checked_by="",
+        )
+    checked = lower_and_check(graph)
+    return replace(checked, model=lower_to_fp16(with_bytes, checked.keep_fp32 | added))
+
+
+def _later_share(progress: Progress | None) -> Progress | None:
+    if progress is None:
+        return None
+
+    def report(phase: str, share: float) -> None:
+        progress(phase, _CHECK_SHARE + (1 - _CHECK_SHARE) * share)
+
+    return report
+
+
+def _facts(graph: ComposedGraph, key: EngineKey, checked: CheckedGraph, plan: Plan, onnx_bytes: bytes) -> EngineFacts:
+    values = (*checked.model.graph.input, *checked.model.graph.output)
+    planes = []
+    for value in values:
+        tensor = value.type.tensor_type
+        dtype = str(helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+        planes.append((value.name, dtype, tuple(dim.dim_value for dim in tensor.shape.dim)))
+    return EngineFacts(
+        key=key,
+        label=graph.model.graph.name,
+        scale=graph.scale,
+        width=graph.width,
+        height=graph.height,
+        depth=graph.depth,
+        planes=tuple(planes),
+        plan_sha256=hashlib.sha256(plan.content).hexdigest(),
+        plan_bytes=len(plan.content),
+        activation_bytes=plan.activation_bytes,
+        weights_bytes=plan.weights_bytes,
+        build_seconds=plan.seconds,
+        final_onnx_sha256=hashlib.sha256(onnx_bytes).hexdigest(),
+        fp32_layers=checked.fp32_layers,
+        psnr_db=checked.psnr_db,
+        peak_activation=checked.peak_activation,
+        checked_by=checked.checked_by,
+        built_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
