@@ -1,0 +1,95 @@
+"""TensorRT and TensorRT-RTX as backends: which GPU, which engine, then a session.
+
+Engines are built by `trt_build`, which stands above this floor. It is handed in:
+
+    srvid ─ trt_build.opener.open_tensorrt(name) ─► TensorRt(ensure_engine=trt_build.ensure.ensure_engine)
+
+A backend opened without it (`sr_core.backend.open_backend`) knows its GPU and refuses `open`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from sr_core.backend import ComposedGraph, Precision, Progress
+from sr_core.backends.cuda import Cuda, find_gpus
+from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
+from sr_core.backends.tensorrt_session import SLOTS, TensorRtSession
+from sr_core.engine_key import BuiltEngine, EnsureEngine, GpuFacts
+from sr_core.errors import EngineError, NotAvailable
+from sr_core.storage import cache_dir
+
+log = logging.getLogger(__name__)
+
+
+class TensorRt:
+    """The `tensorrt` package on one NVIDIA GPU.
+
+    Args:
+        threads: accepted as every backend's; a GPU session needs no CPU threads of its own.
+        ensure_engine: finds or builds engines (`trt_build.ensure.ensure_engine`).
+        device_index: which GPU, as CUDA counts them.
+
+    Raises:
+        NotAvailable: package, driver or GPU missing, or a GPU the library does not support.
+    """
+
+    name = "tensorrt"
+    tunes_tiles = False
+    contexts = SLOTS
+
+    def __init__(
+        self, *, threads: int | None = None, ensure_engine: EnsureEngine | None = None, device_index: int = 0
+    ) -> None:
+        del threads
+        self._ensure_engine = ensure_engine
+        gpus = find_gpus()
+        if device_index >= len(gpus):
+            raise NotAvailable(f"there is no GPU {device_index}, only {len(gpus)}", hint="GPUs count from 0")
+        self.gpu: GpuFacts = gpus[device_index]
+        if self.name not in self.gpu.libraries:
+            raise NotAvailable(
+                f"{self.name} does not support {self.gpu.name} ({self.gpu.target})",
+                hint=f"use --backend {self.gpu.libraries[0]}",
+            )
+        self._library: TensorRtLibrary = load_library(self.name)
+        self.version = self._library.version
+        self.device = f"{self.gpu.name}, {self.gpu.memory_bytes >> 30} GiB, {self.gpu.driver}"
+
+    def open(
+        self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None
+    ) -> TensorRtSession:
+        """The engine of `graph`, found or built (seconds to minutes the first time), and running.
+
+        'auto' and 'fast' run the network in FP16 between FP32 edges; 'exact' runs FP32 without TF32.
+        """
+        if self._ensure_engine is None:
+            raise EngineError(
+                f"backend {self.name!r} was opened without an engine builder",
+                hint="open it with trt_build.opener.open_tensorrt",
+            )
+        built = self._ensure_engine(graph, library=self.name, gpu=self.gpu, precision=precision, progress=progress)
+        for note in built.notes:
+            log.warning("%s", note)
+        return self.run_engine(built)
+
+    def run_engine(self, built: BuiltEngine) -> TensorRtSession:
+        """A session on an engine that is there already."""
+        key = built.facts.key
+        gpu = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.gpu.name} {self.gpu.driver}")
+        jit_cache = cache_dir("engines") / f"{key.file_stem(built.facts.label)}.{gpu}.jit"
+        return TensorRtSession(
+            self._library,
+            built.plan,
+            precision=key.precision,
+            device_index=self.gpu.index,
+            jit_cache=jit_cache,
+            cuda=Cuda(),
+        )
+
+
+class TensorRtRtx(TensorRt):
+    """The `tensorrt_rtx` package on one RTX card."""
+
+    name = "tensorrt_rtx"

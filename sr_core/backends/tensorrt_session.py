@@ -1,0 +1,325 @@
+"""One TensorRT engine running: three streams, N slots, one execution context.
+
+    thread A  ─ copy to pinned ─┐ H2D ──e_in──► compute ──e_done──► D2H ──e_out──► deliver
+    thread B       ─ copy to pinned ─┐ H2D ──e_in──► compute ──e_done──► D2H ──► deliver
+                      stream:          in            compute           out
+
+Upload, compute and download of different tiles overlap; computing does not, so the activation
+memory is paid once however many slots there are. A slot owns one pinned and one device buffer a
+plane, three events and (tensorrt) the CUDA graph captured with its addresses. Who holds a slot is
+the only one to touch its buffers; what `deliver` gets are views into the slot's pinned buffers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import queue
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sr_core.backend import Deliver, plane_of
+from sr_core.backends import dlpack
+from sr_core.backends.cuda import LEGACY_STREAM, Cuda
+from sr_core.backends.dlpack import DevicePlane
+from sr_core.backends.tensorrt_library import NativeLog, TensorRtLibrary, native_log, write_jit_cache
+from sr_core.errors import BadInput, EngineError
+from sr_core.frame import Array
+
+SLOTS = 3  # one uploading, one computing, one downloading
+DeliverOnDevice = Callable[[Sequence[DevicePlane]], None]
+
+
+@dataclass
+class _Slot:
+    """Buffers of one tile under way, owned by the session."""
+
+    device: dict[str, int] = field(default_factory=dict)
+    pinned: dict[str, int] = field(default_factory=dict)
+    host: dict[str, Array] = field(default_factory=dict)  # the pinned buffers as planes
+    uploaded: Any = None
+    computed: Any = None
+    downloaded: Any = None
+    graph: Any = None
+
+
+@dataclass
+class _Native:
+    """Everything that must be freed, in an object that does not keep the session alive."""
+
+    cuda: Cuda
+    library: TensorRtLibrary
+    device_index: int
+    log: ExitStack
+    context: Any = None
+    engine: Any = None
+    runtime: Any = None
+    jit_cache: Any = None
+    jit_path: Path | None = None
+    streams: list[Any] = field(default_factory=list)
+    slots: list[_Slot] = field(default_factory=list)
+    legacy_event: Any = None
+
+    def free(self) -> None:
+        """Wait for the GPU, then free in the order of dependence."""
+        cuda = self.cuda
+        if self.streams:
+            cuda.cudaSetDevice(self.device_index)
+        for stream in self.streams:
+            cuda.cudaStreamSynchronize(stream)
+        if self.context is not None:
+            write_jit_cache(self.library, self.jit_cache, self.jit_path)
+        for slot in self.slots:
+            if slot.graph is not None:
+                cuda.cudaGraphExecDestroy(slot.graph)
+        self.context = self.jit_cache = None
+        self.engine = self.runtime = None
+        for slot in self.slots:
+            slot.host.clear()
+            for pointer in slot.device.values():
+                cuda.cudaFree(pointer)
+            for pointer in slot.pinned.values():
+                cuda.cudaFreeHost(pointer)
+            for event in (slot.uploaded, slot.computed, slot.downloaded):
+                if event is not None:
+                    cuda.cudaEventDestroy(event)
+        if self.legacy_event is not None:
+            cuda.cudaEventDestroy(self.legacy_event)
+        for stream in self.streams:
+            cuda.cudaStreamDestroy(stream)
+        self.log.close()
+
+
+class TensorRtSession:
+    """A `sr_core.backend.Session` on one GPU. See the module's picture.
+
+    Args:
+        plan: the serialised engine, static shapes, planes as `trt_build` makes them.
+        jit_cache: file of TensorRT-RTX's runtime cache; ignored by `tensorrt`.
+
+    Raises:
+        EngineError: the plan does not fit this GPU, driver or version, or memory ran out.
+    """
+
+    def __init__(
+        self,
+        library: TensorRtLibrary,
+        plan: bytes,
+        *,
+        precision: str,
+        device_index: int = 0,
+        slots: int = SLOTS,
+        jit_cache: Path | None = None,
+        cuda: Cuda | None = None,
+    ) -> None:
+        self.contexts = slots
+        self.precision = precision
+        self._cuda = cuda or Cuda()
+        self._library = library
+        stack = ExitStack()
+        logger, self._log = stack.enter_context(native_log(library))
+        self._native = _Native(self._cuda, library, device_index, stack, jit_path=jit_cache)
+        self._finalizer = weakref.finalize(self, self._native.free)
+        self._enqueue_lock = threading.Lock()
+        self._free_slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        try:
+            self._cuda.cudaSetDevice(device_index)
+            self._load(logger, plan)
+            self._describe()
+            self._native.legacy_event = self._cuda.event()
+            for _ in range(slots):
+                self._add_slot()
+            for slot in self._native.slots:
+                self._warm(slot)
+                self._free_slots.put(slot)
+        except BaseException:
+            self._finalizer()
+            raise
+
+    # ---- the Session protocol
+
+    def run(self, planes: Sequence[Array | DevicePlane], deliver: Deliver) -> None:
+        """See `sr_core.backend.Session.run`; planes on this GPU (any DLPack tensor) go in as they are."""
+        slot = self._free_slots.get()
+        try:
+            loans = self._begin(slot, planes)
+            with self._enqueue_lock:
+                self._compute(slot)
+                self._download(slot)
+            self._cuda.cudaEventSynchronize(slot.downloaded)
+            del loans  # the GPU has read them
+            deliver([slot.host[name] for name in self._outputs])
+        finally:
+            self._free_slots.put(slot)
+
+    def run_on_device(self, planes: Sequence[Array | DevicePlane], deliver: DeliverOnDevice) -> None:
+        """As `run`, but `deliver` gets planes on the GPU, complete, valid until it returns."""
+        slot = self._free_slots.get()
+        try:
+            loans = self._begin(slot, planes)
+            with self._enqueue_lock:
+                self._compute(slot)
+            self._cuda.cudaEventSynchronize(slot.computed)
+            del loans
+            deliver([self._device_plane(slot, name) for name in self._outputs])
+        finally:
+            self._free_slots.put(slot)
+
+    def close(self) -> None:
+        """Free all GPU and pinned memory; keep the runtime cache. No `run` may be in progress."""
+        self._finalizer()
+
+    # ---- setting up
+
+    def _load(self, logger: Any, plan: bytes) -> None:
+        native, trt = self._native, self._library.trt
+        runtime = native.runtime = trt.Runtime(logger)
+        refusal = self._library.refusal(runtime, plan)
+        if refusal:
+            raise EngineError(
+                f"the engine cannot run on this machine: {refusal}",
+                hint="srkit engines why shows what it is tied to",
+            )
+        engine = native.engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise self._error("the engine was refused", hint="srkit engines prune, then run again to rebuild it")
+        native.context, native.jit_cache = self._library.create_context(engine, native.jit_path)
+        if native.context is None:
+            raise self._error("no execution context", hint="out of GPU memory? use a smaller --tile")
+        for _ in range(3):
+            native.streams.append(self._cuda.stream())
+        self._in, self._main, self._out = native.streams
+
+    def _describe(self) -> None:
+        trt, engine = self._library.trt, self._native.engine
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        is_input = {name: engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names}
+        self._inputs = [name for name in names if is_input[name]]
+        self._outputs = [name for name in names if not is_input[name]]
+        self._shapes = {name: tuple(int(n) for n in engine.get_tensor_shape(name)) for name in names}
+        self._dtypes = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
+        dynamic = [name for name, shape in self._shapes.items() if min(shape) < 1]
+        if dynamic:
+            raise EngineError(f"the engine has no fixed size for {', '.join(dynamic)}")
+        self._bytes = {name: int(np.prod(self._shapes[name])) * self._dtypes[name].itemsize for name in names}
+
+    def _add_slot(self) -> None:
+        cuda, slot = self._cuda, _Slot()
+        self._native.slots.append(slot)  # first: what follows may run out of memory half way
+        for name, size in self._bytes.items():
+            slot.device[name] = int(cuda.cudaMalloc(size))
+            slot.pinned[name] = int(cuda.cudaHostAlloc(size, 0))
+            memory = (ctypes.c_uint8 * size).from_address(slot.pinned[name])
+            slot.host[name] = self._plane(np.frombuffer(memory, np.uint8), name)
+        slot.uploaded, slot.computed, slot.downloaded = (cuda.event() for _ in range(3))
+
+    def _plane(self, memory: Array, name: str) -> Array:
+        """A buffer's bytes as the plane that callers know: byte pairs are uint16 (see trt_build)."""
+        shape, dtype = self._shapes[name], self._dtypes[name]
+        if len(shape) == 5:
+            shape, dtype = shape[:-1], np.dtype(np.uint16)
+        return plane_of(memory.view(dtype).reshape(shape), name)
+
+    def _warm(self, slot: _Slot) -> None:
+        """Run once, so that nothing is left to compile; then capture the slot's graph."""
+        cuda = self._cuda
+        self._enqueue(slot)
+        cuda.cudaStreamSynchronize(self._main)
+        if not self._library.captures_graphs:
+            return
+        mode = cuda.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        cuda.cudaStreamBeginCapture(self._main, mode)
+        accepted = self._native.context.execute_async_v3(int(self._main))
+        graph = cuda.cudaStreamEndCapture(self._main)
+        if not accepted:
+            raise self._error("the engine cannot be captured as a CUDA graph")
+        slot.graph = cuda.cudaGraphInstantiate(graph, 0)
+        cuda.cudaGraphDestroy(graph)
+
+    # ---- one tile
+
+    def _begin(self, slot: _Slot, planes: Sequence[Array | DevicePlane]) -> list[DevicePlane]:
+        """Start the upload; return what must live until the GPU has read it."""
+        if self._native.context is None:
+            raise EngineError("this session is closed")
+        if len(planes) != len(self._inputs):
+            raise BadInput(f"the engine takes planes {', '.join(self._inputs)}, got {len(planes)}")
+        self._cuda.cudaSetDevice(self._native.device_index)  # CUDA's current device is one a thread
+        loans: list[DevicePlane] = []
+        for name, plane in zip(self._inputs, planes, strict=True):
+            target = slot.host[name]
+            if plane.shape != target.shape or plane.dtype != target.dtype:
+                raise BadInput(f"plane {name!r} is {plane.dtype} {plane.shape}, expected {target.dtype} {target.shape}")
+            if isinstance(plane, np.ndarray):
+                np.copyto(target, plane)
+            else:
+                loans.append(self._borrowed(plane))
+        with self._enqueue_lock:
+            self._upload(slot, planes, loans)
+        return loans
+
+    def _borrowed(self, plane: Any) -> DevicePlane:
+        borrowed = DevicePlane.borrow(plane)
+        wanted = (dlpack.CUDA, self._native.device_index)
+        if borrowed.device != wanted or not borrowed.has_dense_rows:
+            raise BadInput(f"a plane on device {borrowed.device} cannot be read by an engine on {wanted}")
+        return borrowed
+
+    def _upload(self, slot: _Slot, planes: Sequence[Array | DevicePlane], loans: list[DevicePlane]) -> None:
+        cuda, waiting = self._cuda, iter(loans)
+        if loans:  # their producer works on the legacy stream; ours do not wait for it by themselves
+            cuda.cudaEventRecord(self._native.legacy_event, LEGACY_STREAM)
+            cuda.cudaStreamWaitEvent(self._in, self._native.legacy_event, 0)
+        for name, plane in zip(self._inputs, planes, strict=True):
+            device = slot.device[name]
+            if isinstance(plane, np.ndarray):
+                pinned = slot.pinned[name]
+                cuda.cudaMemcpyAsync(device, pinned, self._bytes[name], cuda.host_to_device, self._in)
+            else:
+                loan = next(waiting)
+                width, rows, kind = loan.row_bytes, loan.shape[0], cuda.device_to_device
+                cuda.cudaMemcpy2DAsync(device, width, loan.pointer, loan.strides[0], width, rows, kind, self._in)
+        cuda.cudaEventRecord(slot.uploaded, self._in)
+
+    def _compute(self, slot: _Slot) -> None:
+        cuda = self._cuda
+        cuda.cudaStreamWaitEvent(self._main, slot.uploaded, 0)
+        if slot.graph is not None:
+            cuda.cudaGraphLaunch(slot.graph, self._main)
+        else:
+            self._enqueue(slot)
+        cuda.cudaEventRecord(slot.computed, self._main)
+
+    def _download(self, slot: _Slot) -> None:
+        cuda = self._cuda
+        cuda.cudaStreamWaitEvent(self._out, slot.computed, 0)
+        for name in self._outputs:
+            source, target, size = slot.device[name], slot.pinned[name], self._bytes[name]
+            cuda.cudaMemcpyAsync(target, source, size, cuda.device_to_host, self._out)
+        cuda.cudaEventRecord(slot.downloaded, self._out)
+
+    def _enqueue(self, slot: _Slot) -> None:
+        context = self._native.context
+        for name, pointer in slot.device.items():
+            if not context.set_tensor_address(name, pointer):
+                raise self._error(f"the buffer of {name!r} was refused")
+        if not context.execute_async_v3(int(self._main)):
+            raise self._error("the engine failed to run")
+
+    def _device_plane(self, slot: _Slot, name: str) -> DevicePlane:
+        host = slot.host[name]
+        device = (dlpack.CUDA, self._native.device_index)
+        return DevicePlane(slot.device[name], host.shape, host.dtype, device=device, owner=self)
+
+    def _error(self, what: str, *, hint: str = "") -> EngineError:
+        return _with_native_text(self._library, self._log, what, hint)
+
+
+def _with_native_text(library: TensorRtLibrary, log: NativeLog, what: str, hint: str) -> EngineError:
+    return EngineError(f"{what}: {log.errors or f'{library.name} gave no reason'}", hint=hint)

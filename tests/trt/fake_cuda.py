@@ -1,0 +1,185 @@
+# ruff: noqa: N801, N802, N815 - the names are CUDA's own
+"""A cuda.bindings.runtime whose streams are deferred: work runs only when somebody synchronises.
+
+Between streams the order is random (seeded) but respects events, so a wait that is missing in the
+code under test shows as wrong data. Allocations are ordinary memory, and every one is counted.
+Used in addition to the real bindings, whose names and error paths other tests check.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import itertools
+import random
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+Work = Callable[[], Any]
+
+
+class FakeCuda:
+    """Stands in for the module. `ignore_waits` is the negative control's sabotage."""
+
+    class cudaMemcpyKind(enum.IntEnum):
+        cudaMemcpyHostToDevice = 1
+        cudaMemcpyDeviceToHost = 2
+        cudaMemcpyDeviceToDevice = 3
+
+    class cudaStreamCaptureMode(enum.IntEnum):
+        cudaStreamCaptureModeThreadLocal = 1
+
+    def __init__(self, seed: int = 0, *, ignore_waits: bool = False, memory_bytes: int = 1 << 34) -> None:
+        self.memory: dict[int, tuple[Any, int]] = {}
+        self.handles: set[int] = set()
+        self.ignore_waits = ignore_waits
+        self.memory_left = memory_bytes
+        self._queues: dict[int, list[tuple[Callable[[], bool], Work]]] = {0: []}
+        self._events: dict[int, list[int]] = {}
+        self._capture: tuple[int, list[Work]] | None = None
+        self._ids = itertools.count(1)
+        self._random = random.Random(seed)
+        self._lock = threading.RLock()
+
+    # ---- bookkeeping
+
+    def push(self, stream: int, work: Work, ready: Callable[[], bool] = lambda: True) -> None:
+        with self._lock:
+            if self._capture is not None and self._capture[0] == stream:
+                self._capture[1].append(work)
+            else:
+                self._queues[stream].append((ready, work))
+
+    def _run_until(self, done: Callable[[], bool]) -> None:
+        with self._lock:
+            while not done():
+                candidates = [stream for stream, work in self._queues.items() if work and work[0][0]()]
+                assert candidates, "deadlock: every stream waits"
+                _, work = self._queues[self._random.choice(candidates)].pop(0)
+                work()
+
+    def _handle(self) -> int:
+        handle = next(self._ids)
+        self.handles.add(handle)
+        return handle
+
+    # ---- the API
+
+    def cudaGetErrorName(self, code: int) -> tuple[int, bytes]:
+        return 0, b"cudaErrorMemoryAllocation"
+
+    def cudaGetErrorString(self, code: int) -> tuple[int, bytes]:
+        return 0, b"out of memory"
+
+    def cudaSetDevice(self, index: int) -> tuple[int]:
+        return (0,)
+
+    def cudaMalloc(self, size: int) -> tuple[Any, ...]:
+        if size > self.memory_left:
+            return 2, None
+        self.memory_left -= size
+        buffer = ctypes.create_string_buffer(size)
+        address = ctypes.addressof(buffer)
+        self.memory[address] = (buffer, size)
+        return 0, address
+
+    def cudaHostAlloc(self, size: int, flags: int) -> tuple[Any, ...]:
+        return self.cudaMalloc(size)
+
+    def cudaFree(self, address: int) -> tuple[int]:
+        self.memory_left += self.memory.pop(int(address))[1]
+        return (0,)
+
+    cudaFreeHost = cudaFree
+
+    def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int, int]:
+        stream = self._handle()
+        self._queues[stream] = []
+        return 0, stream
+
+    def cudaStreamDestroy(self, stream: int) -> tuple[int]:
+        assert not self._queues.pop(stream), "destroyed with work in it"
+        self.handles.remove(stream)
+        return (0,)
+
+    def cudaEventCreateWithFlags(self, flags: int) -> tuple[int, int]:
+        event = self._handle()
+        self._events[event] = [0, 0]  # times recorded, newest time reached
+        return 0, event
+
+    def cudaEventDestroy(self, event: int) -> tuple[int]:
+        del self._events[event]
+        self.handles.remove(event)
+        return (0,)
+
+    def cudaEventRecord(self, event: int, stream: int) -> tuple[int]:
+        with self._lock:
+            self._events[event][0] += 1
+            number = self._events[event][0]
+            self.push(stream, lambda: self._events[event].__setitem__(1, number))
+        return (0,)
+
+    def cudaStreamWaitEvent(self, stream: int, event: int, flags: int) -> tuple[int]:
+        with self._lock:
+            number = self._events[event][0]
+            if not self.ignore_waits:
+                self.push(stream, lambda: None, lambda: self._events[event][1] >= number)
+        return (0,)
+
+    def cudaEventSynchronize(self, event: int) -> tuple[int]:
+        with self._lock:
+            number = self._events[event][0]
+            self._run_until(lambda: self._events[event][1] >= number)
+        return (0,)
+
+    def cudaStreamSynchronize(self, stream: int) -> tuple[int]:
+        self._run_until(lambda: not self._queues[stream])
+        return (0,)
+
+    def cudaMemcpyAsync(self, target: int, source: int, size: int, kind: int, stream: int) -> tuple[int]:
+        self.push(stream, lambda: ctypes.memmove(target, source, size))
+        return (0,)
+
+    def cudaMemcpy2DAsync(
+        self,
+        target: int,
+        target_pitch: int,
+        source: int,
+        pitch: int,
+        width: int,
+        rows: int,
+        kind: int,
+        stream: int,
+    ) -> tuple[int]:
+        def copy() -> None:
+            for row in range(rows):
+                ctypes.memmove(target + row * target_pitch, source + row * pitch, width)
+
+        self.push(stream, copy)
+        return (0,)
+
+    def cudaStreamBeginCapture(self, stream: int, mode: int) -> tuple[int]:
+        self._capture = (stream, [])
+        return (0,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[int, Any]:
+        assert self._capture is not None
+        graph, self._capture = self._capture[1], None
+        return 0, graph
+
+    def cudaGraphInstantiate(self, graph: Any, flags: int) -> tuple[int, Any]:
+        handle = self._handle()
+        return 0, SimpleNamespace(work=list(graph), handle=handle)
+
+    def cudaGraphDestroy(self, graph: Any) -> tuple[int]:
+        return (0,)
+
+    def cudaGraphExecDestroy(self, graph: Any) -> tuple[int]:
+        self.handles.remove(graph.handle)
+        return (0,)
+
+    def cudaGraphLaunch(self, graph: Any, stream: int) -> tuple[int]:
+        self.push(stream, lambda: [work() for work in graph.work])
+        return (0,)
