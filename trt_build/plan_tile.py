@@ -1,0 +1,113 @@
+"""The largest tile whose engine fits a memory budget, from the builder's own figures.
+
+    memory(tile) = activations + weights + SLOTS x (input planes + output planes) + what CUDA takes
+
+Activations grow with the tile's area, so two small builds give the line, and one build at the
+answer confirms it. The builder states them without a GPU (TensorRT-RTX).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from sr_core.backend import ComposedGraph, Progress
+from sr_core.backends.tensorrt_library import TensorRtLibrary
+from sr_core.backends.tensorrt_session import SLOTS
+from sr_core.engine_key import BuildOptions
+from sr_core.errors import BadInput
+from sr_core.tiling import round_up
+from trt_build.build import Plan, build_plan
+from trt_build.byte_planes import with_byte_planes
+from trt_build.fp16 import lower_to_fp16, named
+
+RESERVED_BYTES = 512 << 20  # CUDA context, kernels and a display; an estimate, not measured
+PROBES_PX = (192, 384)  # sides of the two builds that give the line
+LARGEST_PX = 4096
+SMALLEST_PX = 64
+_ATTEMPTS = 6
+
+ComposeAt = Callable[[int, int], ComposedGraph]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TileChoice:
+    """A square tile and the device memory a session with it needs, CUDA's own share included."""
+
+    side_px: int
+    needed_bytes: int
+    activation_bytes: int
+
+
+def largest_tile(
+    native: TensorRtLibrary,
+    compose_at: ComposeAt,
+    *,
+    budget_bytes: int,
+    target: str,
+    align: int = 2,
+    largest_px: int = LARGEST_PX,
+    progress: Progress | None = None,
+) -> TileChoice:
+    """The largest square tile, a multiple of `align`, whose session fits into `budget_bytes`.
+
+    Raises:
+        BadInput: not even the smallest tile fits.
+        BadModel, EngineError: the graph does not build.
+    """
+    probes = [_measured(native, compose_at, round_up(side, align), target) for side in PROBES_PX]
+    if progress is not None:
+        progress("measuring the memory of two small tiles", 0.3)
+    slope, constant = _line(probes)
+    side = round_up(min(int(max((budget_bytes - constant) / slope, 1.0) ** 0.5), largest_px), align)
+    for attempt in range(_ATTEMPTS):
+        if progress is not None:
+            progress(f"trying {side}x{side}", 0.4 + 0.6 * attempt / _ATTEMPTS)
+        if side < SMALLEST_PX:
+            break
+        found = _measured(native, compose_at, side, target)
+        if found.needed_bytes <= budget_bytes and side <= largest_px:
+            return found
+        over = (budget_bytes / found.needed_bytes) ** 0.5
+        side = min(side - align, int(side * over) // align * align)
+    least = min(probes, key=lambda choice: choice.side_px)
+    raise BadInput(
+        f"no tile fits into {budget_bytes >> 20} MiB: {least.side_px}x{least.side_px} "
+        f"needs {least.needed_bytes >> 20} MiB",
+        hint="give a larger --vram, or choose a smaller model",
+    )
+
+
+def _measured(native: TensorRtLibrary, compose_at: ComposeAt, side: int, target: str) -> TileChoice:
+    """Build for the figures alone: lowered, but not checked, and not kept."""
+    graph = compose_at(side, side)
+    model, added = with_byte_planes(named(graph.model))
+    lowered = lower_to_fp16(model, graph.keep_fp32 | added)
+    plan = build_plan(native, lowered.SerializeToString(), target=target, options=BuildOptions())
+    return TileChoice(
+        side_px=side,
+        needed_bytes=session_bytes(lowered, plan) + RESERVED_BYTES,
+        activation_bytes=plan.activation_bytes,
+    )
+
+
+def session_bytes(model: onnx.ModelProto, plan: Plan) -> int:
+    """Device memory of one session: activations, weights, and every slot's planes."""
+    planes = 0
+    for value in (*model.graph.input, *model.graph.output):
+        tensor = value.type.tensor_type
+        samples = int(np.prod([dim.dim_value for dim in tensor.shape.dim]))
+        planes += samples * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).itemsize
+    return plan.activation_bytes + plan.weights_bytes + SLOTS * planes
+
+
+def _line(probes: list[TileChoice]) -> tuple[float, float]:
+    """Bytes a pixel, and bytes whatever the size."""
+    (small, large) = probes
+    area = large.side_px**2 - small.side_px**2
+    slope = max((large.needed_bytes - small.needed_bytes) / area, 1.0)
+    return slope, small.needed_bytes - slope * small.side_px**2
