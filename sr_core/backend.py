@@ -102,7 +102,7 @@ class Backend(Protocol):
 # name -> (class, module whose presence means that it can work, extra to install)
 BACKENDS: dict[str, tuple[str, str, str]] = {
     "tensorrt": ("sr_core.backends.tensorrt:TensorRt", "tensorrt", "tensorrt"),
-    "tensorrt_rtx": ("sr_core.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "tensorrt-rtx"),
+    "tensorrt_rtx": ("sr_core.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "rtx"),
     "openvino": ("sr_core.backends.openvino:OpenVino", "openvino", ""),
     "onnxruntime": ("sr_core.backends.onnxruntime:OnnxRuntime", "onnxruntime", "onnxruntime"),
 }
