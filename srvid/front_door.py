@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr_core.backend import BACKENDS, Backend, Precision, Progress, open_backend
-from sr_core.errors import BadInput, NotAvailable
+from sr_core.backend import BACKENDS, Backend, Precision, Progress
+from sr_core.errors import BadInput
+from srvid.backend_choice import choose, open_named
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -100,19 +100,11 @@ def open_upscaler(
 
 
 def choose_backend(name: str = "auto", *, threads: int | None = None) -> Backend:
-    """Open the named backend; 'auto' takes the first of the table that this machine can run.
+    """Open the named backend; 'auto' takes the best one here (`srvid.backend_choice`).
 
     Raises:
-        NotAvailable: a named backend is not here. 'auto' tries NVIDIA's runtimes only where their
-            package is installed, and passes over one that finds no GPU.
+        NotAvailable: a named backend is not here, or 'auto' found none.
     """
-    if name != "auto":
-        return open_backend(name, threads=threads)
-    for candidate, (_, module, _) in BACKENDS.items():
-        if find_spec(module) is None:
-            continue
-        try:
-            return open_backend(candidate, threads=threads)
-        except NotAvailable:
-            continue  # its package is here, its device is not: documented above
-    raise NotAvailable("no backend works here", hint="reinstall srvid: it brings OpenVINO")
+    if name == "auto":
+        return choose(threads=threads).backend
+    return open_named(name, threads=threads)

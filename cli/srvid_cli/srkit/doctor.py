@@ -11,11 +11,11 @@ def command() -> None:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from sr_core.backend import BACKENDS, open_backend, usable_cpus
+    from sr_core.backend import BACKENDS, usable_cpus
     from sr_core.errors import SrError
     from sr_core.storage import cache_dir
     from srvid import __version__
-    from srvid.front_door import choose_backend
+    from srvid.backend_choice import choose, open_named
 
     click.echo(f"srvid {__version__}, Python {platform.python_version()}, {platform.platform()}")
     click.echo(f"CPUs usable: {usable_cpus()}; cache: {cache_dir()}")
@@ -38,9 +38,13 @@ def command() -> None:
     click.echo("\nbackends")
     for name in BACKENDS:
         try:
-            backend = open_backend(name)
+            backend = open_named(name)
         except SrError as error:
             click.echo(f"  {name:14} no: {error}" + (f" ({error.hint})" if error.hint else ""))
         else:
             click.echo(f"  {name:14} yes: {backend.device}")
-    click.echo(f"\n--backend auto is {choose_backend().name!r} here")
+    click.echo("\n--backend auto, in order of preference")
+    choice = choose()
+    for name, reason in choice.passed_over:
+        click.echo(f"  {name:14} passed over: {reason}")
+    click.echo(f"  {choice.backend.name:14} chosen: {choice.backend.device}")

@@ -1,0 +1,84 @@
+"""What 'auto' takes on machines of several kinds, and that it always says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+
+from sr_core.errors import NotAvailable
+from srvid import backend_choice
+from srvid.backend_choice import choose, open_named
+from srvid_cli.srkit.doctor import command as doctor
+from tests.trt.test_engine_store import BLACKWELL, H100, L4
+from tests.trt.test_gpu_planes import has_gpu
+
+A100 = replace(L4, name="NVIDIA A100", compute_capability=(8, 0))
+
+
+def candidates(
+    monkeypatch: pytest.MonkeyPatch, *, gpu: object, installed: set[str], driver: bool = True
+) -> list[tuple[str, str]]:
+    """`_candidates` on a machine with that GPU and those packages."""
+
+    def find_gpus() -> tuple[object, ...]:
+        if gpu is None:
+            raise NotAvailable("no NVIDIA driver was found")
+        return (gpu,)
+
+    monkeypatch.setattr(backend_choice, "find_spec", lambda name: name if name in installed | {"openvino"} else None)
+    monkeypatch.setattr(backend_choice, "has_nvidia_driver", lambda: driver)
+    monkeypatch.setattr("sr_core.backends.cuda.find_gpus", find_gpus)
+    return list(backend_choice._candidates())
+
+
+@pytest.mark.parametrize(
+    ("gpu", "installed", "first", "reason"),
+    [
+        (L4, {"tensorrt_rtx", "tensorrt"}, "tensorrt_rtx", ""),
+        (BLACKWELL, {"tensorrt_rtx"}, "tensorrt_rtx", ""),
+        (H100, {"tensorrt_rtx", "tensorrt"}, "tensorrt", ""),
+        (A100, {"tensorrt_rtx", "tensorrt"}, "tensorrt", ""),
+        (H100, {"tensorrt_rtx"}, "tensorrt", "NVIDIA H100 is here: pip install 'srvid[tensorrt]'"),
+        (L4, {"tensorrt"}, "tensorrt_rtx", "NVIDIA L4 is here: pip install 'srvid[rtx]'"),
+        (None, {"tensorrt_rtx"}, "tensorrt_rtx", "no NVIDIA driver was found"),
+        (L4, set(), "tensorrt_rtx", "an NVIDIA driver is here, but no TensorRT: pip install 'srvid[rtx]'"),
+    ],
+)
+def test_the_first_candidate_is_the_library_made_for_the_card(
+    monkeypatch: pytest.MonkeyPatch, gpu: object, installed: set[str], first: str, reason: str
+) -> None:
+    assert candidates(monkeypatch, gpu=gpu, installed=installed)[0] == (first, reason)
+
+
+def test_after_nvidia_come_onnxruntime_and_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = candidates(monkeypatch, gpu=L4, installed={"tensorrt_rtx", "onnxruntime"})
+    assert [name for name, _ in found] == ["tensorrt_rtx", "tensorrt", "onnxruntime", "openvino"]
+    without = candidates(monkeypatch, gpu=L4, installed={"tensorrt_rtx"})
+    assert ("onnxruntime", "its package is not installed") in without
+
+
+def test_without_a_gpu_openvino_runs_and_the_line_says_why_nothing_better() -> None:
+    if has_gpu():
+        pytest.skip("this machine has a GPU")
+    choice = choose()
+    assert choice.backend.name == "openvino"
+    assert choice.line.startswith("openvino on ")
+    assert "tensorrt_rtx: no NVIDIA driver was found" in choice.line
+    assert "onnxruntime: the installed package reaches no GPU" in choice.line
+
+
+def test_a_backend_asked_for_by_name_is_never_replaced() -> None:
+    if has_gpu():
+        pytest.skip("this machine has a GPU")
+    for name in ("tensorrt", "tensorrt_rtx"):
+        with pytest.raises(NotAvailable, match=r"tensorrt|NVIDIA driver") as caught:
+            open_named(name)
+        assert caught.value.hint
+
+
+def test_doctor_prints_what_was_chosen_and_what_was_passed_over() -> None:
+    output = CliRunner().invoke(doctor, [], catch_exceptions=False).output
+    assert "chosen: " in output
+    assert has_gpu() or "passed over: no NVIDIA driver was found" in output
