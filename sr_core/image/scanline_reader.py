@@ -1,0 +1,135 @@
+"""Pixels by OpenImageIO, in the file's own depth and in bands of rows: PNG, TIFF, EXR, JPEG XL.
+
+Metadata is not taken from OpenImageIO (it reinterprets it) but from the file's own structures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sr_core.errors import BadInput, DamagedMedia
+from sr_core.frame import Array
+
+if TYPE_CHECKING:
+    import OpenImageIO
+
+BAND_PIXELS = 4 << 20  # pixels decoded at a time
+_DTYPES = {
+    "uint8": "uint8", "uint16": "uint16", "half": "float16", "float": "float32", "double": "float32",
+}  # fmt: skip
+
+
+class ScanlineFile:
+    """One image file opened by OpenImageIO; `page` chooses among several images in it.
+
+    Attributes:
+        width, height, dtype: of the chosen page.
+        names: channel names as stored.
+        picks: indexes of the channels used, in the order colour then alpha.
+        has_alpha: the last pick is alpha.
+    """
+
+    def __init__(self, path: Path, *, page: int = 0, keep_raw_color: bool = False) -> None:
+        import OpenImageIO
+
+        config = OpenImageIO.ImageSpec()
+        config.attribute("oiio:UnassociatedAlpha", 1)
+        if keep_raw_color:
+            config.attribute("oiio:RawColor", 1)
+        self._path = path
+        self._input = _open(path, config)
+        self._page = page
+        if page and not self._input.seek_subimage(page, 0):
+            raise DamagedMedia(f"page {page + 1} cannot be read: {self._input.geterror()}")
+        self.spec: OpenImageIO.ImageSpec = self._input.spec()
+        self.width, self.height = self.spec.width, self.spec.height
+        if self.spec.depth > 1:
+            raise BadInput("volumes are not images")
+        stored = str(self.spec.format)
+        if stored not in _DTYPES:
+            raise BadInput(f"samples of type {stored} are not supported", hint="convert to 16 bits or float")
+        self.is_narrowed = stored == "double"
+        self.dtype = _DTYPES[stored]
+        self.names = tuple(self.spec.channelnames)
+        self.picks, self.has_alpha, self.dropped = _pick_channels(self.names)
+
+    def attribute(self, name: str) -> object:
+        """An attribute of the spec, None where absent."""
+        return self.spec.getattribute(name)
+
+    def bands(self) -> Iterator[Array]:
+        """Rows top to bottom as (rows, width, channels); about `BAND_PIXELS` at a time."""
+        rows = max(1, BAND_PIXELS // self.width)
+        if self.spec.tile_height > 1:
+            rows = max(rows // self.spec.tile_height, 1) * self.spec.tile_height
+        first, last = min(self.picks), max(self.picks) + 1
+        order = [pick - first for pick in self.picks]
+        for top in range(0, self.height, rows):
+            bottom = min(top + rows, self.height)
+            band = self._read(top, bottom, first, last)
+            if band.ndim == 2:
+                band = band[..., None]
+            yield band if order == list(range(last - first)) else np.ascontiguousarray(band[..., order])
+
+    def _read(self, top: int, bottom: int, first: int, last: int) -> Array:
+        y0 = self.spec.y
+        wanted = "float" if self.is_narrowed else self.spec.format
+        if self.spec.tile_width:
+            band = self._input.read_tiles(
+                self._page,
+                0,
+                self.spec.x,
+                self.spec.x + self.width,
+                y0 + top,
+                y0 + bottom,
+                0,
+                1,
+                first,
+                last,
+                wanted,
+            )
+        else:
+            band = self._input.read_scanlines(self._page, 0, y0 + top, y0 + bottom, 0, first, last, wanted)
+        error = self._input.geterror()
+        if band is None or error:
+            raise DamagedMedia(
+                f"the image data ends or breaks near row {top}: {error or 'nothing more to read'}"
+            )
+        result: Array = band
+        return result.reshape(bottom - top, self.width, last - first)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._input.close()
+
+
+def _open(path: Path, config: OpenImageIO.ImageSpec) -> OpenImageIO.ImageInput:
+    import OpenImageIO
+
+    opened = OpenImageIO.ImageInput.open(str(path), config)
+    if opened is None:
+        raise DamagedMedia(OpenImageIO.geterror() or "the image cannot be decoded")
+    return opened
+
+
+def _pick_channels(names: tuple[str, ...]) -> tuple[list[int], bool, tuple[str, ...]]:
+    """(indexes of the colour and alpha channels, has alpha, names left out)."""
+    lower = [name.lower() for name in names]
+    if len(names) <= 4 and "c" in lower and "k" in lower:  # CMYK as it is
+        return list(range(4)), False, ()
+    for wanted in (("r", "g", "b"), ("y",), ("l",), ("gray",), ("i",)):
+        if all(name in lower for name in wanted):
+            picks = [lower.index(name) for name in wanted]
+            break
+    else:
+        raise BadInput(
+            f"the channels are {', '.join(names)}", hint="give an image with channels R, G, B or Y, and A"
+        )
+    has_alpha = "a" in lower
+    if has_alpha:
+        picks.append(lower.index("a"))
+    return picks, has_alpha, tuple(name for index, name in enumerate(names) if index not in picks)

@@ -1,0 +1,82 @@
+"""Files by OpenImageIO from bands of rows: OpenEXR, JPEG XL, and large JPEGs."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sr_core.errors import EngineError, StorageError
+from sr_core.image.meaning import Frame, Header, Meaning, rebanded
+
+_TYPES = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}
+_BAND_ROWS = 256  # a whole number of the chunks OpenEXR compresses (1, 16, 32 or 256 rows)
+
+
+def write_scanlines(
+    path: Path,
+    header: Header,
+    frame: Frame,
+    attributes: Mapping[str, Any],
+    *,
+    kind: str,
+    meaning: Meaning | None = None,
+) -> None:
+    """Write one frame by the plugin `kind` ('jpeg', 'openexr', 'jpegxl').
+
+    Raises:
+        StorageError: the library could not write; its own text is in the message.
+    """
+    import OpenImageIO
+
+    spec = OpenImageIO.ImageSpec(header.width, header.height, header.channels, _TYPES[header.dtype])
+    if header.channels == 1:
+        spec.channelnames = ("Y",)
+    elif header.channels == 2:
+        spec.channelnames, spec.alpha_channel = ("Y", "A"), 1
+    for name, value_type, value in meaning.attributes if meaning else ():
+        spec.attribute(name, value_type, value)
+    for name, value in attributes.items():
+        if isinstance(value, bytes):
+            spec.attribute(name, OpenImageIO.TypeDesc(f"uint8[{len(value)}]"), np.frombuffer(value, np.uint8))
+        else:
+            spec.attribute(name, value)
+    output = OpenImageIO.ImageOutput.create(kind)
+    if output is None:
+        raise EngineError(f"OpenImageIO has no {kind} writer: {OpenImageIO.geterror()}")
+    if not output.open(str(path), spec):
+        raise StorageError(f"cannot write {path.name}: {output.geterror()}")
+    top = 0
+    for band in rebanded(frame.bands, _BAND_ROWS):
+        if not output.write_scanlines(top, top + len(band), 0, np.ascontiguousarray(band)):
+            message = output.geterror()
+            output.close()
+            raise StorageError(f"cannot write {path.name}: {message}")
+        top += len(band)
+    if not output.close():
+        raise StorageError(f"cannot finish {path.name}: {output.geterror()}")
+
+
+def write_exr(path: Path, header: Header, meaning: Meaning, frame: Frame) -> None:
+    """Write linear light, ZIP-compressed, with the input's attributes."""
+    write_scanlines(path, header, frame, {"compression": "zip"}, kind="openexr", meaning=meaning)
+
+
+def write_jxl(path: Path, header: Header, meaning: Meaning, frame: Frame) -> None:
+    """Write losslessly; EXIF and XMP as boxes after the code stream."""
+    attributes: dict[str, Any] = {"compression": "jpegxl:100", "oiio:UnassociatedAlpha": 1}
+    if meaning.icc:
+        attributes["ICCProfile"] = meaning.icc
+    write_scanlines(path, header, frame, attributes, kind="jpegxl")
+    with path.open("ab") as file:
+        if meaning.exif:
+            file.write(_box(b"Exif", struct.pack(">I", 0) + meaning.exif))
+        if meaning.xmp:
+            file.write(_box(b"xml ", meaning.xmp))
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + kind + body

@@ -1,0 +1,179 @@
+"""TIFF and BigTIFF: directories for the meaning, OpenImageIO for the pixels of every page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sr_core.errors import BadInput, DamagedMedia
+from sr_core.frame import Array
+from sr_core.image import exif as exif_tags
+from sr_core.image.ifd import Directory, Layout, read_directory, read_header
+from sr_core.image.iptc import iptc_from_resources
+from sr_core.image.meaning import Alpha, Frame, Header, Meaning
+from sr_core.image.profile import icc_is_linear, icc_space, rgb_from_cmyk, rgb_from_lab, srgb_icc
+from sr_core.image.scanline_reader import ScanlineFile
+
+SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, EXTRA_SAMPLES = 254, 258, 259, 262, 338
+XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
+_PALETTE, _SEPARATED, _CIELAB, _ICCLAB, _ITULAB = 3, 5, 8, 9, 10
+_JPEG_COMPRESSIONS = (6, 7)
+_MAX_PAGES = 10_000
+
+
+@dataclass(frozen=True)
+class _Page:
+    index: int
+    directory: Directory
+
+
+class TiffImage:
+    """A TIFF; reduced-resolution pages (thumbnails, pyramids) are left out and said."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._layout, directories = _directories(path)
+        first = directories[0]
+        pages = [_Page(i, d) for i, d in enumerate(directories) if not self._number(d, SUBFILE_TYPE, 0) & 1]
+        self._pages = pages or [_Page(0, first)]
+        first = self._pages[0].directory
+        self._photometric = self._number(first, PHOTOMETRIC, 1)
+        if self._photometric in (_ICCLAB, _ITULAB):
+            raise BadInput("ICC and ITU Lab TIFFs are not supported", hint="convert it to RGB first")
+        self._file: ScanlineFile | None = self._open(self._pages[0])
+        self._icc = _bytes(first, ICC)
+        notes = self._notes(len(directories))
+        is_converted = self._photometric in (_SEPARATED, _CIELAB)
+        has_alpha = self._file.has_alpha and not is_converted
+        blob = exif_tags.exif_from_directory(first, self._layout)
+        self.meaning = Meaning(
+            icc=srgb_icc() if is_converted else self._icc,
+            exif=blob,
+            xmp=_bytes(first, XMP),
+            iptc=_bytes(first, IPTC) or iptc_from_resources(_bytes(first, PHOTOSHOP) or b""),
+            dpi=self._dpi(first),
+            is_linear=icc_is_linear(self._icc) and not is_converted,
+            notes=notes,
+        )
+        alpha: Alpha = "none"
+        if has_alpha:
+            alpha = "premultiplied" if self._number(first, EXTRA_SAMPLES, 2) == 1 else "straight"
+        self.header = Header(
+            format="tiff",
+            width=self._file.width,
+            height=self._file.height,
+            channels=3 if is_converted else len(self._file.picks),
+            dtype="uint8" if is_converted else self._file.dtype,
+            alpha=alpha,
+            frames=len(self._pages),
+            orientation=min(8, max(1, self._number(first, exif_tags.ORIENTATION, 1))),
+            banded=len(self._pages) == 1,
+            lossless=self._number(first, COMPRESSION, 1) not in _JPEG_COMPRESSIONS,
+        )
+
+    def frames(self) -> Iterator[Frame]:
+        """Every page; all must be alike, because a page of another kind would lose its meaning."""
+        for page in self._pages:
+            if self._file is None:
+                self._file = self._open(page)
+                self._refuse_other_kind(page, self._file)
+            yield Frame(self._bands(self._file))
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self, page: _Page) -> ScanlineFile:
+        return ScanlineFile(self._path, page=page.index, keep_raw_color=self._photometric == _SEPARATED)
+
+    def _bands(self, file: ScanlineFile) -> Iterator[Array]:
+        for band in file.bands():
+            if self._photometric == _SEPARATED:
+                if band.dtype != np.uint8:
+                    band = (band >> 8).astype(np.uint8) if band.dtype == np.uint16 else band
+                yield rgb_from_cmyk(band, self._icc)
+            elif self._photometric == _CIELAB:
+                yield rgb_from_lab(band)
+            else:
+                yield band
+
+    def _refuse_other_kind(self, page: _Page, file: ScanlineFile) -> None:
+        photometric = self._number(page.directory, PHOTOMETRIC, 1)
+        here = (len(file.picks), file.dtype, photometric == _SEPARATED)
+        there = (self.header.channels, self.header.dtype, False)
+        if self._photometric in (_SEPARATED, _CIELAB):
+            there = (len(file.picks), file.dtype, self._photometric == _SEPARATED)
+        if here != there:
+            raise BadInput(
+                f"page {page.index + 1} has {here[0]} channels of {here[1]}, "
+                f"page 1 has {there[0]} of {there[1]}",
+                hint="split the pages into files",
+            )
+
+    def _notes(self, directories: int) -> tuple[str, ...]:
+        notes = []
+        file = self._file
+        assert file is not None
+        if directories > len(self._pages):
+            notes.append(f"{directories - len(self._pages)} reduced pages (thumbnails) left out")
+        if self._photometric == _PALETTE:
+            notes.append("palette read as full colour")
+        if self._photometric == _SEPARATED:
+            if file.dtype not in ("uint8", "uint16"):
+                raise BadInput("CMYK in floating point is not supported")
+            how = "its profile" if icc_space(self._icc or b"") == "CMYK" else "plain inks (it has no profile)"
+            notes.append(
+                f"CMYK converted to sRGB by {how}" + (", in 8 bits" if file.dtype == "uint16" else "")
+            )
+        if self._photometric == _CIELAB:
+            if file.dtype != "uint8":
+                raise BadInput("16-bit Lab TIFFs are not supported", hint="convert it to 16-bit RGB first")
+            notes.append("Lab converted to sRGB")
+        if file.is_narrowed:
+            notes.append("64-bit floats read as 32-bit")
+        if file.dropped:
+            notes.append(f"channels left out: {', '.join(file.dropped)}")
+        bits = self._number(self._pages[0].directory, BITS, 1)
+        if bits < 8 and self._photometric != _PALETTE:
+            notes.append(f"{bits}-bit samples read as 8 bits")
+        return tuple(notes)
+
+    def _dpi(self, directory: Directory) -> tuple[float, float] | None:
+        x = directory.entries.get(exif_tags.X_RESOLUTION)
+        y = directory.entries.get(exif_tags.Y_RESOLUTION)
+        unit = self._number(directory, exif_tags.RESOLUTION_UNIT, 2)
+        if x is None or y is None or unit not in (2, 3):
+            return None
+        across = exif_tags.dpi_from_rational(x[2], self._layout)
+        down = exif_tags.dpi_from_rational(y[2], self._layout)
+        factor = 2.54 if unit == 3 else 1.0
+        return (across * factor, down * factor) if across and down else None
+
+    def _number(self, directory: Directory, tag: int, default: int) -> int:
+        entry = directory.entries.get(tag)
+        return default if entry is None else self._layout.number(entry)
+
+
+def _directories(path: Path) -> tuple[Layout, list[Directory]]:
+    with path.open("rb") as file:
+        layout, offset = read_header(file)
+        found: list[Directory] = []
+        seen: set[int] = set()
+        while offset and offset not in seen and len(found) < _MAX_PAGES:
+            seen.add(offset)
+            found.append(read_directory(file, layout, offset))
+            offset = found[-1].next_offset
+    if not found:
+        raise DamagedMedia("the TIFF has no directory")
+    return layout, found
+
+
+def _bytes(directory: Directory, tag: int) -> bytes | None:
+    entry = directory.entries.get(tag)
+    return entry[2] if entry is not None else None

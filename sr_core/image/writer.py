@@ -1,0 +1,123 @@
+"""Frames and their Meaning → an image file, complete under its name or not there at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sr_core.errors import BadInput
+from sr_core.image.formats import FORMATS, require_package
+from sr_core.image.meaning import Frame, Header, Meaning
+from sr_core.storage import storage_error, sync_file
+
+_SINGLES = {"icc", "exif", "xmp", "iptc", "dpi", "comment"}
+PART_PREFIX, PART_SUFFIX = ".srbatch-", ".part"
+_NAMES = {
+    "icc": "ICC profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "dpi": "resolution",
+    "comment": "comment", "text": "text entries", "attributes": "OpenEXR attributes",
+}  # fmt: skip
+
+
+def check_writable(header: Header) -> None:
+    """Refuse, before any work, what the format cannot state.
+
+    Raises:
+        BadInput: too large, alpha, depth or animation the format has no room for.
+        NotAvailable: the format needs a package that is not installed.
+    """
+    kind = FORMATS[header.format]
+    require_package(kind)
+    name = kind.name.upper()
+    if max(header.width, header.height) > kind.side_px:
+        raise BadInput(
+            f"{header.width} x {header.height} is more than {name} can hold ({kind.side_px} a side)",
+            hint="use --format png or --format tiff",
+        )
+    if header.alpha != "none" and not kind.alpha:
+        raise BadInput(f"{name} cannot hold transparency", hint="use --format png, or --background white")
+    if header.dtype not in kind.depths:
+        raise BadInput(f"{name} cannot hold {header.dtype} samples")
+    if header.frames > 1 and not (kind.animation if header.durations else kind.pages):
+        what = "an animation" if header.durations else "several pages"
+        raise BadInput(f"{name} cannot hold {what}", hint="leave out --format")
+
+
+def lost_metadata(meaning: Meaning, format_name: str) -> tuple[str, ...]:
+    """Sentences about the metadata `format_name` has no place for."""
+    lost = meaning.carried() - FORMATS[format_name].keeps
+    return tuple(
+        f"{_NAMES[name]} left out: {format_name.upper()} has no place for it" for name in sorted(lost)
+    )
+
+
+def write_image(
+    path: Path, header: Header, meaning: Meaning, frames: Iterable[Frame], *, quality: int | None = None
+) -> None:
+    """Write `frames` as `header` states them to `path`.
+
+    The frames' bands are consumed as they come; formats that stream (`banded`) hold one at a time.
+
+    Args:
+        quality: 1 to 100; 100 is lossless where the format can be (WebP). None = its default, or
+            lossless where `header.lossless`.
+
+    Raises:
+        BadInput: see `check_writable`.
+        StorageError: the disk is full or the folder is read-only; nothing is left behind.
+    """
+    check_writable(header)
+    kind = FORMATS[header.format]
+    if quality is None and kind.quality is not None:
+        quality = 100 if header.lossless and kind.name == "webp" else kind.quality
+    lost: dict[str, Any] = dict.fromkeys(_SINGLES & (meaning.carried() - kind.keeps))
+    kept = replace(meaning, **lost)
+    with _complete_or_absent(path) as part:
+        _write(part, header, kept, iter(frames), quality if quality is not None else 100)
+
+
+def _write(part: Path, header: Header, meaning: Meaning, frames: Iterator[Frame], quality: int) -> None:
+    if header.format == "png":
+        from sr_core.image.png_writer import write_png
+
+        write_png(part, header, meaning, frames)
+    elif header.format == "tiff":
+        from sr_core.image.tiff_writer import write_tiff
+
+        write_tiff(part, header, meaning, frames)
+    elif header.format == "jpeg":
+        from sr_core.image.jpeg_writer import write_jpeg
+
+        write_jpeg(part, header, meaning, next(frames), quality=quality)
+    elif header.format in ("exr", "jxl"):
+        from sr_core.image.scanline_writer import write_exr, write_jxl
+
+        (write_exr if header.format == "exr" else write_jxl)(part, header, meaning, next(frames))
+    elif header.format == "heic":
+        from sr_core.image.heif import write_heif
+
+        write_heif(part, next(frames).whole(), meaning, quality=quality)
+    else:
+        from sr_core.image.pillow_writer import write_pillow
+
+        write_pillow(part, header, meaning, frames, quality=quality)
+
+
+@contextmanager
+def _complete_or_absent(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that gets its name once everything is on the disk."""
+    part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{path.name}{PART_SUFFIX}"[-200:])
+    if not part.name.startswith(PART_PREFIX):  # a very long name was cut at its front
+        part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{abs(hash(path.name))}{PART_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        sync_file(part)
+        part.replace(path)
+    except OSError as error:
+        raise storage_error(error, path, "cannot write") from error
+    finally:
+        part.unlink(missing_ok=True)
