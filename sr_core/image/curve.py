@@ -58,11 +58,11 @@ class Curve:
         bottom, top = self._bounds()
         return ((codes - bottom) / (top - bottom)).astype(np.float32)
 
-    def decode(self, codes: Array, dtype: np.dtype[Any]) -> Array:
-        """Samples of `dtype` from the network's float32 output."""
+    def decode(self, codes: Array, dtype: np.dtype[Any], *, is_linear_out: bool) -> Array:
+        """Samples of `dtype` from the network's output in 0..1, as linear light or gamma-encoded."""
         bottom, top = self._bounds()
         values = codes.astype(np.float64) * (top - bottom) + bottom
-        if self.is_linear:
+        if is_linear_out:
             values = _extended_inverse(values)
         return samples_from_unit(values, dtype)
 

@@ -53,11 +53,50 @@ def srgb_icc() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
+@lru_cache(maxsize=1)
+def linear_srgb_icc() -> bytes:
+    """A profile of sRGB's primaries with linear light, for float images that came without one."""
+
+    def xyz(values: Array) -> bytes:
+        return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+    name = b"Linear sRGB"
+    description = b"desc\0\0\0\0" + struct.pack(">I", len(name) + 1) + name + b"\0" * (1 + 4 + 4 + 2 + 1 + 67)
+    linear = b"curv\0\0\0\0\0\0\0\0"
+    bodies = {
+        b"desc": description,
+        b"cprt": b"text\0\0\0\0Public domain\0",
+        b"wtpt": xyz(np.array([0.9642, 1.0, 0.8249])),  # D50, ICC.1:2022 §7.2.16
+        b"rXYZ": xyz(SRGB_D50[:, 0]),
+        b"gXYZ": xyz(SRGB_D50[:, 1]),
+        b"bXYZ": xyz(SRGB_D50[:, 2]),
+        b"rTRC": linear,
+        b"gTRC": linear,
+        b"bTRC": linear,
+    }
+    at = 132 + 12 * len(bodies)
+    table, data = struct.pack(">I", len(bodies)), b""
+    for signature, body in bodies.items():
+        table += signature + struct.pack(">II", at + len(data), len(body))
+        data += body + b"\0" * (-len(body) % 4)
+    head = struct.pack(">I4sI4s4s4s", at + len(data), b"\0" * 4, 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    head += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + b"\0" * 28
+    head += struct.pack(">3i", round(0.9642 * 65536), 65536, round(0.8249 * 65536))
+    return head.ljust(128, b"\0") + table + data
+
+
 @dataclass(frozen=True)
 class ToSrgb:
     """Converts colour samples under one ICC profile to sRGB. Alpha is not its business."""
 
     icc: bytes
+
+    @property
+    def is_identity(self) -> bool:
+        """The profile is sRGB already (within what profiles' own rounding leaves open)."""
+        tags = _tags(self.icc)
+        names = _curve_names(tags)
+        return all(name in tags for name in names) and self._is_srgb(tags, names)
 
     def __call__(self, color: Array) -> Array:
         """(rows, width, 1 or 3) → the same shape and type, sRGB-encoded.
@@ -66,7 +105,7 @@ class ToSrgb:
             BadInput: a broken profile, or a table profile with more than 8 bits.
         """
         tags = _tags(self.icc)
-        names = ["kTRC"] if "kTRC" in tags else ["rTRC", "gTRC", "bTRC"]
+        names = _curve_names(tags)
         if color.shape[2] == 1:
             names = names[-1:] if names == ["kTRC"] else ["gTRC"]
         if not all(name in tags for name in names):
@@ -106,6 +145,10 @@ class ToSrgb:
         mode = "L" if color.shape[2] == 1 else "RGB"
         converted = _by_lcms(color if mode == "RGB" else color[..., 0], mode, self.icc)
         return converted if mode == "RGB" else converted[..., 1:2]
+
+
+def _curve_names(tags: dict[str, bytes]) -> list[str]:
+    return ["kTRC"] if "kTRC" in tags else ["rTRC", "gTRC", "bTRC"]
 
 
 def rgb_from_cmyk(cmyk: Array, icc: bytes | None) -> Array:

@@ -1,0 +1,245 @@
+"""What happens to pixels before and after the network: PixelRoad.
+
+    as read ─► finite ─► straight alpha ─► sRGB ─► curve ─► NETWORK ─► curve ─► size ─► background
+            ─► premultiplied ─► depth and channels of the output
+
+Each step is there only where the input, the output format or an option asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sr_core.frame import Array
+from sr_core.image.curve import Curve, samples_from_unit
+from sr_core.image.formats import ImageFormat
+from sr_core.image.meaning import Alpha, Header, Meaning
+from sr_core.image.profile import ToSrgb, icc_space, linear_srgb_icc, srgb_icc
+
+# what a sample type becomes where the format does not have it, best first
+_NEXT_BEST = {
+    "uint8": ("uint16", "float16", "float32"),
+    "uint16": ("float32", "uint8"),
+    "float16": ("float32", "uint16", "uint8"),
+    "float32": ("uint16", "uint8"),
+}
+_BITS = {"uint8": "8 bits", "uint16": "16 bits", "float16": "half floats", "float32": "floats"}
+_HEIC_BITS = 12
+_INFINITY = 65_504.0  # what infinite light is taken for: the largest half float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What must be known of a whole frame before its first row can be computed."""
+
+    low: float = 0.0
+    high: float = 1.0
+    alpha_is_constant: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelRoad:
+    """The steps between reading and writing one image.
+
+    Attributes:
+        source_alpha, alpha: of the input and the output.
+        channels, dtype: of the output.
+        to_srgb: converts colour where the profile is not kept.
+        is_linear_in, is_linear_out: linear light before and after.
+        background: colour laid under transparency, 0..255.
+        icc: profile of the output.
+        keeps_png_color: gAMA, cHRM, cICP go along.
+    """
+
+    source_alpha: Alpha
+    alpha: Alpha
+    channels: int
+    dtype: str
+    to_srgb: ToSrgb | None = None
+    is_linear_in: bool = False
+    is_linear_out: bool = False
+    background: tuple[int, int, int] | None = None
+    icc: bytes | None = None
+    keeps_png_color: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_premultiplied(self) -> bool:
+        """Whether the network sees colour multiplied by alpha."""
+        return self.source_alpha == "premultiplied" and self.alpha == "premultiplied"
+
+    def needs_survey(self, dtype: str) -> bool:
+        """Whether a whole frame must be looked at first."""
+        return self.source_alpha != "none" or dtype.startswith("float")
+
+    def meaning(self, meaning: Meaning) -> Meaning:
+        """`meaning` with the profile and colour chunks this road leaves."""
+        return replace(meaning, icc=self.icc, png_color=meaning.png_color if self.keeps_png_color else ())
+
+    def prepared(self, band: Array) -> Array:
+        """A band as read → finite, straight alpha, sRGB where asked."""
+        if band.dtype.kind == "f" and not np.isfinite(band).all():
+            band = np.nan_to_num(band, nan=0.0, posinf=_INFINITY, neginf=0.0)
+        if self.source_alpha == "premultiplied" and not self.is_premultiplied:
+            band = _straightened(band)
+        if self.to_srgb is not None:
+            colors = 1 if band.shape[2] <= 2 else 3
+            band = np.concatenate([self.to_srgb(band[..., :colors]), band[..., colors:]], axis=2)
+        return band
+
+    def curve(self, survey: Survey) -> Curve:
+        """Between prepared samples and what the network sees."""
+        return Curve(is_linear=self.is_linear_in, low=survey.low, high=survey.high)
+
+    def encoded(self, band: Array, curve: Curve) -> Array:
+        """A prepared band → what the network gets."""
+        if curve.is_identity:
+            return band
+        colors = 1 if band.shape[2] <= 2 else 3
+        parts = [curve.encode(band[..., :colors])]
+        if band.shape[2] > colors:
+            parts.append(_unit(band[..., colors:]).astype(np.float32))
+        return np.concatenate(parts, axis=2)
+
+    def decoded(self, band: Array, curve: Curve) -> Array:
+        """The network's output → samples of the output's type, straight or premultiplied as it was."""
+        dtype = np.dtype(self.dtype)
+        if curve.is_identity and not self.is_linear_out:
+            return band if band.dtype == dtype else samples_from_unit(_unit(band), dtype)
+        colors = 1 if band.shape[2] <= 2 else 3
+        parts = [curve.decode(_unit(band[..., :colors]), dtype, is_linear_out=self.is_linear_out)]
+        if band.shape[2] > colors:
+            parts.append(samples_from_unit(_unit(band[..., colors:]), dtype))
+        return np.concatenate(parts, axis=2)
+
+    def finished(self, band: Array) -> Array:
+        """A resized band → the output's channels."""
+        if self.source_alpha != "none" and self.alpha == "none":
+            band = self._on_background(band)
+        elif self.alpha == "premultiplied" and not self.is_premultiplied:
+            alpha = _unit(band[..., -1:])
+            color = samples_from_unit(_unit(band[..., :-1]) * alpha, band.dtype)
+            band = np.concatenate([color, band[..., -1:]], axis=2)
+        if self.channels - band.shape[2] == 2:  # gray into a format that only has RGB
+            band = np.concatenate([np.repeat(band[..., :1], 3, axis=2), band[..., 1:]], axis=2)
+        return band
+
+    def _on_background(self, band: Array) -> Array:
+        assert self.background is not None
+        alpha, color = _unit(band[..., -1:]), _unit(band[..., :-1])
+        under = np.array(self.background, np.float64) / 255
+        if color.shape[2] == 1 and len(set(self.background)) == 1:
+            under = under[:1]
+        return samples_from_unit(color * alpha + under * (1 - alpha), band.dtype)
+
+
+def survey(bands: Iterable[Array], *, has_alpha: bool) -> Survey:
+    """Look at prepared bands: range of float colour, and whether alpha is one value throughout."""
+    low, high, alphas = 0.0, 1.0, []
+    for band in bands:
+        if band.dtype.kind == "f":
+            color = band[..., :-1] if has_alpha else band
+            low, high = min(low, float(color.min())), max(high, float(color.max()))
+        if has_alpha:
+            alphas += [band[..., -1].min(), band[..., -1].max()]
+    return Survey(low=low, high=high, alpha_is_constant=has_alpha and min(alphas) == max(alphas))
+
+
+def oriented(pixels: Array, orientation: int) -> Array:
+    """Pixels turned upright by EXIF `orientation` 1..8 (EXIF 2.32 §4.6.4)."""
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def plan_road(
+    source: Header,
+    meaning: Meaning,
+    kind: ImageFormat,
+    *,
+    profile: str,
+    background: tuple[int, int, int] | None,
+) -> PixelRoad:
+    """Choose the steps for an image of `source` and `meaning` written as `kind`.
+
+    Args:
+        profile: 'keep' or 'srgb'.
+        background: laid under transparency only where `kind` has no alpha.
+    """
+    notes: list[str] = []
+    name = kind.name.upper()
+    dtype = _dtype_for(source.dtype, kind, notes)
+    holds_icc = "icc" in kind.keeps
+    widens = source.channels <= 2 and not kind.gray and icc_space(meaning.icc or b"") == "GRAY"
+    must_convert = profile == "srgb" or not holds_icc or widens
+    to_srgb = ToSrgb(meaning.icc) if meaning.icc and must_convert else None
+    icc = meaning.icc
+    if to_srgb is not None:
+        icc = srgb_icc() if holds_icc else None
+        if to_srgb.is_identity:
+            to_srgb = None
+        else:
+            notes.append(
+                "converted to sRGB" + ("" if holds_icc else f": {name} has no place for an ICC profile")
+            )
+    is_linear_in = meaning.is_linear and to_srgb is None
+    keeps_png_color = kind.name == "png" and profile == "keep"
+    is_linear_out = kind.name == "exr"
+    if is_linear_in and not is_linear_out:
+        if (keeps_png_color and meaning.png_color) or (meaning.icc and holds_icc):
+            is_linear_out = True
+        elif holds_icc and dtype.startswith("float"):
+            is_linear_out, icc = True, linear_srgb_icc()
+        else:
+            notes.append("linear light encoded as sRGB, values above 1 clipped")
+    if not keeps_png_color and not meaning.icc and {k for k, _ in meaning.png_color} - {b"sRGB"}:
+        notes.append("PNG colour chunks (gAMA, cHRM or cICP) left out")
+    alpha = source.alpha
+    if alpha != "none":
+        if kind.name == "exr":
+            alpha = "premultiplied"
+        elif background is not None and not kind.alpha:
+            alpha = "none"
+            notes.append("transparency laid on the background")
+        elif kind.name != "tiff":
+            alpha = "straight"
+    colors = 1 if source.channels <= 2 and kind.gray else 3
+    if source.channels <= 2 and alpha == "none" and source.alpha != "none" and len(set(background or ())) > 1:
+        colors = 3  # gray on a coloured background
+    return PixelRoad(
+        source_alpha=source.alpha, alpha=alpha, channels=colors + (alpha != "none"), dtype=dtype,
+        to_srgb=to_srgb, is_linear_in=is_linear_in, is_linear_out=is_linear_out, background=background,
+        icc=icc, keeps_png_color=keeps_png_color, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _dtype_for(dtype: str, kind: ImageFormat, notes: list[str]) -> str:
+    if dtype in kind.depths:
+        if kind.name == "heic" and dtype == "uint16":
+            notes.append(f"16 bits reduced to {_HEIC_BITS}: HEIC holds no more")
+        return dtype
+    chosen = next(entry for entry in _NEXT_BEST[dtype] if entry in kind.depths)
+    if np.dtype(chosen).itemsize < np.dtype(dtype).itemsize or (dtype[0] == "f" and chosen[0] != "f"):
+        notes.append(f"{_BITS[dtype]} reduced to {_BITS[chosen]}: {kind.name.upper()} holds no more")
+    return chosen
+
+
+def _unit(samples: Array) -> Array:
+    """Floats where 1.0 is full scale."""
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float64)
+    return samples.astype(np.float64) / np.iinfo(samples.dtype).max
+
+
+def _straightened(band: Array) -> Array:
+    """Colour divided by alpha; black where alpha is 0."""
+    alpha, color = _unit(band[..., -1:]), _unit(band[..., :-1])
+    straight = np.divide(color, alpha, out=np.zeros_like(color), where=alpha > 0)
+    return np.concatenate([samples_from_unit(straight, band.dtype), band[..., -1:]], axis=2)

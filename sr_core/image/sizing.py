@@ -1,0 +1,53 @@
+"""Which size an output gets: the model's scale, or an exact target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sr_core.errors import BadInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeTarget:
+    """What the user asked for; all None = the model's scale.
+
+    Attributes:
+        width, height: exact side; the other follows the aspect ratio; both = the largest size
+            that fits inside.
+        max_side: the longer side.
+        megapixels: area, in millions of pixels.
+    """
+
+    width: int | None = None
+    height: int | None = None
+    max_side: int | None = None
+    megapixels: float | None = None
+
+    def __post_init__(self) -> None:
+        kinds = (self.width or self.height, self.max_side, self.megapixels)
+        if sum(kind is not None for kind in kinds) > 1:
+            raise BadInput(
+                "--width/--height, --max-size and --megapixels exclude each other", hint="give one of them"
+            )
+        for value in (self.width, self.height, self.max_side, self.megapixels):
+            if value is not None and value <= 0:
+                raise BadInput(f"a target of {value} is not a size")
+
+    def size_for(self, size: tuple[int, int], scale: int) -> tuple[int, int]:
+        """(width, height) of the output for an input of `size`."""
+        width, height = size
+        if self.width or self.height:
+            ratios = [ask / have for ask, have in ((self.width, width), (self.height, height)) if ask]
+            ratio = min(ratios)
+        elif self.max_side:
+            ratio = self.max_side / max(size)
+        elif self.megapixels:
+            ratio = (self.megapixels * 1e6 / (width * height)) ** 0.5
+        else:
+            return width * scale, height * scale
+        result = max(1, round(width * ratio)), max(1, round(height * ratio))
+        if self.width and ratio == self.width / width:
+            return self.width, result[1]
+        if self.height and ratio == self.height / height:
+            return result[0], self.height
+        return result
