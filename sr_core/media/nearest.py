@@ -21,6 +21,7 @@ class NearestUpscaler:
     def __init__(self, scale: int) -> None:
         self.scale = scale
         self.in_flight = 2
+        self.halo_px = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="nearest")
 
     def __enter__(self) -> Self:
