@@ -32,9 +32,7 @@ def bleed(color: Array, alpha: Array) -> Array:
             if not hidden[own].any():
                 continue
             above, before = min(top, BLEED_PX), min(left, BLEED_PX)
-            around = np.s_[
-                top - above : top + _BLOCK_PX + BLEED_PX, left - before : left + _BLOCK_PX + BLEED_PX
-            ]
+            around = np.s_[top - above : top + _BLOCK_PX + BLEED_PX, left - before : left + _BLOCK_PX + BLEED_PX]
             if hidden[around].all():
                 continue
             filled = _dilate(color[around], ~hidden[around])

@@ -24,9 +24,7 @@ class PlaneUpscaler(Protocol):
     @property
     def scale(self) -> int: ...
 
-    def planes(
-        self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None
-    ) -> Planes: ...
+    def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Planes: ...
 
 
 def upscale_image(

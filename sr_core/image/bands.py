@@ -65,9 +65,7 @@ def enlarged_bands(
     for window, above, own in windows(bands, rows=rows, context=context):
         if on_rows is not None:
             on_rows(0)
-        large = upscale_image(
-            upscaler, window, is_premultiplied=is_premultiplied, alpha_is_constant=alpha_is_constant
-        )
+        large = upscale_image(upscaler, window, is_premultiplied=is_premultiplied, alpha_is_constant=alpha_is_constant)
         yield large[above * scale : (above + own) * scale]
         if on_rows is not None:
             on_rows(own)

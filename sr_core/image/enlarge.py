@@ -22,7 +22,7 @@ from sr_core.image.jpeg_writer import oversized
 from sr_core.image.meaning import Frame, Header, rebanded
 from sr_core.image.outcome import meaning_for_output, thumbnail_jpeg
 from sr_core.image.pixels import PixelRoad, Survey, oriented, plan_road, survey
-from sr_core.image.reader import DEFAULT_MAX_PIXELS, ImageFile, decoding_errors, open_image
+from sr_core.image.reader import DEFAULT_MAX_PIXELS, ImageFile, decoded_frames, open_image
 from sr_core.image.sizing import SizeTarget
 from sr_core.image.writer import check_writable, lost_metadata, write_image
 
@@ -153,9 +153,7 @@ def _plan_streaming(
         model_size = source.width * scale, source.height * scale
         notes = (*notes, "orientation kept as a tag: the image is too large to turn in memory")
         if kind.name == "exr":
-            raise BadInput(
-                "EXR has no orientation tag", hint="raise --memory, so that the image can be turned"
-            )
+            raise BadInput("EXR has no orientation tag", hint="raise --memory, so that the image can be turned")
     output = replace(output, banded=True)
     check_writable(output)
     return EnlargePlan(
@@ -182,10 +180,10 @@ def enlarge(
         BadInput, DamagedMedia: the source cannot be used.
         StorageError: the target cannot be written.
     """
-    with open_image(source, max_pixels=options.max_pixels) as image, decoding_errors():
+    with open_image(source, max_pixels=options.max_pixels) as image:
         plan = plan_enlarging(image, upscaler.scale, options)
         work = _Work(source, upscaler, options, plan, on_pixels)
-        frames = image.frames()
+        frames = decoded_frames(image)
         first, thumbnail = next(frames), None
         if not work.reads_in_bands:
             upright = oriented(first.whole(), plan.source.orientation)
@@ -219,9 +217,7 @@ class _Work:
         self._path, self._upscaler, self._options, self._plan = path, upscaler, options, plan
         self._on_pixels = on_pixels
         self.reads_in_bands = plan.streams and plan.source.banded
-        self._width, self._height = (
-            (plan.source.width, plan.source.height) if self.reads_in_bands else plan.source.size
-        )
+        self._width, self._height = (plan.source.width, plan.source.height) if self.reads_in_bands else plan.source.size
 
     def bands(self, frame: Frame) -> Iterator[Array]:
         """Rows of the output for one upright frame (or one that keeps its orientation tag)."""
@@ -249,11 +245,9 @@ class _Work:
     def _survey(self, frame: Frame) -> Survey:
         has_alpha = self._plan.source.alpha != "none"
         if not self.reads_in_bands:
-            return survey(
-                map(self._plan.road.prepared, rebanded(frame.bands, self._rows())), has_alpha=has_alpha
-            )
+            return survey(map(self._plan.road.prepared, rebanded(frame.bands, self._rows())), has_alpha=has_alpha)
         with open_image(self._path, max_pixels=self._options.max_pixels) as again:
-            frame = next(again.frames())
+            frame = next(decoded_frames(again))
             return survey(map(self._plan.road.prepared, frame.bands), has_alpha=has_alpha)
 
     def _rows(self) -> int:

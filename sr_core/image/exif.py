@@ -132,9 +132,7 @@ def xmp_for_output(xmp: bytes, size: tuple[int, int], *, orientation: int = 1) -
     for name, value in values.items():
         digits = str(value).encode()
         xmp = re.sub(name + rb'(\s*=\s*)(["\'])\d+\2', name + rb"\g<1>\g<2>" + digits + rb"\g<2>", xmp)
-        xmp = re.sub(
-            rb"(<" + name + rb"[^>]*>)\s*\d+\s*(</" + name + rb">)", rb"\g<1>" + digits + rb"\g<2>", xmp
-        )
+        xmp = re.sub(rb"(<" + name + rb"[^>]*>)\s*\d+\s*(</" + name + rb">)", rb"\g<1>" + digits + rb"\g<2>", xmp)
     return xmp
 
 

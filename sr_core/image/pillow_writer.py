@@ -18,9 +18,7 @@ _GIF_TRANSPARENT = 255  # palette index kept free for transparent pixels
 _ALPHA_THRESHOLD = 128
 
 
-def write_pillow(
-    path: Path, header: Header, meaning: Meaning, frames: Iterator[Frame], *, quality: int
-) -> None:
+def write_pillow(path: Path, header: Header, meaning: Meaning, frames: Iterator[Frame], *, quality: int) -> None:
     """Write `frames` in `header.format`; only GIF holds its (palette) frames in memory."""
     options = _options(header, meaning, quality)
     to_image = _gif_image if header.format == "gif" else _image

@@ -186,9 +186,7 @@ def plan_road(
         if to_srgb.is_identity:
             to_srgb = None
         else:
-            notes.append(
-                "converted to sRGB" + ("" if holds_icc else f": {name} has no place for an ICC profile")
-            )
+            notes.append("converted to sRGB" + ("" if holds_icc else f": {name} has no place for an ICC profile"))
     is_linear_in = meaning.is_linear and to_srgb is None
     keeps_png_color = kind.name == "png" and profile == "keep"
     is_linear_out = kind.name == "exr"

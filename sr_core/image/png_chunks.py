@@ -70,9 +70,7 @@ def read_chunks(path: Path) -> PngChunks:
             if kind == b"IHDR":
                 if len(body) != 13:
                     raise DamagedMedia("the PNG's header is cut short")
-                png.width, png.height, png.bits, png.color_type, _, _, interlace = struct.unpack(
-                    ">IIBBBBB", body
-                )
+                png.width, png.height, png.bits, png.color_type, _, _, interlace = struct.unpack(">IIBBBBB", body)
                 png.is_interlaced = interlace == 1
             elif kind == b"IEND":
                 break

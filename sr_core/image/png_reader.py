@@ -18,9 +18,7 @@ def open_png(path: Path) -> PngImage | PillowImage:
     """A still PNG, or an animated one."""
     chunks = read_chunks(path)
     if chunks.frames > 1:
-        return PillowImage(
-            path, "png", meaning=_meaning(chunks), durations=tuple(chunks.durations), loop=chunks.loop
-        )
+        return PillowImage(path, "png", meaning=_meaning(chunks), durations=tuple(chunks.durations), loop=chunks.loop)
     return PngImage(path, chunks)
 
 

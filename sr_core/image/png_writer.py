@@ -33,9 +33,7 @@ def write_png(path: Path, header: Header, meaning: Meaning, frames: Iterable[Fra
     with path.open("wb") as file:
         file.write(SIGNATURE)
         bits = 8 if header.dtype == "uint8" else 16
-        body = struct.pack(
-            ">IIBBBBB", header.width, header.height, bits, _COLOR_TYPE[header.channels], 0, 0, 0
-        )
+        body = struct.pack(">IIBBBBB", header.width, header.height, bits, _COLOR_TYPE[header.channels], 0, 0, 0)
         _chunk(file, b"IHDR", body)
         for kind, chunk in _metadata(meaning):
             _chunk(file, kind, chunk)

@@ -129,12 +129,8 @@ class ToSrgb:
 
     def _is_srgb(self, tags: dict[str, bytes], names: list[str]) -> bool:
         ramp = np.linspace(0, 1, 256)
-        curves = all(
-            np.abs(_curve(tags[n], ramp) - linear_from_srgb(ramp)).max() < _SAME_CURVE for n in names
-        )
-        return curves and (
-            len(names) == 1 or bool(np.abs(self._matrix(tags) - np.eye(3)).max() < _SAME_MATRIX)
-        )
+        curves = all(np.abs(_curve(tags[n], ramp) - linear_from_srgb(ramp)).max() < _SAME_CURVE for n in names)
+        return curves and (len(names) == 1 or bool(np.abs(self._matrix(tags) - np.eye(3)).max() < _SAME_MATRIX))
 
     def _by_tables(self, color: Array) -> Array:
         if color.dtype != np.uint8:

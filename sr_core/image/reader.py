@@ -80,6 +80,22 @@ def _open(path: Path) -> ImageFile:
     return PillowImage(path, kind.name)
 
 
+def decoded_frames(image: ImageFile) -> Iterator[Frame]:
+    """`image.frames()`, where everything a decoder raises comes out as DamagedMedia."""
+    for frame in _guarded(image.frames()):
+        yield Frame(_guarded(iter(frame.bands)), frame.duration)
+
+
+def _guarded[T](items: Iterator[T]) -> Iterator[T]:
+    while True:
+        with decoding_errors():
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item
+
+
 @contextmanager
 def decoding_errors() -> Iterator[None]:
     """Turn what decoders raise for broken files into DamagedMedia, keeping the cause."""

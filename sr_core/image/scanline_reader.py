@@ -96,9 +96,7 @@ class ScanlineFile:
             band = self._input.read_scanlines(self._page, 0, y0 + top, y0 + bottom, 0, first, last, wanted)
         error = self._input.geterror()
         if band is None or error:
-            raise DamagedMedia(
-                f"the image data ends or breaks near row {top}: {error or 'nothing more to read'}"
-            )
+            raise DamagedMedia(f"the image data ends or breaks near row {top}: {error or 'nothing more to read'}")
         result: Array = band
         return result.reshape(bottom - top, self.width, last - first)
 
@@ -126,9 +124,7 @@ def _pick_channels(names: tuple[str, ...]) -> tuple[list[int], bool, tuple[str, 
             picks = [lower.index(name) for name in wanted]
             break
     else:
-        raise BadInput(
-            f"the channels are {', '.join(names)}", hint="give an image with channels R, G, B or Y, and A"
-        )
+        raise BadInput(f"the channels are {', '.join(names)}", hint="give an image with channels R, G, B or Y, and A")
     has_alpha = "a" in lower
     if has_alpha:
         picks.append(lower.index("a"))

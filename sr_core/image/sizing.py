@@ -26,9 +26,7 @@ class SizeTarget:
     def __post_init__(self) -> None:
         kinds = (self.width or self.height, self.max_side, self.megapixels)
         if sum(kind is not None for kind in kinds) > 1:
-            raise BadInput(
-                "--width/--height, --max-size and --megapixels exclude each other", hint="give one of them"
-            )
+            raise BadInput("--width/--height, --max-size and --megapixels exclude each other", hint="give one of them")
         for value in (self.width, self.height, self.max_side, self.megapixels):
             if value is not None and value <= 0:
                 raise BadInput(f"a target of {value} is not a size")

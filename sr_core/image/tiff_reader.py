@@ -111,8 +111,7 @@ class TiffImage:
             there = (len(file.picks), file.dtype, self._photometric == _SEPARATED)
         if here != there:
             raise BadInput(
-                f"page {page.index + 1} has {here[0]} channels of {here[1]}, "
-                f"page 1 has {there[0]} of {there[1]}",
+                f"page {page.index + 1} has {here[0]} channels of {here[1]}, page 1 has {there[0]} of {there[1]}",
                 hint="split the pages into files",
             )
 
@@ -128,9 +127,7 @@ class TiffImage:
             if file.dtype not in ("uint8", "uint16"):
                 raise BadInput("CMYK in floating point is not supported")
             how = "its profile" if icc_space(self._icc or b"") == "CMYK" else "plain inks (it has no profile)"
-            notes.append(
-                f"CMYK converted to sRGB by {how}" + (", in 8 bits" if file.dtype == "uint16" else "")
-            )
+            notes.append(f"CMYK converted to sRGB by {how}" + (", in 8 bits" if file.dtype == "uint16" else ""))
         if self._photometric == _CIELAB:
             if file.dtype != "uint8":
                 raise BadInput("16-bit Lab TIFFs are not supported", hint="convert it to 16-bit RGB first")

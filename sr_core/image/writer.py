@@ -49,9 +49,7 @@ def check_writable(header: Header) -> None:
 def lost_metadata(meaning: Meaning, format_name: str) -> tuple[str, ...]:
     """Sentences about the metadata `format_name` has no place for."""
     lost = meaning.carried() - FORMATS[format_name].keeps
-    return tuple(
-        f"{_NAMES[name]} left out: {format_name.upper()} has no place for it" for name in sorted(lost)
-    )
+    return tuple(f"{_NAMES[name]} left out: {format_name.upper()} has no place for it" for name in sorted(lost))
 
 
 def write_image(

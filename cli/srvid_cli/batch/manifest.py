@@ -1,0 +1,104 @@
+"""What is done already: a small journal in OUT, by content and settings, never by name or date.
+
+One JSON object a line: {"target", "input", "settings", "output"}; the last three are hashes. An
+output counts as done when the journal has the same input and settings for it and the file still
+hashes to what was written. A line torn by a crash is ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from sr_core.image.writer import PART_PREFIX
+from sr_core.storage import storage_error
+
+MANIFEST_NAME = ".srbatch.jsonl"
+LOCK_NAME = ".srbatch.lock"
+_BLOCK_BYTES = 1 << 20
+
+
+def hash_of_file(path: Path) -> str:
+    """Hash of a file's content."""
+    digest = hashlib.blake2b(digest_size=20)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def hash_of_settings(settings: Mapping[str, object]) -> str:
+    """Hash of everything that decides the pixels and metadata of an output."""
+    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=20).hexdigest()
+
+
+class Manifest:
+    """The journal of one OUT folder; thread-safe."""
+
+    def __init__(self, out: Path) -> None:
+        self._out, self._path = out, out / MANIFEST_NAME
+        self._lock = threading.Lock()
+        self._entries: dict[str, dict[str, str]] = {}
+        self._ends_torn = False
+        if self._path.exists():
+            self._load()
+
+    def is_done(self, target: Path, *, input_hash: str, settings: str) -> bool:
+        """Whether `target` holds what this input and these settings gave."""
+        entry = self._entries.get(self._key(target))
+        if entry is None or (entry["input"], entry["settings"]) != (input_hash, settings):
+            return False
+        return target.is_file() and hash_of_file(target) == entry["output"]
+
+    def record(self, target: Path, *, input_hash: str, settings: str) -> None:
+        """Note that `target` is complete.
+
+        Raises:
+            StorageError: the journal cannot be written.
+        """
+        entry = {
+            "target": self._key(target),
+            "input": input_hash,
+            "settings": settings,
+            "output": hash_of_file(target),
+        }
+        line = json.dumps(entry, ensure_ascii=True) + "\n"
+        with self._lock:
+            self._entries[entry["target"]] = entry
+            try:
+                with self._path.open("a", encoding="ascii") as file:
+                    file.write(("\n" if self._ends_torn else "") + line)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise storage_error(error, self._path, "cannot write the journal") from error
+            self._ends_torn = False
+
+    def _key(self, target: Path) -> str:
+        return target.relative_to(self._out).as_posix()
+
+    def _load(self) -> None:
+        text = self._path.read_text(encoding="ascii", errors="replace")
+        self._ends_torn = bool(text) and not text.endswith("\n")
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # torn by a crash: that file is simply done again
+            if isinstance(entry, dict) and {"target", "input", "settings", "output"} <= entry.keys():
+                self._entries[entry["target"]] = entry
+
+
+def remove_leftovers(out: Path) -> int:
+    """Delete temporary files that a killed run left in `out`; call with the lock held."""
+    count = 0
+    for folder, _, names in os.walk(out):
+        for name in names:
+            if name.startswith(PART_PREFIX) and name.endswith((".part", ".bare")):
+                Path(folder, name).unlink(missing_ok=True)
+                count += 1
+    return count

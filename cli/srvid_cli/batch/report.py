@@ -1,0 +1,176 @@
+"""Telling people (or a program, with --json) how a batch goes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sr_core.errors import SrError
+from srvid_cli.events import emit
+from srvid_cli.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from srvid_cli.batch.plan import BatchPlan, Job
+    from srvid_cli.batch.run import Result
+
+_JSON_SECONDS = 1.0  # between progress events
+_LINE_SECONDS = 0.1
+
+
+class PixelLine(ProgressLine):
+    """A progress line in pixels: files differ too much in size to count them."""
+
+    def show_pixels(self, *, files: int, of_files: int, done: int, total: int, seconds: float) -> None:
+        """Show the share of pixels done, the speed and the time left."""
+        now = time.monotonic()
+        if self._is_quiet or now - self._printed_at < (_LINE_SECONDS if self._rewrites else 30.0):
+            return
+        self._printed_at = now
+        share = min(1.0, done / total) if total else 1.0
+        parts = [f"{share:4.0%}  {files}/{of_files} files"]
+        if done and seconds > 0:
+            speed = done / seconds
+            parts.append(f"{speed / 1e6:.2f} MP/s")
+            parts.append(f"{_clock((total - done) / speed)} left")
+        self._show("  ".join(parts))
+
+
+class Reporter:
+    """The batch's listener."""
+
+    def __init__(self, plan: BatchPlan, *, as_json: bool, is_quiet: bool) -> None:
+        self._lock = threading.Lock()
+        self.line = PixelLine(is_quiet=is_quiet or as_json)
+        self._as_json = as_json
+        self._plan = plan
+        self._total = plan.pixels
+        self._files = self._done = self._skipped = 0
+        self._started = time.monotonic()
+        self._emitted = 0.0
+        self._verbose_notes: set[str] = set()
+
+    def pixels(self, done: int) -> None:
+        """`done` more input pixels went through the engine."""
+        with self._lock:
+            self._done += done
+            now = time.monotonic()
+            if self._as_json and now - self._emitted >= _JSON_SECONDS:
+                self._emitted = now
+                emit(
+                    "progress", pixels=self._done, pixels_expected=self._total, files=self._files,
+                    files_expected=len(self._plan.jobs), elapsed_seconds=round(now - self._started, 3),
+                )  # fmt: skip
+            self.line.show_pixels(
+                files=self._files, of_files=len(self._plan.jobs), done=self._done, total=self._total,
+                seconds=now - self._started,
+            )  # fmt: skip
+
+    def finished(self, result: Result) -> None:
+        """One file ended."""
+        with self._lock:
+            self._files += 1
+            if result.state != "done":
+                self._total -= result.job.plan.source.pixels  # skipped work must not look like speed
+            if self._as_json:
+                facts = {"source": str(result.source), "target": str(result.target)}
+                if result.error is not None:
+                    emit("failed", **facts, message=str(result.error), hint=result.error.hint)
+                else:
+                    emit(result.state, **facts, notes=list(result.job.plan.notes))
+            elif result.error is not None:
+                self.line.say(f"failed: {result.source}: {result.error}")
+            elif result.state == "done":
+                for note in result.job.plan.notes:
+                    self.line.say(f"note: {result.source.name}: {note}")
+
+    def refused(self, source: Path, error: SrError) -> None:
+        """One input was refused before the work."""
+        if self._as_json:
+            emit("failed", source=str(source), target="", message=str(error), hint=error.hint)
+        else:
+            self.line.say(f"failed: {source}: {error}")
+
+
+def show_plan(plan: BatchPlan, *, as_json: bool) -> None:
+    """Print what would happen (`--dry-run`)."""
+    for job in plan.jobs:
+        if as_json:
+            emit("plan", **_facts(job))
+            continue
+        header, output = job.plan.source, job.plan.output
+        frames = f", {header.frames} frames" if header.frames > 1 else ""
+        click.echo(
+            f"{job.source} → {job.target}  {header.size[0]}x{header.size[1]} → {output.width}x{output.height}"
+            f"  {output.format}, {output.dtype}{frames}{', in bands' if job.plan.streams else ''}"
+        )
+        for note in job.plan.notes:
+            click.echo(f"  note: {note}")
+    for refused in plan.refused:
+        if as_json:
+            emit("failed", source=str(refused.source), target="", message=str(refused.error), hint=refused.error.hint)
+        else:
+            click.echo(f"{refused.source}: cannot be done: {refused.error}")
+    summary = {
+        "files": len(plan.jobs),
+        "failed": len(plan.refused),
+        "megapixels_in": round(plan.pixels / 1e6, 2),
+        "megapixels_out": round(sum(_pixels_out(job) for job in plan.jobs) / 1e6, 2),
+        "decoded_output_megabytes": round(sum(_bytes_out(job) for job in plan.jobs) / 1e6, 1),
+    }
+    if as_json:
+        emit("summary", **summary)
+    else:
+        click.echo(
+            f"{summary['files']} files, {summary['megapixels_in']} megapixels in, "
+            f"{summary['megapixels_out']} out ({summary['decoded_output_megabytes']} MB before compression)"
+        )
+
+
+def show_summary(results: list[Result], plan: BatchPlan, *, as_json: bool, is_quiet: bool, seconds: float) -> None:
+    """Say how it went; the failures with their reasons come last, where people look."""
+    count = {state: sum(result.state == state for result in results) for state in ("done", "skipped")}
+    failures = [(r.source, r.error) for r in results if r.error is not None]
+    failures += [(refused.source, refused.error) for refused in plan.refused]
+    if as_json:
+        emit("summary", **count, failed=len(failures), ignored=plan.ignored, elapsed_seconds=round(seconds, 3))
+        return
+    if not is_quiet:
+        ignored = f", {plan.ignored} other files ignored" if plan.ignored else ""
+        click.echo(
+            f"{count['done']} done, {count['skipped']} up to date, {len(failures)} failed{ignored}, {_clock(seconds)}",
+            err=True,
+        )
+    if failures:
+        click.echo(f"srbatch: {len(failures)} of {len(plan.jobs) + len(plan.refused)} images failed", err=True)
+    for source, error in failures:
+        click.echo(f"  {source}: {error}", err=True)
+        if error.hint:
+            click.echo(f"    hint: {error.hint}", err=True)
+
+
+def _facts(job: Job) -> dict[str, object]:
+    header, output = job.plan.source, job.plan.output
+    return {
+        "source": str(job.source), "target": str(job.target), "width": header.size[0],
+        "height": header.size[1], "output_width": output.width, "output_height": output.height,
+        "format": output.format, "dtype": output.dtype, "frames": header.frames,
+        "in_bands": job.plan.streams, "notes": list(job.plan.notes),
+    }  # fmt: skip
+
+
+def _pixels_out(job: Job) -> int:
+    return job.plan.output.width * job.plan.output.height * job.plan.output.frames
+
+
+def _bytes_out(job: Job) -> int:
+    return job.plan.output.frame_bytes * job.plan.output.frames
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds + 0.5)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
