@@ -58,7 +58,7 @@ def _enlarged(plane: Array, scale: int, shape: tuple[int, ...]) -> Array:
 
 
 def _widened(plane: Array, scale: int) -> Array:
-    pairs = plane.ndim == 2 and plane.dtype.itemsize * scale in (2, 4, 8) and scale != 3
+    pairs = plane.ndim == 2 and plane.dtype.kind == "u" and plane.dtype.itemsize * scale in (2, 4, 8) and scale != 3
     if not pairs:
         return np.repeat(plane, scale, axis=1)
     # one multiplication by 0x0101... repeats a sample inside a wider integer
