@@ -71,6 +71,7 @@ def write_jxl(path: Path, header: Header, meaning: Meaning, frame: Frame) -> Non
     if meaning.icc:
         attributes["ICCProfile"] = meaning.icc
     write_scanlines(path, header, frame, attributes, kind="jpegxl")
+    _keep_codestream(path)
     with path.open("ab") as file:
         if meaning.exif:
             file.write(_box(b"Exif", struct.pack(">I", 0) + meaning.exif))
@@ -80,3 +81,18 @@ def write_jxl(path: Path, header: Header, meaning: Meaning, frame: Frame) -> Non
 
 def _box(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body) + 8) + kind + body
+
+
+def _keep_codestream(path: Path) -> None:
+    """Drop the metadata boxes OpenImageIO made up from attributes; ours follow."""
+    data, at, kept = path.read_bytes(), 0, bytearray()
+    while at + 8 <= len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        if size == 1:
+            size = struct.unpack(">Q", data[at + 8 : at + 16])[0]
+        end = at + size if size else len(data)
+        if kind not in (b"Exif", b"xml ", b"brob", b"jumb"):
+            # size 0 means 'to the end of the file', which is no longer true once boxes follow
+            kept += data[at:end] if size else struct.pack(">I4s", end - at, kind) + data[at + 8 : end]
+        at = end
+    path.write_bytes(bytes(kept))
