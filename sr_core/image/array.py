@@ -64,8 +64,13 @@ def upscale_image(
     result[..., :-1] = _enlarged(upscaler, color)
     if alpha_is_constant is None:
         alpha_is_constant = bool((alpha == alpha[0, 0]).all())
-    result[..., -1] = alpha[0, 0] if alpha_is_constant else _enlarged(upscaler, alpha)
+    result[..., -1] = alpha[0, 0] if alpha_is_constant else _coverage(_enlarged(upscaler, alpha))
     return result
+
+
+def _coverage(alpha: Array) -> Array:
+    """Alpha where no float passes 0..1: a network may overshoot, coverage cannot."""
+    return np.clip(alpha, 0, 1) if alpha.dtype.kind == "f" else alpha
 
 
 def _fault_of(array: Array) -> str:

@@ -70,6 +70,8 @@ def write_jxl(path: Path, header: Header, meaning: Meaning, frame: Frame) -> Non
     attributes: dict[str, Any] = {"compression": "jpegxl:100", "oiio:UnassociatedAlpha": 1}
     if meaning.icc:
         attributes["ICCProfile"] = meaning.icc
+    if header.dtype == "float32":
+        frame = Frame(band + np.float32(0) for band in frame.bands)  # libjxl refuses -0.0 in lossless floats
     write_scanlines(path, header, frame, attributes, kind="jpegxl")
     _keep_codestream(path)
     with path.open("ab") as file:

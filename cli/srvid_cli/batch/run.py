@@ -74,7 +74,7 @@ class _Shared:
     stop: threading.Event = field(default_factory=threading.Event)
     opening: threading.Lock = field(default_factory=threading.Lock)
     upscaler: BandUpscaler | None = None
-    opening_error: SrError | None = None
+    opening_error: Exception | None = None
 
     def engine(self) -> BandUpscaler:
         """The upscaler, opened when the first image needs it: a batch that is done opens none."""
@@ -84,7 +84,7 @@ class _Shared:
             if self.upscaler is None:
                 try:
                     self.upscaler = self.open_upscaler()
-                except SrError as error:
+                except Exception as error:  # raised again by run_batch: no image can be done
                     self.opening_error = error
                     self.stop.set()
                     raise Cancelled("the engine did not open") from error
