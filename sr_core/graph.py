@@ -156,7 +156,7 @@ class _Edges:
         rgb = self.build.inline(network, self.rgb_in(), "net/")
         if self.fmt.family == "gray":
             weights = ycc_from_rgb(self.color.matrix)[0]
-            return {"gray": self.project(rgb, weights * self.codes.luma_span, self.codes.luma_offset)}
+            return {"gray": self.luma_out(rgb, weights * self.codes.luma_span, self.codes.luma_offset)}
         if self.fmt.family == "rgb":
             return self.rgb_out(rgb)
         return self.yuv_out(rgb)
@@ -201,23 +201,40 @@ class _Edges:
             pads=[3, 0, 3, 0] if axis == 0 else [0, 3, 0, 3],
         )
 
-    def project(self, rgb: str, weights: Matrix, bias: float) -> str:
-        """One plane as a weighted sum of R, G and B (a 1x1 convolution: no Split, no Slice)."""
-        return self.build.conv("out", rgb, weights.reshape(1, 3, 1, 1), [bias])
-
     def rgb_out(self, rgb: str) -> dict[str, str]:
         build, span = self.build, self.codes.luma_span
         if self.fmt.layout == "packed":
             return {"rgb": rgb if self.fmt.is_float else build.op("out", "Mul", rgb, build.constant(span))}
-        return {name: self.project(rgb, np.eye(3)[index] * span, 0.0) for index, name in enumerate("rgb")}
+        return self.separate(self.affine("out", rgb, span, 0.0), "rgb")
+
+    def separate(self, value: str, names: str) -> dict[str, str]:
+        """One plane a channel. The channels become the batch first: OpenVINO, which keeps channels
+        interleaved, then reorders once. 1.0 ms for 540x960; three 1x1 convolutions that select take
+        8.5, a Split of the interleaved channels 8 (one thread, AVX2)."""
+        batch = self.build.op("out", "Transpose", value, perm=[1, 0, 2, 3])
+        planes = [f"{batch}_{name}" for name in names]
+        sizes = self.build.constant([1] * len(names), np.int64)
+        self.build.nodes.append(helper.make_node("Split", [batch, sizes], planes, name=f"{batch}_split", axis=0))
+        return dict(zip(names, planes, strict=True))
 
     def yuv_out(self, rgb: str) -> dict[str, str]:
         codes, matrix = self.codes, ycc_from_rgb(self.color.matrix)
-        luma = self.project(rgb, matrix[0] * codes.luma_span, codes.luma_offset)
-        chroma = matrix[1:] * codes.chroma_span
-        if self.fmt.layout == "semiplanar":
-            return {"y": luma, "uv": self.chroma_out(rgb, chroma)}
-        return {"y": luma, "u": self.chroma_out(rgb, chroma[:1]), "v": self.chroma_out(rgb, chroma[1:])}
+        if self.divisor == (1, 1) and self.fmt.layout == "planar":
+            gains = np.array([codes.luma_span, codes.chroma_span, codes.chroma_span])
+            biases = np.array([codes.luma_offset, codes.chroma_offset, codes.chroma_offset])
+            weights = matrix * gains[:, None]
+            return self.separate(self.build.conv("out", rgb, weights[:, :, None, None], biases), "yuv")
+        planes = {"y": self.luma_out(rgb, matrix[0] * codes.luma_span, codes.luma_offset)}
+        chroma = self.chroma_out(rgb, matrix[1:] * codes.chroma_span)
+        return planes | ({"uv": chroma} if self.fmt.layout == "semiplanar" else self.separate(chroma, "uv"))
+
+    def luma_out(self, rgb: str, weights: Matrix, bias: float) -> str:
+        """The weighted sum of the planes, plus `bias`: one fused kernel, twice as fast as a 1x1 convolution."""
+        red, green, blue = self.separate(rgb, "rgb").values()
+        total = self.affine("out", red, float(weights[0]), bias)
+        for plane, weight in ((green, weights[1]), (blue, weights[2])):
+            total = self.build.op("out", "Add", total, self.affine("out", plane, float(weight), 0.0))
+        return total
 
     def chroma_out(self, rgb: str, matrix: Matrix) -> str:
         """Rows of `matrix` [n, 3] applied to RGB and decimated, in codes."""
@@ -263,7 +280,7 @@ class _Edges:
         total = self.build.op("out", "Add", rest, large)
         if self.fmt.layout == "packed":
             return {"rgb": total}
-        return {name: self.project(total, np.eye(3)[index], 0.0) for index, name in enumerate("rgb")}
+        return self.separate(total, "rgb")
 
     def affine(self, prefix: str, value: str, gain: float, bias: float) -> str:
         """value * gain + bias, leaving out what does nothing."""

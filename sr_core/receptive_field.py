@@ -29,7 +29,7 @@ _POINTWISE = frozenset(
     Round Selu Sigmoid Sign Sin Softplus Softsign Split Sqrt Sub Sum Swish Tanh ThresholdedRelu
     Where Xor BatchNormalization""".split()
 )
-_LAYOUT_PERMUTATIONS = ([0, 1, 2, 3], [0, 3, 1, 2], [0, 2, 3, 1])  # rows stay before columns
+_LAYOUT_PERMUTATIONS = ([0, 1, 2, 3], [1, 0, 2, 3], [0, 3, 1, 2], [0, 2, 3, 1])  # rows stay before columns
 
 
 @dataclass(frozen=True)
