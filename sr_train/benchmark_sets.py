@@ -56,9 +56,7 @@ def find_set(name: str, data_root: Path) -> Path:
         folder = data_root / "eval" / SETS[name.lower()]
         if folder.is_dir():
             return folder
-        raise BadInput(
-            f"{SETS[name.lower()]} is not under {data_root}", hint="name its parent's parent with --data"
-        )
+        raise BadInput(f"{SETS[name.lower()]} is not under {data_root}", hint="name its parent's parent with --data")
     if Path(name).is_dir():
         return Path(name)
     raise BadInput(f"no test set {name!r}", hint=f"choose one of: {', '.join(SETS)}, or a folder of images")

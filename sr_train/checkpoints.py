@@ -55,9 +55,7 @@ def load_state(path: Path, state: RunState) -> None:
         for optimiser, kept in zip(state.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
     except (RuntimeError, ValueError) as error:
-        raise BadInput(
-            f"{path.name} belongs to another recipe: {error}", hint="train without --resume"
-        ) from error
+        raise BadInput(f"{path.name} belongs to another recipe: {error}", hint="train without --resume") from error
     device = next(iter(state.average.values())).device
     state.average = {name: value.to(device) for name, value in saved["average"].items()}
     state.step, state.seconds = saved["step"], saved["seconds"]
@@ -88,9 +86,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise BadInput(
-            f"cannot read checkpoint {path}: {error}", hint="give a .pt file of srkit train"
-        ) from error
+        raise BadInput(f"cannot read checkpoint {path}: {error}", hint="give a .pt file of srkit train") from error
     if not isinstance(saved, dict) or "average" not in saved or "config" not in saved:
         raise BadInput(f"{path} is not a checkpoint of srkit train")
     return saved

@@ -81,13 +81,9 @@ class OptimConfig:
     compiled: bool = False
 
     def __post_init__(self) -> None:
-        _demand(
-            self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd"
-        )
+        _demand(self.optimiser in ("adam", "muon", "sgd"), "optim.optimiser", self.optimiser, "adam, muon or sgd")
         _demand(self.schedule in ("cosine", "steps"), "optim.schedule", self.schedule, "cosine or steps")
-        _demand(
-            self.precision in ("f32", "bf16", "f16"), "optim.precision", self.precision, "f32, bf16 or f16"
-        )
+        _demand(self.precision in ("f32", "bf16", "f16"), "optim.precision", self.precision, "f32, bf16 or f16")
         _demand(self.steps > 0 or self.minutes > 0, "optim.steps", self.steps, "steps or minutes above 0")
         _demand(self.rate > 0, "optim.rate", self.rate, "above 0")
         _demand(self.accumulate >= 1, "optim.accumulate", self.accumulate, "1 or more")
@@ -104,9 +100,7 @@ class CriticConfig:
     rate: float = 1e-4
 
     def __post_init__(self) -> None:
-        _demand(
-            self.kind in ("standard", "relativistic"), "critic.kind", self.kind, "standard or relativistic"
-        )
+        _demand(self.kind in ("standard", "relativistic"), "critic.kind", self.kind, "standard or relativistic")
         _demand(self.judges in ("pixels", "features"), "critic.judges", self.judges, "pixels or features")
 
 
@@ -139,15 +133,11 @@ def read_config(path: Path) -> TrainConfig:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(
-            f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples"
-        ) from error
+        raise BadInput(f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"recipe {path} is not TOML: {error}", hint="see configs/ for examples") from error
     for table in tables:
-        _demand(
-            table in SECTIONS or table in ("loss", "vgg"), "table", table, "model, data, optim, loss, critic"
-        )
+        _demand(table in SECTIONS or table in ("loss", "vgg"), "table", table, "model, data, optim, loss, critic")
     wanted = [name for name in SECTIONS if name != "critic" or name in tables]
     parts = {name: _section(SECTIONS[name], name, tables.get(name, {})) for name in wanted}
     return TrainConfig(**parts, loss=tables.get("loss", {"l1": 1.0}), vgg=tables.get("vgg", ""))

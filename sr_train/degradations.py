@@ -49,9 +49,7 @@ class Chain:
 
 # shares and ranges: ../shared/facts/compact-networks.md (c); 45 % stays near clean, or clean input is
 # over-smoothed
-CLEAN = Chain(
-    blur=0.2, blur_sigma=(0.2, 0.6), noise=0.3, noise_sigma=(0.0, 1.0), jpeg=0.2, jpeg_quality=(90, 98)
-)
+CLEAN = Chain(blur=0.2, blur_sigma=(0.2, 0.6), noise=0.3, noise_sigma=(0.0, 1.0), jpeg=0.2, jpeg_quality=(90, 98))
 STREAM = Chain(blur=0.5, rescale=0.3, noise=0.4, ringing=0.15, video=0.75, jpeg=0.2)
 POOR = Chain(
     blur=0.8,

@@ -90,9 +90,7 @@ def evaluate(
             if keep is not None:
                 keep(name, pair, made)
             scores.append(_score(pair, made, luma, spec))
-        results.append(
-            Evaluation(model=spec.name, scale=spec.scale, test_set=name.lower(), scores=tuple(scores))
-        )
+        results.append(Evaluation(model=spec.name, scale=spec.scale, test_set=name.lower(), scores=tuple(scores)))
     return results
 
 

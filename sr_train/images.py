@@ -109,9 +109,7 @@ def open_bank(
     Raises:
         BadInput: no images, an unreadable image, or an unknown degradation.
     """
-    files = sorted(
-        path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES
-    )
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise BadInput(
             f"no training images under {', '.join(map(str, folders))}",
@@ -147,9 +145,7 @@ def read_rgb(path: Path) -> Image8:
 def _store_high(files: Sequence[Path], copies: Sequence[float], folder: Path) -> None:
     images = [image for path in files for image in _sized_copies(read_rgb(path), copies)]
     if not images:
-        raise BadInput(
-            "every training image is too small", hint=f"at least {8 * SIDE_MULTIPLE} pixels a side"
-        )
+        raise BadInput("every training image is too small", hint=f"at least {8 * SIDE_MULTIPLE} pixels a side")
     _save(folder / "high.npy", np.concatenate([image.reshape(-1) for image in images]))
     _save(folder / "sides.npy", np.array([image.shape[:2] for image in images], np.int64))
 

@@ -54,9 +54,7 @@ def _resize_rows(image: NDArray[np.generic], factor: float) -> Plane:
     return total
 
 
-def _contributions(
-    length: int, out_length: int, factor: float
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _contributions(length: int, out_length: int, factor: float) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """For each output row: the input rows it reads, and their weights. Both (out_length, taps)."""
     shrink = min(factor, 1.0)  # < 1: the kernel is widened against aliasing
     support = 4.0 / shrink

@@ -111,9 +111,7 @@ def run_training(
         _average(state, optim.ema)
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
-            raise BadInput(
-                f"the loss is {losses[-1]} at step {state.step}", hint="lower optim.rate or set optim.clip"
-            )
+            raise BadInput(f"the loss is {losses[-1]} at step {state.step}", hint="lower optim.rate or set optim.clip")
         now = time.monotonic()
         state.seconds = seconds_before + now - began
         if now - saved_at > save_every_seconds:

@@ -58,9 +58,7 @@ def fit_statistics(planes: Iterable[Plane]) -> Statistics:
 @cache
 def _pristine() -> Statistics:
     with (files("sr_train") / "niqe_pristine.npz").open("rb") as file, np.load(file) as saved:
-        return Statistics(
-            mean=saved["mean"].astype(np.float64), covariance=saved["covariance"].astype(np.float64)
-        )
+        return Statistics(mean=saved["mean"].astype(np.float64), covariance=saved["covariance"].astype(np.float64))
 
 
 def _block_features(luma: Plane) -> tuple[Plane, Plane]:

@@ -34,9 +34,7 @@ class RecursiveBlock(nn.Module):
 
 
 class Drrn(nn.Module):
-    def __init__(
-        self, scale: int, *, planes: int = 1, blocks: int = 1, units: int = 9, features: int = 128
-    ) -> None:
+    def __init__(self, scale: int, *, planes: int = 1, blocks: int = 1, units: int = 9, features: int = 128) -> None:
         super().__init__()
         self.base = InterpolatedBase(scale, planes, kind="bicubic")
         widths = [planes] + [features] * blocks

@@ -14,9 +14,7 @@ from sr_zoo.archs.heads import make_head
 class Espcn(nn.Module):
     """Tanh as printed (§3.1), or 'relu', with which the authors trained on ImageNet (Table 1)."""
 
-    def __init__(
-        self, scale: int, *, planes: int = 1, activation: str = "tanh", head: str = "subpixel"
-    ) -> None:
+    def __init__(self, scale: int, *, planes: int = 1, activation: str = "tanh", head: str = "subpixel") -> None:
         super().__init__()
         self.first = nn.Conv2d(planes, 64, 5, padding=2)
         self.second = nn.Conv2d(64, 32, 3, padding=1)

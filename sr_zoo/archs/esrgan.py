@@ -19,9 +19,7 @@ RESIDUAL_SCALING = 0.2
 class DenseBlock(nn.Module):
     def __init__(self, features: int, growth: int) -> None:
         super().__init__()
-        self.grow = nn.ModuleList(
-            [nn.Conv2d(features + index * growth, growth, 3, padding=1) for index in range(4)]
-        )
+        self.grow = nn.ModuleList([nn.Conv2d(features + index * growth, growth, 3, padding=1) for index in range(4)])
         self.close = nn.Conv2d(features + 4 * growth, features, 3, padding=1)
         for conv in [*self.grow, self.close]:
             assert isinstance(conv, nn.Conv2d)
@@ -47,9 +45,7 @@ class Rrdb(nn.Module):
 
 
 class RrdbNet(nn.Module):
-    def __init__(
-        self, scale: int, *, planes: int = 3, features: int = 64, growth: int = 32, blocks: int = 23
-    ) -> None:
+    def __init__(self, scale: int, *, planes: int = 3, features: int = 64, growth: int = 32, blocks: int = 23) -> None:
         super().__init__()
         self.head = nn.Conv2d(planes, features, 3, padding=1)
         chain: list[nn.Module] = [Rrdb(features, growth) for _ in range(blocks)]

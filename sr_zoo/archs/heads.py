@@ -21,9 +21,7 @@ def make_head(kind: str, channels: int, planes: int, scale: int, *, kernel: int 
     """A module (N, channels, H, W) -> (N, planes, scale*H, scale*W), by the names above."""
     if kind == "transposed":
         size = max(kernel, 2 * scale + 1) | 1
-        return nn.ConvTranspose2d(
-            channels, planes, size, stride=scale, padding=size // 2, output_padding=scale - 1
-        )
+        return nn.ConvTranspose2d(channels, planes, size, stride=scale, padding=size // 2, output_padding=scale - 1)
     if kind in ("subpixel", "subpixel-icnr"):
         conv = nn.Conv2d(channels, planes * scale**2, kernel, padding=kernel // 2)
         if kind == "subpixel-icnr":

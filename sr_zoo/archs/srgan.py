@@ -33,9 +33,7 @@ class SrganDiscriminator(nn.Module):
             inputs = outputs
         self.features = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(6)
-        self.judge = nn.Sequential(
-            nn.Linear(inputs * 36, 1024), nn.LeakyReLU(0.2, inplace=True), nn.Linear(1024, 1)
-        )
+        self.judge = nn.Sequential(nn.Linear(inputs * 36, 1024), nn.LeakyReLU(0.2, inplace=True), nn.Linear(1024, 1))
 
     def forward(self, image: Tensor) -> Tensor:
         logits: Tensor = self.judge(torch.flatten(self.pool(self.features(image)), 1))

@@ -20,9 +20,7 @@ VARIANTS = ("rgb", "merge", "grey")
 class SubPixel(nn.Module):
     luma: Tensor
 
-    def __init__(
-        self, scale: int, *, planes: int = 3, variant: str = "rgb", head: str = "subpixel-icnr"
-    ) -> None:
+    def __init__(self, scale: int, *, planes: int = 3, variant: str = "rgb", head: str = "subpixel-icnr") -> None:
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"unknown variant {variant!r}: {', '.join(VARIANTS)}")
