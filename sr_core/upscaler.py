@@ -218,10 +218,7 @@ class Upscaler:
         if out is not None and [plane.shape for plane in out] != list(wanted):
             raise BadInput(f"output planes are {[plane.shape for plane in out]}, expected {list(wanted)}")
         is_padded = (plan.width, plan.height) != size
-        if is_padded or out is None:
-            target = fmt.empty(plan.width * self.scale, plan.height * self.scale)
-        else:
-            target = out
+        target = fmt.empty(plan.width * self.scale, plan.height * self.scale) if is_padded or out is None else out
         result = tuple(plane[: shape[0], : shape[1]] for plane, shape in zip(target, wanted, strict=True))
         job = _Job(fmt, compiled, planes, target, Future(), result if out is None else out)
         if compiled.blends:

@@ -81,6 +81,6 @@ def picture_at(path: Path, seconds: float) -> Image:
                 shown = frame
             if shown is None:
                 raise BadInput(f"{path.name} has no picture")
-            return shown.to_image()
+            return Image.fromarray(shown.to_ndarray(format="rgb24"))
     except (av.FFmpegError, IndexError) as error:
         raise BadInput(f"{path.name} is neither an image nor a video: {error}") from error
