@@ -18,8 +18,8 @@ LABEL_HEIGHT = 28
 @click.argument("after", type=click.Path(exists=True, dir_okay=False))
 @click.argument("picture", type=click.Path(dir_okay=False))
 @click.option("--at", "at_seconds", type=float, default=0.0, help="Which moment of the two videos.")
-@click.option("--crop", type=int, default=480, show_default=True, help="Side of the detail shown, in AFTER's pixels.")
-def command(before: str, after: str, picture: str, at_seconds: float, crop: int) -> None:
+@click.option("--zoom", type=click.FloatRange(1), default=3.0, show_default=True, help="Of the detail below.")
+def command(before: str, after: str, picture: str, at_seconds: float, zoom: float) -> None:
     """Write PICTURE (PNG): BEFORE enlarged by bicubic beside AFTER, whole and as a detail.
 
     BEFORE and AFTER are two images, or two videos.
@@ -35,21 +35,19 @@ def command(before: str, after: str, picture: str, at_seconds: float, crop: int)
     if large.width < small.width:
         raise BadInput(f"{after} ({large.width} wide) is smaller than {before} ({small.width} wide)")
     enlarged = small.resize(large.size, Image.Resampling.BICUBIC)
-    side = min(crop, *large.size)
-    box = ((large.width - side) // 2, (large.height - side) // 2)
-    detail = (*box, box[0] + side, box[1] + side)
-    zoom = (large.height, large.height)
+    width, height = (max(round(side / zoom), 1) for side in large.size)
+    left, top = (large.width - width) // 2, (large.height - height) // 2
+    detail = (left, top, left + width, top + height)
     titles = (f"bicubic x{large.width / small.width:g}", "srvid")
     sheet = Image.new("RGB", (2 * large.width, 2 * (large.height + LABEL_HEIGHT)), "black")
     draw = ImageDraw.Draw(sheet)
     for column, (label, whole) in enumerate(zip(titles, (enlarged, large), strict=True)):
         left = column * large.width
-        part = whole.crop(detail).resize(zoom, Image.Resampling.NEAREST)
+        part = whole.crop(detail).resize(large.size, Image.Resampling.NEAREST)
         draw.text((left + 8, 6), label, fill="white", font_size=16)
         sheet.paste(whole, (left, LABEL_HEIGHT))
         draw.text((left + 8, large.height + LABEL_HEIGHT + 6), f"{label}, detail", fill="white", font_size=16)
-        part = part.crop((0, 0, min(part.width, large.width), part.height))
-        sheet.paste(part, (left + (large.width - part.width) // 2, large.height + 2 * LABEL_HEIGHT))
+        sheet.paste(part, (left, large.height + 2 * LABEL_HEIGHT))
     Path(picture).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(picture, format="PNG")
     click.echo(f"wrote {picture}")
