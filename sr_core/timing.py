@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from sr_core.errors import BadInput
 
-_CLOCK = re.compile(r"^(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)$")
+_CLOCK = re.compile(r"^(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)$", re.ASCII)
 
 
 def seconds_from_text(text: str) -> Fraction:

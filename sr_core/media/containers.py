@@ -109,12 +109,21 @@ def lasting_tags(tags: dict[str, str], *, is_stream: bool) -> dict[str, str]:
         if _STALE.fullmatch(key) or is_double or (key.lower() == "timecode" and not is_stream):
             continue
         kept[key] = value
+    if is_stream and "name" in kept:  # what MP4 calls a track's title
+        kept.setdefault("title", kept.pop("name"))
     return kept
 
 
-def muxer_options(fmt: OutputFormat, tags: dict[str, str]) -> dict[str, str]:
-    """Options for the muxer; MP4 needs one to keep tags it has no name of its own for."""
+def muxer_options(
+    fmt: OutputFormat, tags: dict[str, str], *, has_cover: bool
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(options for the muxer, keys of tags that are lost).
+
+    MP4 has names for common tags only. An option makes FFmpeg write any key, but then no cover.
+    """
     options = dict(fmt.options)
-    if fmt.is_mp4_like and any(key.lower() not in _MP4_KEYS for key in tags):
+    foreign = tuple(key for key in tags if key.lower() not in _MP4_KEYS) if fmt.is_mp4_like else ()
+    if foreign and not has_cover:
         options["movflags"] = "+use_metadata_tags"
-    return options
+        return options, ()
+    return options, foreign

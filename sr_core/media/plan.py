@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sr_core.errors import BadInput, OutputExists, StorageError
 from sr_core.media.codecs import choose_pix_fmt, encoder_options, video_codec
-from sr_core.media.containers import OutputFormat, output_format
+from sr_core.media.containers import OutputFormat, lasting_tags, muxer_options, output_format
 from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
 from sr_core.media.encoder import EncoderSettings
 from sr_core.media.facts import Matrix9, VideoFacts
@@ -65,6 +65,7 @@ class Plan:
 
     Attributes:
         engine_scale: what the engine multiplies by; the rest is resampled down.
+        tags: of the file as a whole; streams have their own.
         frames_expected: for progress only; None where nobody knows.
         start_seconds, end_seconds: on the file's own clock, None where it is not cut.
         shift_seconds: taken from every timestamp, so that a cut begins at 0.
@@ -73,6 +74,8 @@ class Plan:
 
     engine_scale: int
     container: OutputFormat
+    tags: dict[str, str]
+    muxer_options: dict[str, str]
     encoder: EncoderSettings
     streams: tuple[StreamPlan, ...]
     start_seconds: Fraction | None
@@ -114,18 +117,24 @@ def plan_output(source: Source, request: Request) -> Plan:
         keeps_captions=facts.has_captions and bool(codec.captions_option),
     )
     streams, stream_notes = plan_streams(source.container, facts.index, container, keeps_audio=request.keeps_audio)
+    tags = lasting_tags(source.container.metadata, is_stream=False)
+    has_cover = any(entry.action == "cover" for entry in streams)
+    muxing, lost_tags = muxer_options(container, tags, has_cover=has_cover)
+    lost = (f"tags lost beside a cover in {container.muxer}: {', '.join(lost_tags)}",) if lost_tags else ()
     start = None if request.start is None else request.start + source.start_seconds
     end = None if request.end is None else request.end + source.start_seconds
     plan = Plan(
         engine_scale=engine_scale,
         container=container,
+        tags=tags,
+        muxer_options=muxing,
         encoder=settings,
         streams=streams,
         start_seconds=start,
         end_seconds=end,
         shift_seconds=start or Fraction(0),
         frames_expected=_frames_expected(facts, request),
-        notes=(*_video_notes(facts, settings), *format_notes, *stream_notes),
+        notes=(*_video_notes(facts, settings), *format_notes, *stream_notes, *lost),
     )
     _check_room(plan, request)
     return plan

@@ -20,7 +20,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from sr_core.media.containers import lasting_tags, muxer_options
+from sr_core.media.containers import lasting_tags
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing
 from sr_core.media.plan import Plan
@@ -71,7 +71,6 @@ class Sink:
     # the header ---------------------------------------------------------------------------
 
     def _create(self, source: Source) -> OutputContainer:
-        tags = lasting_tags(source.container.metadata, is_stream=False)
         where = native_path(self.target if self.is_pipe else str(self.part))
         if not self.is_pipe:
             try:
@@ -83,9 +82,9 @@ class Sink:
                 where,
                 "w",
                 format=self.plan.container.muxer,
-                container_options=muxer_options(self.plan.container, tags),
+                container_options=self.plan.muxer_options,
             )
-        container.metadata.update(tags)
+        container.metadata.update(self.plan.tags)
         if source.container.chapters():
             chapters = _cut_chapters(source.container.chapters(), self.plan)
             container.set_chapters(chapters)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -30,11 +30,11 @@ from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, DamagedMedia
 from sr_core.frame import Planes
 from sr_core.media.convert import convert_frame
+from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.deinterlace import Deinterlacer
 from sr_core.media.facts import VideoFacts, facts_of
 from sr_core.media.native import STDIN, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format, planes_of
-from sr_core.media.truncation import missing_bytes
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
 
 MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
@@ -63,32 +63,6 @@ class Unit:
 
     frame: SourceFrame | None
     packets: tuple[Packet[Stream], ...]
-
-
-@dataclass(kw_only=True)
-class Damage:
-    """What was wrong with the input."""
-
-    undecodable_packets: int = 0
-    corrupt_frames: int = 0
-    ends_early: str = ""
-    first_at_seconds: Fraction | None = None
-    details: list[str] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.undecodable_packets or self.corrupt_frames or self.ends_early)
-
-    def __str__(self) -> str:
-        parts: list[str] = []
-        if self.undecodable_packets:
-            parts.append(f"{self.undecodable_packets} packets do not decode")
-        if self.corrupt_frames:
-            parts.append(f"{self.corrupt_frames} frames are damaged")
-        if self.ends_early:
-            parts.append(self.ends_early)
-        if self.first_at_seconds is not None:
-            parts.append(f"first at {text_from_seconds(self.first_at_seconds)}")
-        return ", ".join(parts + [text for text in self.details[:1] if text not in parts])
 
 
 class Source:
@@ -324,19 +298,32 @@ class Source:
                 stamp = packet.pts if packet.pts is not None else packet.dts
                 if stamp is not None and self.container.format.name in _WITHOUT_PTS:
                     heapq.heappush(self._pushed_ticks, stamp)
+            frames: Sequence[object]
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
                 if isinstance(error, av.error.EOFError):
                     return
                 self._note_damage(last_words(error), packets=1, packet=packet)
-                continue
+                frames = [] if packet.size else self._drained()
             for frame in frames:
                 assert isinstance(frame, av.VideoFrame)
                 if frame.is_corrupt:
                     self.damage.corrupt_frames += 1
                     self._note_damage("a frame is marked as damaged", packets=0, packet=packet)
                 self._ready.append(frame)
+
+    def _drained(self) -> list[av.VideoFrame]:
+        """What the decoder still gives after an error at the very end."""
+        frames: list[av.VideoFrame] = []
+        for _ in range(_MAX_READ_ERRORS):
+            try:
+                frames += self.stream.codec_context.decode(None)
+            except av.error.EOFError:
+                break
+            except av.FFmpegError:
+                self.damage.undecodable_packets += 1
+        return frames
 
     def _note_damage(self, detail: str, *, packets: int, packet: Packet[Stream] | None = None) -> None:
         damage = self.damage

@@ -21,12 +21,13 @@ from queue import Empty, Full, Queue
 from typing import Protocol
 
 from sr_core.color import ColorSpec
-from sr_core.errors import BadInput, DamagedMedia
+from sr_core.errors import BadInput, DamagedMedia, VerificationError
 from sr_core.frame import PixelFormat, Planes
 from sr_core.media.containers import output_format
+from sr_core.media.damage import Damage
 from sr_core.media.plan import Plan, Request, check_target, plan_output
 from sr_core.media.sink import Sink
-from sr_core.media.source import Damage, Source, SourceFrame, Unit
+from sr_core.media.source import Source, SourceFrame, Unit
 from sr_core.media.verify import verify_output
 
 _POLL_SECONDS = 0.1
@@ -109,6 +110,8 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
                 _in_thread(lambda: _verify(sink, plan))
             output_bytes = 0 if sink.is_pipe else sink.part.stat().st_size
             sink.publish()
+        except VerificationError:
+            raise  # complete, but not what it must be: kept as .part, for it may be days of work
         except BaseException:
             sink.discard()
             raise

@@ -22,7 +22,8 @@ from sr_core.media.plan import Plan
 from sr_core.media.streams import StreamPlan
 from sr_core.timing import is_same_instant, text_from_seconds
 
-_HINT = "please report this with the command; the input is untouched and nothing was replaced"
+_HINT = "please report this with the command; the file is kept as .part, nothing was replaced"
+_TAGS_ALL_STORE = {"title", "artist", "album", "comment", "genre", "copyright"}
 _UNSPECIFIED = {"range": 0, "primaries": 2, "transfer": 2, "matrix": 2, "siting": 0}
 
 
@@ -50,6 +51,7 @@ def verify_output(
         reading(f"the finished {path.name} cannot be read", kind=VerificationError, hint=_HINT),
         av.open(native_path(str(path)), "r", format=plan.container.muxer) as container,
     ):
+        _check_tags(container.metadata, plan)
         tracks = _expected_tracks(plan, packets)
         video = _check_streams(container, plan, tracks, stream_tags)
         video_index = video.index
@@ -68,6 +70,14 @@ def verify_output(
 
 def _fail(what: str) -> VerificationError:
     return VerificationError(f"the output is not what it must be: {what}", hint=_HINT)
+
+
+def _check_tags(found: dict[str, str], plan: Plan) -> None:
+    folded = {key.lower(): value for key, value in found.items()}
+    for key in _TAGS_ALL_STORE & {key.lower() for key in plan.tags}:
+        wanted = next(value for name, value in plan.tags.items() if name.lower() == key)
+        if folded.get(key) != wanted:
+            raise _fail(f"its tag {key} is {folded.get(key)!r}, expected {wanted!r}")
 
 
 def _expected_tracks(plan: Plan, packets: Counter[int]) -> list[StreamPlan]:

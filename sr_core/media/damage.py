@@ -1,4 +1,4 @@
-"""Whether a file is shorter than it says of itself.
+"""What is wrong with an input: what did not decode, and whether its end is missing.
 
 FFmpeg reads a file that was cut off to its end and reports success. MP4, Matroska and AVI state
 the length of their parts, so a missing tail is found exactly, without reading the file.
@@ -7,12 +7,42 @@ the length of their parts, so a missing tail is found exactly, without reading t
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
+
+from sr_core.timing import text_from_seconds
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot")
+
+
+@dataclass(kw_only=True)
+class Damage:
+    """What was wrong with the input."""
+
+    undecodable_packets: int = 0
+    corrupt_frames: int = 0
+    ends_early: str = ""
+    first_at_seconds: Fraction | None = None
+    details: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.undecodable_packets or self.corrupt_frames or self.ends_early)
+
+    def __str__(self) -> str:
+        parts: list[str] = []
+        if self.undecodable_packets:
+            parts.append(f"{self.undecodable_packets} packets do not decode")
+        if self.corrupt_frames:
+            parts.append(f"{self.corrupt_frames} frames are damaged")
+        if self.ends_early:
+            parts.append(self.ends_early)
+        if self.first_at_seconds is not None:
+            parts.append(f"first at {text_from_seconds(self.first_at_seconds)}")
+        return ", ".join(parts + [text for text in self.details[:1] if text not in parts])
 
 
 def missing_bytes(path: Path) -> int:

@@ -1,0 +1,274 @@
+"""What the input carries, the output carries: made-up clips, one property each."""
+
+from __future__ import annotations
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from sr_core.media.hdr import Hdr10, Mastering, hdr10_from_side_data, pour_into
+from sr_core.media.pixels import planes_of
+from sr_core.frame import yuv
+from tests.media.conftest import Clip, first_frame, read_back, upscaled
+
+VFR_TICKS = [0, 17, 50, 51, 120, 400, 433, 1000]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_variable_frame_rate_is_kept_to_the_tick(clip: Clip, tmp_path: Path, ending: str) -> None:
+    source = clip(ticks=VFR_TICKS)
+    target = tmp_path / f"out.{ending}"
+    upscaled(source, target)
+    found = read_back(target)
+    assert found.seconds == [Fraction(tick, 1000) for tick in VFR_TICKS]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_a_late_start_is_kept(clip: Clip, tmp_path: Path, ending: str) -> None:
+    source = clip(ticks=[7300 + 40 * i for i in range(6)], sound=True)
+    target = tmp_path / f"out.{ending}"
+    upscaled(source, target)
+    assert read_back(target).seconds[0] == Fraction(73, 10)
+
+
+def test_timestamps_beyond_a_day_are_kept(clip: Clip, tmp_path: Path) -> None:
+    source = clip(ticks=[95_000_000 + 40 * i for i in range(4)])
+    target = tmp_path / "out.mkv"
+    upscaled(source, target)
+    assert read_back(target).seconds[0] == 95_000
+
+
+def test_every_frame_keeps_its_own_duration(clip: Clip, tmp_path: Path) -> None:
+    source = clip(ticks=[0, 100, 400, 420])
+    target = tmp_path / "out.mkv"
+    upscaled(source, target, codec="ffv1")
+    assert read_back(target).durations == read_back(source).durations
+
+
+def test_sound_is_copied_packet_for_packet(clip: Clip, tmp_path: Path) -> None:
+    source, target = clip(sound=True), tmp_path / "out.mkv"
+    upscaled(source, target)
+    assert read_back(target).packets[1] == read_back(source).packets[1]
+    assert read_back(target, kind="audio").seconds == read_back(source, kind="audio").seconds
+
+
+def test_sound_is_left_out_on_request(clip: Clip, tmp_path: Path) -> None:
+    source, target = clip(sound=True), tmp_path / "out.mkv"
+    upscaled(source, target, keeps_audio=False)
+    assert read_back(target).kinds == ["video"]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_tags_survive_also_those_nobody_knows(clip: Clip, tmp_path: Path, ending: str) -> None:
+    source = clip(tags={"title": "Über ☃", "my_own_tag": "kept", "encoder": "old"})
+    target = tmp_path / f"out.{ending}"
+    upscaled(source, target)
+    with av.open(str(target)) as container:
+        tags = {key.lower(): value for key, value in container.metadata.items()}
+    assert (tags["title"], tags["my_own_tag"]) == ("Über ☃", "kept")
+    assert tags["encoder"] != "old"
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_rotation_and_sample_aspect_are_kept(clip: Clip, tmp_path: Path, ending: str) -> None:
+    def turned(out: object, video: av.VideoStream) -> None:
+        video.set_display_rotation(90)
+        video.codec_context.sample_aspect_ratio = Fraction(64, 45)
+
+    source, target = clip(setup=turned), tmp_path / f"out.{ending}"
+    upscaled(source, target)
+    with av.open(str(target)) as container, av.open(str(source)) as before:
+        video, original = container.streams.video[0], before.streams.video[0]
+        assert video.sample_aspect_ratio == Fraction(64, 45)
+        matrix = video.codec_context.coded_side_data["display_matrix"]
+        wanted = original.codec_context.coded_side_data["display_matrix"]
+        assert struct.unpack("<6i", matrix[:24]) == struct.unpack("<6i", wanted[:24])
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1", "ffv1"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_colour_tags_are_kept(clip: Clip, tmp_path: Path, codec: str, ending: str) -> None:
+    if (codec, ending) == ("ffv1", "mp4"):
+        pytest.skip("FFmpeg's MP4 holds FFV1, but not its colour tags in this version's reader")
+
+    def hlg(out: object, video: av.VideoStream) -> None:
+        context = video.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = 9, 18, 9
+
+    source = clip(size=(80, 64), pix_fmt="yuv420p10le", setup=hlg)
+    target = tmp_path / f"out.{ending}"
+    upscaled(source, target, codec=codec, preset="12" if codec == "libsvtav1" else None)
+    frame = first_frame(target)
+    found = (frame.color_range, frame.color_primaries, frame.color_trc, frame.colorspace)
+    assert tuple(int(tag) for tag in found) == (1, 9, 18, 9)
+    assert frame.format.name == "yuv420p10le"
+
+
+MASTERING = Mastering(
+    red=(Fraction(17, 25), Fraction(8, 25)),
+    green=(Fraction(53, 200), Fraction(69, 100)),
+    blue=(Fraction(3, 20), Fraction(3, 50)),
+    white=(Fraction(3127, 10000), Fraction(329, 1000)),
+    darkest=Fraction(1, 10000),
+    brightest=Fraction(1000),
+)
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
+def test_hdr10_metadata_is_kept_in_container_and_stream(
+    clip: Clip, tmp_path: Path, codec: str, ending: str
+) -> None:
+    hdr = Hdr10(mastering=MASTERING, light=(1000, 400))
+
+    def hdr10(out: object, video: av.VideoStream) -> None:
+        context = video.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = 9, 16, 9
+        assert pour_into(video, hdr, codec="ffv1", width=80, height=64)
+
+    source = clip(size=(80, 64), pix_fmt="yuv420p10le", setup=hdr10)
+    target = tmp_path / f"out.{ending}"
+    upscaled(source, target, codec=codec, preset="12" if codec == "libsvtav1" else None)
+    with av.open(str(target)) as container:
+        boxes = container.streams.video[0].codec_context.coded_side_data
+        assert {"mastering_display_metadata", "content_light_level"} <= set(boxes)
+    raw = _elementary_side_data(target)
+    assert hdr10_from_side_data(*raw) == hdr
+
+
+def _elementary_side_data(path: Path) -> tuple[bytes | None, bytes | None]:
+    """Side data of the first frame with the container's boxes out of reach."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        own = av.CodecContext.create(stream.codec_context.codec.name, "r")
+        own.extradata = stream.codec_context.extradata
+        for packet in container.demux(stream):
+            bare = av.Packet(bytes(packet)) if packet.size else None
+            for frame in own.decode(bare):  # type: ignore[attr-defined]
+                side = {kind.name: bytes(data) for kind, data in frame.side_data.items()}
+                return side.get("MASTERING_DISPLAY_METADATA"), side.get("CONTENT_LIGHT_LEVEL")
+    return None, None
+
+
+@pytest.mark.parametrize(
+    "pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p12le", "yuv444p16le", "gray", "gray10le"]
+)
+def test_a_lossless_copy_through_a_repeating_engine_repeats_every_sample(
+    clip: Clip, tmp_path: Path, pix_fmt: str
+) -> None:
+    """No conversion is hidden anywhere: decode, repeat, encode losslessly, compare."""
+    source, target = clip(pix_fmt=pix_fmt, frames=3), tmp_path / "out.mkv"
+    upscaled(source, target, codec="ffv1")
+    before, after = first_frame(source), first_frame(target)
+    assert after.format.name == before.format.name
+    for index in range(len(before.planes)):
+        small, large = _plane(before, index), _plane(after, index)
+        np.testing.assert_array_equal(np.repeat(np.repeat(small, 2, 0), 2, 1), large)
+
+
+def _plane(frame: av.VideoFrame, index: int) -> np.ndarray:
+    from sr_core.media.pixels import nearest_format
+
+    return planes_of(frame, nearest_format(frame.format.name))[index]
+
+
+def test_a_resized_output_keeps_its_colours(clip: Clip, tmp_path: Path) -> None:
+    source, target = clip(size=(64, 48), frames=2), tmp_path / "out.mkv"
+    heard = upscaled(source, target, height=120, codec="ffv1")
+    frame = first_frame(target)
+    assert (frame.width, frame.height) == (160, 120)
+    assert heard.plan is not None
+    assert heard.plan.engine_scale == 3
+    small = planes_of(first_frame(source), yuv("420"))
+    large = planes_of(frame, yuv("420"))
+    for before, after in zip(small, large, strict=True):
+        assert abs(float(before.mean()) - float(after.mean())) < 1
+
+
+def test_flat_chroma_edges_do_not_move_when_resized(tmp_path: Path, clip: Clip) -> None:
+    """Siting: left-sited chroma must stay left-sited when 4:2:0 is scaled by swscale."""
+    source, target = clip(size=(64, 48), frames=1), tmp_path / "out.mkv"
+    upscaled(source, target, width=128, height=96, codec="ffv1")
+    before, after = first_frame(source), first_frame(target)
+    small, large = planes_of(before, yuv("420"))[1], planes_of(after, yuv("420"))[1]
+    np.testing.assert_array_equal(np.repeat(np.repeat(small, 2, 0), 2, 1), large)  # no resampling at all
+
+
+def test_a_cut_begins_at_zero_and_ends_in_time(clip: Clip, tmp_path: Path) -> None:
+    source, target = clip(frames=50, sound=True), tmp_path / "out.mkv"
+    upscaled(source, target, start=Fraction(1, 2), end=Fraction(1))
+    found = read_back(target)
+    assert found.seconds[0] < Fraction(1, 25)
+    assert len(found.seconds) == 12
+    assert read_back(target, kind="audio").seconds[-1] < Fraction(1, 2)
+
+
+def test_attachments_and_chapters_are_kept(clip: Clip, tmp_path: Path) -> None:
+    def extras(out: av.container.OutputContainer, video: object) -> None:
+        out.add_attachment("font.ttf", "application/x-truetype-font", b"not really a font" * 50)
+        out.set_chapters(
+            [
+                {"id": 1, "start": 0, "end": 100, "time_base": Fraction(1, 1000), "metadata": {"title": "A ☃"}},
+                {"id": 2, "start": 100, "end": 320, "time_base": Fraction(1, 1000), "metadata": {}},
+            ]
+        )
+
+    source, target = clip(setup=extras), tmp_path / "out.mkv"
+    upscaled(source, target)
+    with av.open(str(target)) as container:
+        assert container.streams.attachments[0].data == b"not really a font" * 50
+        chapters = container.chapters()
+    assert [chapter["metadata"].get("title") for chapter in chapters] == ["A ☃", None]
+    assert [Fraction(c["start"]) * Fraction(c["time_base"].num, c["time_base"].den) for c in chapters] == [
+        0,
+        Fraction(1, 10),
+    ]
+    said = upscaled(source, tmp_path / "out.mp4").notes
+    assert any("font.ttf" in note and "lost" in note for note in said)
+
+
+def test_interlaced_video_is_deinterlaced_and_said_so(clip: Clip, tmp_path: Path) -> None:
+    def fields(out: object, video: av.VideoStream) -> None:
+        video.codec_context.field_order = 2
+
+    source = clip("in.mkv", codec="mpeg2video", setup=fields, options={"flags": "+ildct"})
+    target = tmp_path / "out.mkv"
+    heard = upscaled(source, target)
+    assert any("interlaced" in note for note in heard.notes)
+    assert read_back(target).seconds == read_back(source).seconds
+
+
+def test_transparency_is_said_to_be_lost(clip: Clip, tmp_path: Path) -> None:
+    source = clip(pix_fmt="yuva420p")
+    heard = upscaled(source, tmp_path / "out.mkv")
+    assert any("transparency is lost" in note for note in heard.notes)
+
+
+@pytest.mark.parametrize("pix_fmt", ["bgr0", "yuv411p", "yuv410p", "gbrp10le", "rgb48le"])
+def test_formats_the_engine_does_not_know_are_converted_without_losing_depth(
+    clip: Clip, tmp_path: Path, pix_fmt: str
+) -> None:
+    source, target = clip(pix_fmt=pix_fmt, matrix=0 if "b" in pix_fmt else 1), tmp_path / "out.mkv"
+    upscaled(source, target, codec="ffv1")
+    before, after = first_frame(source), first_frame(target)
+    wanted = before.to_ndarray(format="rgb24").mean(axis=(0, 1))
+    found = after.to_ndarray(format="rgb24").mean(axis=(0, 1))
+    assert np.abs(wanted - found).max() < 1.5
+
+
+def test_rgb_becomes_yuv_of_the_same_colours(clip: Clip, tmp_path: Path) -> None:
+    source, target = clip(pix_fmt="bgr0", matrix=0, frames=2), tmp_path / "out.mp4"
+    heard = upscaled(source, target, crf=1)
+    assert "RGB becomes YUV" in heard.notes
+    frame = first_frame(target)
+    wanted = first_frame(source).to_ndarray(format="rgb24").astype(float)
+    found = frame.reformat(
+        format="rgb24",
+        src_colorspace="ITU709" if int(frame.colorspace) == 1 else "ITU601",
+        src_color_range="MPEG",
+    ).to_ndarray().astype(float)
+    assert np.abs(np.repeat(np.repeat(wanted, 2, 0), 2, 1) - found).mean() < 2.5
