@@ -25,6 +25,7 @@ from sr_core.blending import Blender
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput, EngineError
 from sr_core.frame import Array, PixelFormat, Planes, rgb
+from sr_core.handover import HandoverSession
 from sr_core.model_spec import ModelSpec
 from sr_core.tile_tuning import best_read, measured_costs
 from sr_core.tiling import Tile, TilePlan, plan_tiles, round_up
@@ -314,6 +315,8 @@ class Upscaler:
                 known = _Compiled(session, plan, blends and len(plan) > 1)
             elif known.plan != plan:
                 known = _Compiled(known.session, plan, blends and len(plan) > 1)
+            if isinstance(known.session, HandoverSession) and (session := known.session.current()) is not known.session:
+                known = replace(known, session=session)
             self._compiled[key] = known
             self._compiled.move_to_end(key)
             while len(self._compiled) > SESSIONS_KEPT:
