@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr_core.backend import BACKENDS, Backend, Precision, Progress
 from sr_core.errors import BadInput
-from srvid.backend_choice import choose, open_named
+from srvid.backend_choice import NVIDIA, Choice, choose, open_named
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -67,7 +68,9 @@ def open_upscaler(
     threads: int | None = None,
     shared_tiles: bool = False,
     reuse: bool = True,
+    wait_for_engine: bool = True,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Upscaler:
     """Open `model` on the best backend of this machine; close the result, or use `with`.
 
@@ -79,6 +82,7 @@ def open_upscaler(
         tile: side of the region a tile reads, in input pixels; None = chosen for this machine.
         threads: CPU threads to use; None = all.
         shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
+        wait_for_engine, say: see `choose_backend`.
         progress: called as (phase, share done) while engines are built or tiles are measured.
 
     Raises:
@@ -90,7 +94,7 @@ def open_upscaler(
     return Upscaler(
         proto,
         spec,
-        choose_backend(backend, threads=threads),
+        choose_backend(backend, threads=threads, wait_for_engine=wait_for_engine, say=say),
         precision=precision,
         tile=tile,
         shared_tiles=shared_tiles,
@@ -99,12 +103,28 @@ def open_upscaler(
     )
 
 
-def choose_backend(name: str = "auto", *, threads: int | None = None) -> Backend:
+def choose_backend(
+    name: str = "auto",
+    *,
+    threads: int | None = None,
+    wait_for_engine: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Backend:
     """Open the named backend; 'auto' takes the best one here (`srvid.backend_choice`).
+
+    Args:
+        wait_for_engine: False starts on OpenVINO while a TensorRT engine is being built, and swaps
+            between two frames (`sr_core.handover`).
+        say: gets one line: which backend, on what, and why nothing better.
 
     Raises:
         NotAvailable: a named backend is not here, or 'auto' found none.
     """
-    if name == "auto":
-        return choose(threads=threads).backend
-    return open_named(name, threads=threads)
+    choice = choose(threads=threads) if name == "auto" else Choice(backend=open_named(name, threads=threads))
+    if say is not None:
+        say(choice.line)
+    if wait_for_engine or choice.backend.name not in NVIDIA:
+        return choice.backend
+    from sr_core.handover import HandoverBackend
+
+    return HandoverBackend(open_named("openvino", threads=threads), choice.backend)

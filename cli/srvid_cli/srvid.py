@@ -56,6 +56,7 @@ Examples:
 )
 @click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
+@click.option("--no-wait", is_flag=True, help="Start at once, while a TensorRT engine is still being built.")
 @click.option("--codec", type=click.Choice(_CODECS), help="Default: libx264 (libsvtav1 for .webm).")
 @click.option("--crf", type=float, help="Quality; smaller is better. Default: 18 for libx264.")
 @click.option("--preset", help="The encoder's preset. Default: medium; 8 for libsvtav1.")
@@ -80,6 +81,7 @@ def srvid_command(
     precision: Precision,
     tile: int | None,
     threads: int | None,
+    no_wait: bool,
     codec: str | None,
     crf: float | None,
     preset: str | None,
@@ -124,7 +126,7 @@ def srvid_command(
         salvage=salvage,
     )
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
-    engine = _engine_opener(listener.line, model, backend, precision, tile, threads)
+    engine = _engine_opener(listener.line, model, backend, precision, tile, threads, not no_wait)
     listener.finished(_run(request, engine, listener))
 
 
@@ -142,7 +144,13 @@ def _run(request: Request, engine: OpenEngine, listener: _Listener) -> Summary:
 
 
 def _engine_opener(
-    line: ProgressLine, model: str, backend: str, precision: Precision, tile: int | None, threads: int | None
+    line: ProgressLine,
+    model: str,
+    backend: str,
+    precision: Precision,
+    tile: int | None,
+    threads: int | None,
+    wait_for_engine: bool,
 ) -> OpenEngine:
     def opened(scale: int) -> AbstractContextManager[FrameEngine]:
         if model == _NEAREST:
@@ -158,6 +166,8 @@ def _engine_opener(
             precision=precision,
             tile=tile,
             threads=threads,
+            wait_for_engine=wait_for_engine,
+            say=lambda text: line.say(f"backend: {text}"),
             progress=lambda phase, share: line.phase(phase, share),
         )
 

@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from sr_core.errors import NotAvailable
-from srvid import backend_choice
-from srvid.backend_choice import choose, open_named
+from sr_core.handover import HandoverBackend
+from srvid import backend_choice, front_door
+from srvid.backend_choice import Choice, choose, open_named
+from srvid.front_door import choose_backend
 from srvid_cli.srkit.doctor import command as doctor
 from tests.trt.test_engine_store import BLACKWELL, H100, L4
 from tests.trt.test_gpu_planes import has_gpu
@@ -82,3 +84,23 @@ def test_doctor_prints_what_was_chosen_and_what_was_passed_over() -> None:
     output = CliRunner().invoke(doctor, [], catch_exceptions=False).output
     assert "chosen: " in output
     assert has_gpu() or "passed over: no NVIDIA driver was found" in output
+
+
+def test_the_choice_is_said_in_one_line() -> None:
+    said: list[str] = []
+    backend = choose_backend("openvino", say=said.append)
+    assert said == [f"openvino on {backend.device}"]
+
+
+def test_not_waiting_starts_on_openvino_and_names_what_is_being_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Card:
+        """A TensorRT backend as far as choosing goes."""
+
+        name, device, contexts, tunes_tiles = "tensorrt_rtx", "NVIDIA L4", 3, False
+
+    monkeypatch.setattr(front_door, "choose", lambda threads=None: Choice(backend=Card()))  # type: ignore[arg-type]
+    waiting = choose_backend()
+    assert isinstance(waiting, Card)
+    started = choose_backend(wait_for_engine=False)
+    assert isinstance(started, HandoverBackend)
+    assert started.device.startswith("NVIDIA L4; openvino on ")
