@@ -57,6 +57,7 @@ Examples:
 @click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
 @click.option("--no-wait", is_flag=True, help="Start at once, while a TensorRT engine is still being built.")
+@click.option("--hwaccel", type=click.Choice(["cuda"]), help="Decode on the graphics card (NVDEC).")
 @click.option("--codec", type=click.Choice(_CODECS), help="Default: libx264 (libsvtav1 for .webm).")
 @click.option("--crf", type=float, help="Quality; smaller is better. Default: 18 for libx264.")
 @click.option("--preset", help="The encoder's preset. Default: medium; 8 for libsvtav1.")
@@ -82,6 +83,7 @@ def srvid_command(
     tile: int | None,
     threads: int | None,
     no_wait: bool,
+    hwaccel: str | None,
     codec: str | None,
     crf: float | None,
     preset: str | None,
@@ -124,6 +126,7 @@ def srvid_command(
         keeps_audio=not no_audio,
         overwrite=overwrite,
         salvage=salvage,
+        hwaccel=hwaccel,
     )
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
     engine = _engine_opener(listener.line, model, backend, precision, tile, threads, not no_wait)

@@ -31,6 +31,7 @@ class Request:
         scale: output over input size; ignored where `width` or `height` is given.
         start, end: seconds from the beginning of the video as players count them.
         salvage: keep what a damaged input still gives.
+        hwaccel: 'cuda' decodes on the card; None on the CPU.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Request:
     keeps_audio: bool = True
     overwrite: bool = False
     salvage: bool = False
+    hwaccel: str | None = None
 
     def __post_init__(self) -> None:
         if self.scale not in MODEL_SCALES:
@@ -134,7 +136,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         end_seconds=end,
         shift_seconds=start or Fraction(0),
         frames_expected=_frames_expected(facts, request),
-        notes=(*_video_notes(facts, settings), *format_notes, *stream_notes, *lost),
+        notes=(*source.notes, *_video_notes(facts, settings), *format_notes, *stream_notes, *lost),
     )
     _check_room(plan, request)
     return plan

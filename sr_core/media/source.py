@@ -33,6 +33,7 @@ from sr_core.media.convert import convert_frame
 from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.deinterlace import Deinterlacer
 from sr_core.media.facts import VideoFacts, facts_of
+from sr_core.media.hwaccel import decoder_on
 from sr_core.media.native import STDIN, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format, planes_of
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
@@ -68,8 +69,12 @@ class Unit:
 class Source:
     """An opened input; one thread at a time. Close it, or use it in a `with` block."""
 
-    def __init__(self, path: str, *, salvage: bool = False) -> None:
+    def __init__(self, path: str, *, salvage: bool = False, hwaccel: str | None = None) -> None:
         """Open `path` ('pipe:0' for stdin), choose the video stream, decode its first frame.
+
+        Args:
+            salvage: keep what decodes of a damaged input.
+            hwaccel: 'cuda' decodes on NVDEC; `notes` says why where that is not possible.
 
         Raises:
             BadInput: missing, not a video, no frame in it.
@@ -81,6 +86,8 @@ class Source:
         self.frames = 0
         self.retimed = IncreasingTicks()
         self._salvage = salvage
+        self._hwaccel, note = decoder_on(hwaccel)
+        self.notes = [note] if note else []  # for people: what was asked for and could not be
         self._pushed_ticks: list[int] = []
         self._reformatter = VideoReformatter()
         self._ends_seconds = Fraction(0)
@@ -110,7 +117,7 @@ class Source:
     def _open(self) -> None:
         hint = "is it a video file? a file whose copying was cut short may lack its index"
         with logged(), reading(f"cannot open {self.name}", kind=DamagedMedia, hint=hint):
-            self.container: InputContainer = av.open(native_path(self.path), "r")
+            self.container: InputContainer = av.open(native_path(self.path), "r", hwaccel=self._hwaccel)
         self.stream = self._choose_stream()
         self.stream.codec_context.thread_type = "AUTO"  # PyAV's own default is slices only
         self._packets = self._demuxed()
@@ -136,6 +143,8 @@ class Source:
             detail = f": {self.damage}" if self.damage else ""
             raise kind(f"no frame of {self.name} can be decoded{detail}", hint="does it play elsewhere?")
         self._ready.appendleft(first)
+        if self._hwaccel is not None and not self.stream.codec_context.is_hwaccel:
+            self.notes.append(f"the card does not decode {self.stream.codec_context.name}: decoding on the CPU")
         self.facts: VideoFacts = facts_of(self.stream, first, duration_seconds=self._duration_seconds())
 
     def _first_frame(self) -> av.VideoFrame | None:

@@ -94,7 +94,7 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
     began = time.monotonic()
     check_target(request)
     output_format(request.target)
-    with _in_thread(lambda: Source(request.source, salvage=request.salvage)) as source:
+    with _in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
         plan = plan_output(source, request)
         listener.planned(source, plan)
         sink = Sink(request.target, source, plan)
