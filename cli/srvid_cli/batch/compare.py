@@ -24,7 +24,7 @@ _SHEET_LIMIT = 200  # rows of a contact sheet
 
 def write_comparisons(results: list[Result], where: Path) -> list[Path]:
     """One picture per image in the folder `where`, or one contact sheet where it is called *.png."""
-    done = [result for result in results if result.state != "failed"]
+    done = sorted((r for r in results if r.state != "failed"), key=lambda result: result.source)
     if where.suffix.lower() != ".png":
         written = []
         for result in done:

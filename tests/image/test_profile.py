@@ -1,0 +1,109 @@
+"""ICC profiles against LittleCMS."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from sr_core.errors import BadInput
+from sr_core.image.profile import (
+    ToSrgb,
+    icc_is_linear,
+    icc_space,
+    linear_srgb_icc,
+    rgb_from_cmyk,
+    rgb_from_lab,
+    srgb_icc,
+)
+
+LCMS_AGREES = 1.01  # codes of 255: LittleCMS computes 8 bits in fixed point
+
+
+def gamma_icc(gamma: float) -> bytes:
+    """A profile with sRGB's primaries swapped about (so that the matrix matters) and a pure gamma."""
+    icc = bytearray(linear_srgb_icc())
+    count = struct.unpack(">I", icc[128:132])[0]
+    for index in range(count):
+        at = 132 + 12 * index
+        offset = struct.unpack(">I", icc[at + 4 : at + 8])[0]
+        if icc[at : at + 4] == b"rXYZ":
+            icc[offset + 8 : offset + 20] = struct.pack(">3i", *(round(v * 65536) for v in (0.6097, 0.3111, 0.0195)))
+        if icc[at : at + 4] == b"gXYZ":
+            icc[offset + 8 : offset + 20] = struct.pack(">3i", *(round(v * 65536) for v in (0.2053, 0.6257, 0.0609)))
+        if icc[at : at + 4] == b"bXYZ":
+            icc[offset + 8 : offset + 20] = struct.pack(">3i", *(round(v * 65536) for v in (0.1492, 0.0632, 0.7446)))
+        if icc[at : at + 4] in (b"rTRC", b"gTRC", b"bTRC"):
+            icc[at + 4 : at + 12] = struct.pack(">II", len(icc), 14)
+    icc += b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    icc[:4] = struct.pack(">I", len(icc))
+    return bytes(icc)
+
+
+def test_the_matrix_road_agrees_with_littlecms() -> None:
+    icc = gamma_icc(2.2)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    ours = ToSrgb(icc)(pixels)
+    theirs = ImageCms.profileToProfile(
+        Image.fromarray(pixels),
+        ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )
+    assert theirs is not None
+    assert np.abs(ours.astype(int) - np.asarray(theirs)).max() <= LCMS_AGREES
+    assert np.abs(ours.astype(int) - pixels).max() > 20
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_deeper_samples_give_the_same_colours(dtype: str) -> None:
+    convert = ToSrgb(gamma_icc(1.8))
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    deep = pixels.astype(np.float32) / 255 if dtype == "float32" else pixels.astype(np.uint16) * 257
+    scale = 1 if dtype == "float32" else 65535
+    assert np.abs(convert(deep).astype(float) / scale - convert(pixels) / 255.0).max() < 0.51 / 255
+
+
+def test_srgb_is_recognised_and_left_alone() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    convert = ToSrgb(srgb_icc())
+    assert convert.is_identity
+    assert convert(pixels) is pixels
+    assert not ToSrgb(gamma_icc(2.2)).is_identity
+
+
+def test_linear_profiles_are_told_from_gamma() -> None:
+    assert icc_is_linear(linear_srgb_icc())
+    assert not icc_is_linear(srgb_icc())
+    assert not icc_is_linear(gamma_icc(2.2))
+    assert not icc_is_linear(None)
+
+
+def test_littlecms_accepts_our_linear_profile_and_finds_it_linear() -> None:
+    image = Image.new("RGB", (1, 1), (128, 128, 128))
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(linear_srgb_icc()))
+    converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"))
+    assert converted is not None
+    assert converted.getpixel((0, 0)) == pytest.approx((188, 188, 188), abs=1)  # sRGB code of 128/255
+
+
+def test_a_broken_profile_is_refused_with_a_way_out() -> None:
+    assert icc_space(b"no profile") == ""
+    with pytest.raises(BadInput) as caught:
+        ToSrgb(b"no profile" * 50)(np.zeros((1, 1, 3), np.uint8))
+    assert "--profile keep" in caught.value.hint
+
+
+def test_cmyk_without_a_profile_is_plain_ink_subtraction() -> None:
+    inks = np.array([[[0, 0, 0, 0], [255, 0, 0, 0], [0, 0, 0, 255], [0, 128, 0, 0]]], np.uint8)
+    assert rgb_from_cmyk(inks, None).tolist() == [[[255, 255, 255], [0, 255, 255], [0, 0, 0], [255, 127, 255]]]
+
+
+def test_lab_gray_is_gray() -> None:
+    red, green, blue = rgb_from_lab(np.array([[[128, 0, 0]]], np.uint8))[0, 0]
+    assert abs(int(red) - int(green)) <= 1
+    assert abs(int(green) - int(blue)) <= 1
+    assert 110 < green < 130
