@@ -11,22 +11,20 @@ demo code, the source of everyone's bicubic figures: Y rounded first, no roundin
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_core.errors import BadModel
 from sr_core.model_spec import ModelSpec, load_model, read_spec
-from sr_train.benchmark_sets import TestPair, find_set, read_pairs
+from sr_train.benchmark_sets import SETS, TestPair, find_set, read_pairs
 from sr_train.imresize import Image8, imresize, imresize_float
 from sr_train.metrics import gmsd, lr_consistency, luma_from_rgb, psnr, ssim
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from sr_train.niqe import niqe
+from sr_zoo.cost import macs_per_output_pixel
+from sr_zoo.onnx_run import Runner, open_runner
 
 BICUBIC = "bicubic"  # the one "model" that needs no file
-Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +48,7 @@ class Evaluation:
     model: str
     scale: int
     test_set: str
+    macs_per_pixel: float
     scores: tuple[Score, ...]
 
     def mean(self, measure: str) -> float:
@@ -78,10 +77,11 @@ def evaluate(
     if isinstance(model, str):
         if model != BICUBIC or scale is None:
             raise BadModel(f"{model!r} is no model file", hint="give a path, or 'bicubic' with a scale")
-        spec, upscale = ModelSpec(name=BICUBIC, scale=scale), _bicubic_upscaler(scale)
+        spec, upscale, macs = ModelSpec(name=BICUBIC, scale=scale), _bicubic_upscaler(scale), 0.0
     else:
         spec = read_spec(model)
-        upscale = _model_upscaler(spec, open_runner(model), self_ensemble)
+        macs = macs_per_output_pixel(load_model(model), spec)
+        upscale = _model_upscaler(spec, open_runner(load_model(model)), self_ensemble)
     results = []
     for name in sets:
         scores = []
@@ -90,23 +90,16 @@ def evaluate(
             if keep is not None:
                 keep(name, pair, made)
             scores.append(_score(pair, made, luma, spec))
-        results.append(Evaluation(model=spec.name, scale=spec.scale, test_set=name.lower(), scores=tuple(scores)))
+        results.append(
+            Evaluation(
+                model=spec.name,
+                scale=spec.scale,
+                test_set=name.lower() if name.lower() in SETS else name,
+                macs_per_pixel=macs,
+                scores=tuple(scores),
+            )
+        )
     return results
-
-
-def open_runner(path: Path) -> Runner:
-    """FP32 inference on OpenVINO: batch in, batch out."""
-    import openvino
-
-    core = openvino.Core()
-    settings: Mapping[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = core.compile_model(core.read_model(load_model(path).SerializeToString()), "CPU", settings)
-
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = compiled(np.ascontiguousarray(batch))[0].copy()
-        return result
-
-    return run
 
 
 def ensembled(run: Runner) -> Runner:
@@ -162,8 +155,6 @@ def _with_luma(pair: TestPair, luma: Image8, scale: int) -> Image8:
 
 
 def _score(pair: TestPair, made: Image8, luma: NDArray[np.float64], spec: ModelSpec) -> Score:
-    from sr_train.niqe import niqe
-
     expected = pair.high[..., 0].astype(np.float64) if pair.grey else luma_from_rgb(pair.high)
     if spec.name == BICUBIC:
         expected = _codes(expected).astype(np.float64)

@@ -68,7 +68,7 @@ def ship_checkpoint(
     )
     written = export_model(network, spec, out)
     measured = evaluate(out, sets=sets, data_root=data_root)
-    final = replace(written, psnr_y={one.test_set: round(one.mean("psnr_y"), 2) for one in measured})
+    final = replace(written, psnr_y={Path(one.test_set).name.lower(): round(one.mean("psnr_y"), 2) for one in measured})
     write_atomically(out, with_spec(load_model(out), final).SerializeToString())
     return final
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from sr_core.errors import BadModel
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, with_spec
 from sr_core.receptive_field import receptive_radius
 from sr_core.storage import write_atomically
+from sr_zoo.onnx_run import open_runner
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -41,7 +41,6 @@ def onnx_from_network(network: nn.Module, spec: ModelSpec) -> "ModelProto":
     network = network.eval().cpu()
     model = _traced(network, spec)
     _name_base_nodes(model)
-    _unshare_slopes(model)
     model.ir_version = IR_VERSION
     spec = replace(spec, halo_px=receptive_radius(model, scale=spec.scale, align=spec.size_multiple))
     with_spec(model, spec)
@@ -72,22 +71,10 @@ def export_difference(network: nn.Module, model: "ModelProto", spec: ModelSpec) 
     probe = noise.astype(np.float32)
     with torch.no_grad():
         expected = network(torch.from_numpy(probe)).numpy()
-    actual = run_onnx(model, probe)
+    actual = open_runner(model)(probe)
     if actual.shape != expected.shape:
         return float("inf")
     return float(np.abs(actual - expected).max())
-
-
-def run_onnx(model: "ModelProto", batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One forward pass in FP32 on OpenVINO, which every installation has."""
-    import openvino
-
-    core = openvino.Core()
-    compiled = core.compile_model(
-        core.read_model(model.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
-    result: NDArray[np.float32] = compiled(batch)[0].copy()
-    return result
 
 
 def _traced(network: nn.Module, spec: ModelSpec) -> "ModelProto":
@@ -126,25 +113,6 @@ def _name_base_nodes(model: "ModelProto") -> None:
         node.doc_string = ""
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
         del value.metadata_props[:]
-
-
-def _unshare_slopes(model: "ModelProto") -> None:
-    """Give every PRelu its own slope initializer: runtimes fuse it into the convolution only then."""
-    from onnx import TensorProto
-
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    taken: set[str] = set()
-    for node in model.graph.node:
-        if node.op_type != "PRelu":
-            continue
-        slope = node.input[1]
-        if slope in taken:
-            copy = TensorProto()
-            copy.CopyFrom(tensors[slope])
-            copy.name = f"{slope}/{node.name}"
-            model.graph.initializer.append(copy)
-            node.input[1] = copy.name
-        taken.add(slope)
 
 
 @contextmanager

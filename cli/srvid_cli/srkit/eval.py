@@ -1,0 +1,68 @@
+"""srkit eval: measure models as the papers do."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--set", "sets", multiple=True, default=("set5",), show_default=True, help="set5, set14, b100, DIR.")
+@click.option("--scale", type=click.IntRange(2, 4), help="For 'bicubic', or a name without -xN.")
+@click.option("--data", type=click.Path(exists=True, file_okay=False), default="../shared/data", show_default=True)
+@click.option("--self-ensemble", is_flag=True, help="Average eight flips and turns: better, 8 times slower.")
+@click.option("--report", type=click.Path(file_okay=False), help="Write CSV, JSON, Markdown and a plot here.")
+@click.option("--crops", is_flag=True, help="With --report: crops side by side as PNG.")
+def command(
+    models: tuple[str, ...],
+    sets: tuple[str, ...],
+    scale: int | None,
+    data: str,
+    self_ensemble: bool,
+    report: str | None,
+    crops: bool,
+) -> None:
+    """Print PSNR and SSIM (Y) of MODELS on the papers' test sets, beside what was published.
+
+    MODELS are shipped names, files, 'bicubic' (with --scale) or 'all'.
+
+    \b
+    srkit eval clear-x4 fsrcnn-x4 --set set5 --set set14
+    srkit eval all --set set5 --report out/table
+    """
+    from pathlib import Path
+
+    from sr_train.evaluation import evaluate
+    from sr_train.report import CropSheet, markdown_table, write_report
+    from sr_zoo.importing import imported_model
+    from sr_zoo.models import find_model, shipped_models
+    from srvid.front_door import MODEL_SUFFIXES
+
+    jobs: list[tuple[Path | str, int | None]] = []
+    for name in models:
+        if name == "all":
+            shipped = shipped_models()
+            jobs += [("bicubic", known) for known in sorted({model.spec.scale for model in shipped})]
+            jobs += [(model.path, None) for model in shipped]
+        elif name == "bicubic":
+            jobs += [("bicubic", wanted) for wanted in ((scale,) if scale else (2, 3, 4))]
+        elif name.endswith(MODEL_SUFFIXES):
+            jobs.append((imported_model(Path(name)), None))
+        else:
+            jobs.append((find_model(name, scale=scale), None))
+    sheet = CropSheet() if crops and report else None
+    results = []
+    for model, wanted in jobs:
+        results += evaluate(
+            model,
+            sets=sets,
+            data_root=Path(data),
+            scale=wanted,
+            self_ensemble=self_ensemble,
+            keep=sheet.keep if sheet else None,
+        )
+        for line in markdown_table(results[-len(sets) :], header=len(results) == len(sets)):
+            click.echo(line)
+    if report:
+        for path in write_report(results, Path(report), sheet):
+            click.echo(f"wrote {path}")

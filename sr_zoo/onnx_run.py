@@ -1,0 +1,33 @@
+"""Run a model file as it is, in FP32: for checking and measuring, not for upscaling frames (`sr_core` does that)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+Runner = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def open_runner(model: ModelProto) -> Runner:
+    """A function (N, C, H, W) -> (N, C, sH, sW) on OpenVINO, which every installation has.
+
+    Raises (the runner, too):
+        RuntimeError: OpenVINO's own, where the graph does not fit the batch.
+    """
+    import openvino
+
+    core = openvino.Core()
+    graph = core.read_model(model.SerializeToString())
+    compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = compiled(np.ascontiguousarray(batch))[0].copy()
+        return result
+
+    return run
