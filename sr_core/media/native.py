@@ -42,6 +42,8 @@ def exact(value: AVRational) -> Fraction:
 
 def last_words(error: BaseException) -> str:
     """FFmpeg's own text for `error`, with its last log line where it left one."""
+    if isinstance(error, av.error.EOFError):
+        return "the file ends before its first frame"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     log = getattr(error, "log", None)
     return f"{text} ({log[1]}: {log[2].strip()})" if log else str(text)

@@ -32,8 +32,7 @@ def random_planes(fmt: PixelFormat, width: int, height: int, seed: int) -> tuple
     rng = np.random.default_rng(seed)
     shift = 16 - fmt.depth if fmt.msb_aligned else 0
     return tuple(
-        (rng.integers(0, fmt.peak + 1, shape) << shift).astype(fmt.dtype)
-        for shape in fmt.plane_shapes(width, height)
+        (rng.integers(0, fmt.peak + 1, shape) << shift).astype(fmt.dtype) for shape in fmt.plane_shapes(width, height)
     )
 
 

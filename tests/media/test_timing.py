@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,7 @@ def test_a_rounded_instant_is_the_same_and_a_tick_away_is_not(seconds: Fraction,
 def test_ticks_become_strictly_increasing_and_good_ones_stay(ticks: list[int]) -> None:
     fixer = IncreasingTicks()
     fixed = [fixer.next(value) for value in ticks]
-    assert all(a < b for a, b in zip(fixed, fixed[1:], strict=False))
-    if all(a < b for a, b in zip(ticks, ticks[1:], strict=False)):
+    assert all(a < b for a, b in pairwise(fixed))
+    if all(a < b for a, b in pairwise(ticks)):
         assert fixed == ticks
         assert fixer.changed == 0

@@ -1,0 +1,151 @@
+"""Broken inputs: each a clear error, or what can be salvaged of it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import pytest
+
+from sr_core.errors import BadInput, DamagedMedia, SrError
+from sr_core.media.damage import missing_bytes
+from sr_core.media.source import Source
+from tests.media.conftest import Clip, read_back, upscaled
+
+
+@pytest.mark.parametrize(("name", "codec"), [("in.mkv", "ffv1"), ("in.avi", "ffv1"), ("in.mp4", "libx264")])
+def test_a_cut_off_file_is_noticed_and_nothing_is_left(clip: Clip, tmp_path: Path, name: str, codec: str) -> None:
+    whole = clip(name, frames=40, codec=codec)
+    if name == "in.mp4":
+        whole = _index_first(whole)
+    cut = whole.with_stem("cut")
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    target = tmp_path / "out.mkv"
+    with pytest.raises(DamagedMedia, match=r"cut\.\w+ is damaged") as caught:
+        upscaled(cut, target)
+    assert "--salvage" in caught.value.hint
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("out")) == []
+
+    heard = upscaled(cut, target, salvage=True)
+    assert heard.summary is not None
+    assert "early" in str(heard.summary.damage)
+    assert 5 < len(read_back(target).seconds) < 40
+
+
+def _index_first(path: Path) -> Path:
+    """The same MP4 with its index before its samples, as downloads have it."""
+    moved = path.with_stem("moved")
+    with av.open(str(path)) as source, av.open(str(moved), "w", options={"movflags": "faststart"}) as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    return moved
+
+
+def test_an_mp4_without_its_index_says_what_may_have_happened(clip: Clip, tmp_path: Path) -> None:
+    whole = clip("in.mp4", codec="libx264", frames=30)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[:-400])
+    with pytest.raises(DamagedMedia, match=r"cannot open cut\.mp4") as caught:
+        Source(str(cut))
+    assert "cut short" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["in.mkv", "in.mp4", "in.avi", "in.mov", "in.webm", "in.nut", "in.ts"])
+def test_a_whole_file_misses_no_bytes(clip: Clip, name: str) -> None:
+    codec = {"in.webm": "libvpx-vp9", "in.mkv": "ffv1", "in.avi": "ffv1"}.get(name, "libx264")
+    assert missing_bytes(clip(name, codec=codec)) == 0
+
+
+def test_a_live_recording_without_sizes_misses_no_bytes(clip: Clip, tmp_path: Path) -> None:
+    source = clip()
+    memory = io.BytesIO()
+    memory.seekable = lambda: False  # type: ignore[method-assign]
+    with av.open(str(source)) as before, av.open(memory, "w", format="matroska") as out:
+        stream = out.add_stream_from_template(before.streams.video[0], opaque=True)
+        for packet in before.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    live = tmp_path / "live.mkv"
+    live.write_bytes(memory.getvalue())
+    assert missing_bytes(live) == 0
+    upscaled(live, tmp_path / "out.mkv")
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [(b"", DamagedMedia), (b"hello, this is text\n" * 50, SrError), (b"\x00" * 5000, SrError)],
+    ids=["empty", "text", "zeros"],
+)
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path, content: bytes, error: type[SrError]) -> None:
+    path = tmp_path / "odd.mp4"
+    path.write_bytes(content)
+    with pytest.raises(error):
+        Source(str(path))
+
+
+def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is a folder"):
+        Source(str(tmp_path))
+    with pytest.raises(BadInput, match="no file"):
+        Source(str(tmp_path / "nothing.mp4"))
+
+
+def test_a_file_with_only_sound_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sound.mka"
+    with av.open(str(path), "w", format="matroska") as out:
+        stream = out.add_stream("flac", rate=8000)
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=800)
+        frame.sample_rate, frame.pts = 8000, 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    with pytest.raises(BadInput, match="only sound"):
+        Source(str(path))
+
+
+def test_a_video_without_frames_is_refused(clip: Clip) -> None:
+    with pytest.raises(BadInput, match=r"no frame|before its first"):
+        Source(str(clip(frames=0)))
+
+
+def test_a_change_of_size_on_the_way_is_refused_with_its_time(clip: Clip, tmp_path: Path) -> None:
+    parts = [clip(f"{i}.h264", codec="libx264", size=size) for i, size in enumerate([(64, 48), (96, 64)])]
+    joined = tmp_path / "joined.h264"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(BadInput, match="changes from 64x48 to 96x64") as caught:
+        upscaled(joined, tmp_path / "out.mkv")
+    assert "--end" in caught.value.hint
+
+
+def test_flipped_bits_are_an_error_and_can_be_salvaged(clip: Clip, tmp_path: Path) -> None:
+    whole = clip("in.mkv", frames=60, codec="libx264", options={"g": "12"})
+    content = bytearray(whole.read_bytes())
+    for at in range(len(content) // 3, len(content) // 3 + 3000, 37):
+        content[at] ^= 0xFF
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(bytes(content))
+    with pytest.raises(DamagedMedia):
+        upscaled(broken, tmp_path / "out.mkv")
+    heard = upscaled(broken, tmp_path / "out.mkv", salvage=True)
+    assert heard.summary is not None
+    assert heard.summary.damage
+    assert len(read_back(tmp_path / "out.mkv").seconds) >= 20
+
+
+def test_frames_that_go_back_in_time_are_kept_in_order(clip: Clip, tmp_path: Path) -> None:
+    source = tmp_path / "back.mkv"
+    content = clip("good.mkv", frames=6, codec="mjpeg", pix_fmt="yuvj420p").read_bytes()
+    for before, after in ((80, 40), (120, 30)):  # times of Matroska's blocks, milliseconds
+        block = b"\x81" + before.to_bytes(2, "big") + b"\x80"
+        assert content.count(block) == 1
+        content = content.replace(block, b"\x81" + after.to_bytes(2, "big") + b"\x80")
+    source.write_bytes(content)
+    heard = upscaled(source, tmp_path / "out.mkv")
+    assert heard.summary is not None
+    assert (heard.summary.frames, heard.summary.retimed_frames) == (6, 2)
+    seconds = read_back(tmp_path / "out.mkv").seconds
+    assert len(set(seconds)) == 6
