@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -91,7 +92,12 @@ def test_text_subtitles_become_what_mp4_knows(
     wanted, found = _subtitles(source), _subtitles(target)
     assert found
     assert [event[:2] for event in found] == [event[:2] for event in wanted]
-    assert [event[2] for event in found] == [event[2] for event in wanted]
+    assert [_bare(event[2]) for event in found] == [_bare(event[2]) for event in wanted]
+
+
+def _bare(text: bytes) -> bytes:
+    """Without ASS overrides: mov_text spells a style out that ASS names."""
+    return re.sub(rb"\{[^}]*\}", b"", text)
 
 
 def test_mov_text_becomes_srt_in_matroska(shared_data: Path, tmp_path: Path) -> None:

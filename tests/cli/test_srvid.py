@@ -1,0 +1,232 @@
+"""The `srvid` command as people and programs run it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+SRVID = [sys.executable, "-m", "srvid_cli.srvid"]
+NEAREST = ["--model", "nearest", "--scale", "2", "--preset", "ultrafast"]
+
+
+def environment() -> dict[str, str]:
+    paths = os.pathsep.join([str(PROJECT), str(PROJECT / "cli")])
+    return {**os.environ, "PYTHONPATH": paths}
+
+
+def srvid(*arguments: object, **popen: object) -> subprocess.CompletedProcess[str]:
+    command = [*SRVID, *map(str, arguments)]
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        command, env=environment(), capture_output=True, text=True, timeout=60, check=False, **popen
+    )
+
+
+def make_clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (64, 48)) -> Path:
+    """Noise, so that the encoder has work to do and the output has bytes."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for index in range(frames):
+            noise = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
+            frame.pts = index
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def frames_in(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mkv")
+
+
+@pytest.fixture
+def long_source(tmp_path: Path) -> Path:
+    """Long enough that a signal always arrives in the middle."""
+    return make_clip(tmp_path / "long.mkv", frames=600, size=(320, 240))
+
+
+def outputs(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("out"))
+
+
+def test_help_shows_examples_and_loads_neither_av_nor_a_runtime() -> None:
+    code = (
+        "import sys\n"
+        "from srvid_cli.srvid import srvid_command\n"
+        "srvid_command.main(['--help'], standalone_mode=False)\n"
+        "print('LOADED', sorted({'av', 'numpy', 'openvino', 'torch', 'onnx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True)
+    assert "srvid in.mp4 out.mp4" in done.stdout
+    assert "LOADED []" in done.stdout
+
+
+def test_a_video_is_upscaled_and_said_to_be_verified(source: Path, tmp_path: Path) -> None:
+    done = srvid(source, tmp_path / "out.mp4", *NEAREST)
+    assert done.returncode == 0, done.stderr
+    assert "12 frames" in done.stderr
+    assert "verified" in done.stderr
+    assert done.stdout == ""
+    assert frames_in(tmp_path / "out.mp4") == 12
+
+
+def test_quiet_says_nothing(source: Path, tmp_path: Path) -> None:
+    done = srvid(source, tmp_path / "out.mp4", *NEAREST, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_json_events_tell_the_whole_run(source: Path, tmp_path: Path) -> None:
+    done = srvid(source, tmp_path / "out.mp4", *NEAREST, "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    kinds = [event["event"] for event in events]
+    assert kinds[0] == "start"
+    assert kinds[-2:] == ["verify", "done"]
+    assert "progress" in kinds
+    assert events[0]["frames_expected"] == 12
+    assert (events[0]["width"], events[0]["height"], events[0]["codec"]) == (128, 96, "libx264")
+    assert events[-1]["frames"] == 12
+    assert events[-1]["output_bytes"] == (tmp_path / "out.mp4").stat().st_size
+
+
+def test_an_error_has_message_hint_and_code_one(tmp_path: Path) -> None:
+    done = srvid(tmp_path / "missing.mp4", tmp_path / "out.mp4", *NEAREST)
+    assert done.returncode == 1
+    assert done.stderr.startswith("srvid: no file")
+    assert "\nhint: " in done.stderr
+    as_json = srvid(tmp_path / "missing.mp4", tmp_path / "out.mp4", *NEAREST, "--json")
+    event = json.loads(as_json.stdout)
+    assert event["event"] == "error"
+    assert event["message"].startswith("no file")
+    assert event["hint"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--scale", "5"], ["--codec", "h262"], ["-o", "novalue"], ["--nonsense"], ["--crf", "high"]]
+)
+def test_wrong_usage_has_code_two(source: Path, tmp_path: Path, arguments: list[str]) -> None:
+    done = srvid(source, tmp_path / "out.mp4", *arguments)
+    assert done.returncode == 2
+    assert outputs(tmp_path) == []
+
+
+def test_an_existing_output_needs_overwrite(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"old")
+    done = srvid(source, tmp_path / "out.mp4", *NEAREST)
+    assert done.returncode == 1
+    assert "--overwrite" in done.stderr
+    assert (tmp_path / "out.mp4").read_bytes() == b"old"
+    assert srvid(source, tmp_path / "out.mp4", *NEAREST, "--overwrite").returncode == 0
+    assert frames_in(tmp_path / "out.mp4") == 12
+
+
+def test_encoder_options_reach_the_encoder(source: Path, tmp_path: Path) -> None:
+    done = srvid(source, tmp_path / "out.mkv", *NEAREST, "--crf", "30", "-o", "g=3", "--pix-fmt", "yuv444p")
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        assert [p.is_keyframe for p in packets[:7]] == [True, False, False, True, False, False, True]
+        assert container.streams.video[0].pix_fmt == "yuv444p"
+
+
+def test_a_pipe_carries_matroska_both_ways(source: Path, tmp_path: Path) -> None:
+    with source.open("rb") as stdin, (tmp_path / "out.mkv").open("wb") as stdout:
+        code = subprocess.run(
+            [*SRVID, "-", "-", *NEAREST, "-q"], env=environment(), stdin=stdin, stdout=stdout, check=False
+        ).returncode
+    assert code == 0
+    assert frames_in(tmp_path / "out.mkv") == 12
+
+
+def test_a_reader_that_goes_away_ends_it_with_code_one(long_source: Path) -> None:
+    with subprocess.Popen(
+        [*SRVID, str(long_source), "-", *NEAREST], env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1000)
+        process.stdout.close()
+        message = process.stderr.read().decode()
+        assert process.wait(timeout=30) == 1
+    assert "reader of our output went away" in message
+
+
+def started(source: Path, target: Path) -> subprocess.Popen[str]:
+    """A run that has encoded its first frames."""
+    process = subprocess.Popen(
+        [*SRVID, str(source), str(target), "--model", "nearest", "--codec", "ffv1", "--json"],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "progress" and event["frames"] > 3:
+            return process
+    raise AssertionError(f"never got going: {process.communicate()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_at_once_and_leaves_nothing(long_source: Path, tmp_path: Path, number: int) -> None:
+    process = started(long_source, tmp_path / "out.mkv")
+    assert outputs(tmp_path) == ["out.mkv.part"]
+    sent = time.monotonic()
+    process.send_signal(number)
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "srvid: stopped" in message
+    assert outputs(tmp_path) == []
+    assert time.monotonic() - sent < 10  # hung threads would take their whole time to join
+
+
+def test_a_killed_run_leaves_no_file_under_the_final_name(long_source: Path, tmp_path: Path) -> None:
+    process = started(long_source, tmp_path / "out.mkv")
+    process.kill()
+    process.communicate(timeout=30)
+    assert outputs(tmp_path) == ["out.mkv.part"]
+    done = srvid(long_source, tmp_path / "out.mkv", *NEAREST, "--end", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert outputs(tmp_path) == ["out.mkv"]
+
+
+def test_a_full_disk_is_an_error_with_a_hint_and_leaves_nothing(long_source: Path, tmp_path: Path) -> None:
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+    done = srvid(long_source, tmp_path / "out.mkv", *NEAREST, "-q", preexec_fn=limited)
+    assert done.returncode == 1
+    assert "cannot write out.mkv" in done.stderr
+    assert "hint:" in done.stderr
+    assert outputs(tmp_path) == []
+
+
+def test_a_folder_without_write_permission_is_an_error(source: Path, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    done = srvid(source, closed / "out.mkv", *NEAREST)
+    assert done.returncode == 1
+    assert "permissions" in done.stderr
