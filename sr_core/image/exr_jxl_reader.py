@@ -24,6 +24,9 @@ class ExrImage:
     def __init__(self, path: Path) -> None:
         self._file = file = ScanlineFile(path)
         notes = [f"channels left out: {', '.join(file.dropped)}"] if file.dropped else []
+        spec = file.spec
+        if (spec.x, spec.y, spec.full_width, spec.full_height) != (0, 0, spec.width, spec.height):
+            notes.append("the data window is written as the whole picture")
         parts = file.attribute("oiio:subimages")
         if isinstance(parts, int) and parts > 1:
             notes.append(f"{parts - 1} further parts left out")

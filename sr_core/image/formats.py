@@ -72,7 +72,7 @@ FORMATS: dict[str, ImageFormat] = {
             pages=True, keeps=_keeps("icc exif xmp iptc dpi"), side_px=2**31 - 1, banded=True,
         ),
         ImageFormat(
-            name="bmp", suffixes=(".bmp", ".dib"), depths=("uint8",), alpha=True, gray=True,
+            name="bmp", suffixes=(".bmp", ".dib"), depths=("uint8",), alpha=False, gray=True,
             keeps=_keeps("dpi"), side_px=2**31 - 1,
         ),
         ImageFormat(

@@ -72,6 +72,17 @@ class Header:
         return self.width * self.height * self.channels * np.dtype(self.dtype).itemsize
 
 
+def refuse_bomb(width: int, height: int, frames: int, max_pixels: int) -> None:
+    """Raise BadInput where a header states more than `max_pixels` in all frames together."""
+    pixels = width * height * frames
+    if pixels > max_pixels:
+        raise BadInput(
+            f"the file states {width} x {height} pixels x {frames} frames = {pixels / 1e6:.0f} megapixels, "
+            f"the limit is {max_pixels / 1e6:.0f}",
+            hint=f"raise it with --max-input-megapixels {pixels // 1_000_000 + 1}",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Meaning:
     """What a file says about its pixels. None or empty = the file does not say.

@@ -50,6 +50,7 @@ class PillowImage:
     ) -> None:
         module, name = _PLUGINS[kind]
         self._path, self._kind = path, kind
+        self._file: ScanlineFile | None = None
         self._image: ImageFile.ImageFile = getattr(import_module(module), name)(str(path))
         try:
             self._setup(meaning, durations, loop)
@@ -105,11 +106,8 @@ class PillowImage:
     def frames(self) -> Iterator[Frame]:
         """Every frame, composed as a viewer shows it."""
         if self.header.banded:
-            file = ScanlineFile(self._path)
-            try:
-                yield Frame(file.bands())
-            finally:
-                file.close()
+            self._file = ScanlineFile(self._path)
+            yield Frame(self._file.bands())
             return
         for index in range(self.header.frames):
             if self.header.frames > 1:
@@ -135,6 +133,8 @@ class PillowImage:
     def close(self) -> None:
         """Close the file."""
         self._image.close()
+        if self._file is not None:
+            self._file.close()
 
 
 def _mode_of(image: ImageFile.ImageFile) -> str:

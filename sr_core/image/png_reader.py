@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sr_core.image.exif import orientation_of
-from sr_core.image.meaning import Frame, Header, Meaning
+from sr_core.image.meaning import Frame, Header, Meaning, refuse_bomb
 from sr_core.image.pillow_reader import PillowImage
 from sr_core.image.png_chunks import PngChunks, read_chunks
+from sr_core.image.profile import icc_is_linear
 from sr_core.image.scanline_reader import ScanlineFile
 
 _PALETTE, _GRAY, _GRAY_ALPHA = 3, 0, 4
 
 
-def open_png(path: Path) -> PngImage | PillowImage:
-    """A still PNG, or an animated one."""
+def open_png(path: Path, max_pixels: int) -> PngImage | PillowImage:
+    """A still PNG, or an animated one, unless it states more than `max_pixels`."""
     chunks = read_chunks(path)
+    refuse_bomb(chunks.width, chunks.height, max(1, chunks.frames), max_pixels)
     if chunks.frames > 1:
         return PillowImage(path, "png", meaning=_meaning(chunks), durations=tuple(chunks.durations), loop=chunks.loop)
     return PngImage(path, chunks)
@@ -30,7 +32,7 @@ def _meaning(chunks: PngChunks) -> Meaning:
         notes.append(f"{chunks.bits}-bit gray read as 8 bits")
     return Meaning(
         icc=chunks.icc, exif=chunks.exif, xmp=chunks.xmp, iptc=chunks.iptc, dpi=chunks.dpi,
-        text=tuple(chunks.text), png_color=tuple(chunks.color), is_linear=chunks.is_linear,
+        text=tuple(chunks.text), png_color=tuple(chunks.color), is_linear=chunks.is_linear or icc_is_linear(chunks.icc),
         notes=tuple(notes),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sr_core.errors import BadInput, DamagedMedia, SrError
 from sr_core.image.formats import require_package, sniff
-from sr_core.image.meaning import Frame, Header, Meaning
+from sr_core.image.meaning import Frame, Header, Meaning, refuse_bomb
 
 DEFAULT_MAX_PIXELS = 1_000_000_000  # one frame; a bomb states more than it could ever hold
 
@@ -42,27 +42,22 @@ def open_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[
     """
     image: ImageFile | None = None
     with decoding_errors():
-        image = _open(path)
+        image = _open(path, max_pixels)
     try:
         header = image.header
-        if header.pixels > max_pixels:
-            raise BadInput(
-                f"the file states {header.width} x {header.height} pixels x {header.frames} frames "
-                f"= {header.pixels / 1e6:.0f} megapixels, the limit is {max_pixels / 1e6:.0f}",
-                hint=f"raise it with --max-input-megapixels {header.pixels // 1_000_000 + 1}",
-            )
+        refuse_bomb(header.width, header.height, header.frames, max_pixels)
         yield image
     finally:
         image.close()
 
 
-def _open(path: Path) -> ImageFile:
+def _open(path: Path, max_pixels: int) -> ImageFile:
     kind = sniff(path)
     require_package(kind)
     if kind.name == "png":
         from sr_core.image.png_reader import open_png
 
-        return open_png(path)
+        return open_png(path, max_pixels)
     if kind.name == "tiff":
         from sr_core.image.tiff_reader import TiffImage
 

@@ -70,7 +70,7 @@ class TiffImage:
             alpha=alpha,
             frames=len(self._pages),
             orientation=min(8, max(1, self._number(first, exif_tags.ORIENTATION, 1))),
-            banded=len(self._pages) == 1,
+            banded=len(self._pages) == 1 and self._photometric != _PALETTE,
             lossless=self._number(first, COMPRESSION, 1) not in _JPEG_COMPRESSIONS,
         )
 
@@ -80,7 +80,10 @@ class TiffImage:
             if self._file is None:
                 self._file = self._open(page)
                 self._refuse_other_kind(page, self._file)
-            yield Frame(self._bands(self._file))
+            if self._photometric == _PALETTE:
+                yield Frame([_palette_pixels(self._path, page.index)])
+            else:
+                yield Frame(self._bands(self._file))
             self.close()
 
     def close(self) -> None:
@@ -155,6 +158,15 @@ class TiffImage:
     def _number(self, directory: Directory, tag: int, default: int) -> int:
         entry = directory.entries.get(tag)
         return default if entry is None else self._layout.number(entry)
+
+
+def _palette_pixels(path: Path, index: int) -> Array:
+    """RGB of a palette page, by Pillow: OpenImageIO rounds the palette's 16 bits down."""
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    with TiffImageFile(str(path)) as image:
+        image.seek(index)
+        return np.asarray(image.convert("RGB"))
 
 
 def _directories(path: Path) -> tuple[Layout, list[Directory]]:

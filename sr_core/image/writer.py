@@ -112,10 +112,11 @@ def _complete_or_absent(path: Path) -> Iterator[Path]:
         part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{abs(hash(path.name))}{PART_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        sync_file(part)
-        part.replace(path)
+        try:
+            yield part
+            sync_file(part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(error, path, "cannot write") from error
-    finally:
-        part.unlink(missing_ok=True)

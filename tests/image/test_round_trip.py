@@ -1,0 +1,436 @@
+"""A zoo of files through the identity network: same pixels, same meaning."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO
+import pytest
+from PIL import Image, ImageOps
+
+from sr_core.errors import BadInput
+from sr_core.frame import Array
+from sr_core.image.enlarge import EnlargeOptions, EnlargePlan, enlarge
+from sr_core.image.exif import has_thumbnail
+from sr_core.image.jpeg_writer import write_jpeg
+from sr_core.image.meaning import Frame, Header, Meaning
+from sr_core.image.png_writer import write_png
+from sr_core.image.profile import icc_is_linear, icc_space, linear_srgb_icc, srgb_icc
+from sr_core.image.sizing import SizeTarget
+from sr_core.image.writer import write_image
+from sr_core.upscaler import Upscaler
+from tests.image.conftest import Loaded, noise
+from tests.image.test_exif import MAKER_NOTE, exif_blob, read
+from tests.image.test_profile import gamma_icc
+from tests.image.test_writers import FULL, header_of
+
+HEIGHT, WIDTH = 21, 34
+EIGHT = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+Load = Callable[[Path], Loaded]
+
+
+def by_openimageio(path: Path, pixels: Array, **attributes: object) -> None:
+    """Write a file with a library that is not ours."""
+    types = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}
+    spec = OpenImageIO.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], types[str(pixels.dtype)])
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    if pixels.shape[2] == 1:
+        spec.channelnames = ("Y",)
+    for name, value in attributes.items():
+        spec.attribute(name.replace("__", ":"), value)  # type: ignore[call-overload]
+    output = OpenImageIO.ImageOutput.create(str(path))
+    assert output is not None
+    assert output.open(str(path), spec), output.geterror()
+    assert output.write_image(np.ascontiguousarray(pixels)), output.geterror()
+    output.close()
+
+
+def by_pillow(path: Path, pixels: Array, **options: object) -> None:
+    mode = EIGHT[pixels.shape[2]]
+    image = Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())
+    image.save(path, **options)  # type: ignore[arg-type]
+
+
+Make = Callable[[Path], Array]
+
+
+def _openimageio(channels: int, dtype: str, factor: float = 1, **attributes: object) -> Make:
+    def make(path: Path) -> Array:
+        pixels = noise(HEIGHT, WIDTH, channels, dtype)
+        if factor != 1:
+            pixels = pixels * pixels.dtype.type(factor)
+        by_openimageio(path, pixels, **attributes)
+        return pixels
+
+    return make
+
+
+def _pillow(channels: int, **options: object) -> Make:
+    def make(path: Path) -> Array:
+        pixels = noise(HEIGHT, WIDTH, channels)
+        by_pillow(path, pixels, **options)
+        return pixels
+
+    return make
+
+
+def _palette(path: Path) -> Array:
+    image = Image.fromarray(noise(HEIGHT, WIDTH, 3)).quantize(16)
+    image.save(path)
+    return np.asarray(image.convert("RGB"))
+
+
+def _bilevel(path: Path) -> Array:
+    image = Image.fromarray(noise(HEIGHT, WIDTH, 1)[..., 0]).convert("1")
+    image.save(path)
+    return np.asarray(image.convert("L"))[..., None]
+
+
+def _gif(path: Path) -> Array:
+    image = Image.fromarray(noise(HEIGHT, WIDTH, 3)).quantize(200)
+    image.save(path)
+    return np.asarray(image.convert("RGB"))
+
+
+LOSSLESS: dict[str, tuple[str, Make]] = {
+    "PNG gray 8": ("a.png", _pillow(1)),
+    "PNG gray+alpha 8": ("a.png", _pillow(2)),
+    "PNG RGB 8": ("a.png", _pillow(3)),
+    "PNG RGBA 8": ("a.png", _pillow(4)),
+    "PNG gray 16": ("a.png", _openimageio(1, "uint16")),
+    "PNG gray+alpha 16": ("a.png", _openimageio(2, "uint16")),
+    "PNG RGB 16": ("a.png", _openimageio(3, "uint16")),
+    "PNG RGBA 16": ("a.png", _openimageio(4, "uint16")),
+    "PNG palette": ("a.png", _palette),
+    "PNG 1 bit": ("a.png", _bilevel),
+    "TIFF RGB 8 LZW": ("a.tif", _pillow(3, compression="tiff_lzw")),
+    "TIFF RGBA 8": ("a.tiff", _pillow(4)),
+    "TIFF gray 16": ("a.tif", _openimageio(1, "uint16")),
+    "TIFF RGB 16 tiled": ("a.tif", _openimageio(3, "uint16", tiff__write_exif=0)),
+    "TIFF RGB half": ("a.tif", _openimageio(3, "float16")),
+    "TIFF RGB float": ("a.tif", _openimageio(3, "float32")),
+    "TIFF palette": ("a.tif", _palette),
+    "TIFF 1 bit": ("a.tif", _bilevel),
+    "BMP RGB": ("a.bmp", _pillow(3)),
+    "BMP gray": ("a.bmp", _pillow(1)),
+    "GIF": ("a.gif", _gif),
+    "WebP lossless": ("a.webp", _pillow(4, lossless=True, exact=True)),
+    "EXR half": ("a.exr", _openimageio(3, "float16", 7)),
+    "EXR gray float": ("a.exr", _openimageio(1, "float32", 7)),
+    "EXR RGBA float": ("a.exr", _openimageio(4, "float32")),
+    "JPEG XL 8": ("a.jxl", _openimageio(3, "uint8", compression="jpegxl:100")),
+    "JPEG XL 16": ("a.jxl", _openimageio(4, "uint16", compression="jpegxl:100")),
+}
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_lossless_files_keep_every_sample(name: str, tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    file_name, make = LOSSLESS[name]
+    source, target = tmp_path / file_name, tmp_path / f"out{Path(file_name).suffix}"
+    expected = make(source)
+    enlarge(source, target, identity, EnlargeOptions())
+    before, _, read_before = load(source)
+    after, _, (pixels,) = load(target)
+    np.testing.assert_array_equal(read_before[0], expected)
+    assert (after.dtype, after.channels, after.alpha) == (before.dtype, before.channels, before.alpha)
+    if before.dtype.startswith("float"):
+        # the sRGB curve and back in float32: a few steps of 2^-23, and nothing at all in half floats
+        np.testing.assert_allclose(pixels, expected, rtol=1e-5 if before.dtype == "float32" else 0)
+    else:
+        np.testing.assert_array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "options"),
+    [("a.jpg", {"quality": 95}), ("a.webp", {"quality": 95}), ("a.avif", {"quality": 95})],
+)
+def test_lossy_files_stay_close(
+    file_name: str, options: dict[str, object], tmp_path: Path, identity: Upscaler, load: Load
+) -> None:
+    y, x = np.mgrid[:48, :64]
+    smooth = np.stack([x * 4, y * 5, x + y], axis=2).astype(np.uint8)
+    by_pillow(tmp_path / file_name, smooth, **options)
+    enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", identity, EnlargeOptions(quality=95))
+    _, _, (pixels,) = load(tmp_path / f"out-{file_name}")
+    assert np.abs(pixels.astype(int) - smooth).mean() < 3
+
+
+def test_heic_is_read_and_written_where_its_package_is(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    y, x = np.mgrid[:48, :64]
+    smooth = np.stack([x * 4, y * 5, x + y], axis=2).astype(np.uint8)
+    heif.from_pillow(Image.fromarray(smooth)).save(tmp_path / "a.heic", exif=b"Exif\0\0" + exif_blob(orientation=1))
+    enlarge(tmp_path / "a.heic", tmp_path / "out.heic", identity, EnlargeOptions(quality=95))
+    _, meaning, (pixels,) = load(tmp_path / "out.heic")
+    assert np.abs(pixels.astype(int) - smooth).mean() < 4
+    assert meaning.exif is not None
+    assert read(meaning.exif)[0x010F] == "Maker of cameras"
+
+
+METADATA = ["a.png", "a.jpg", "a.tif", "a.webp", "a.avif", "a.jxl"]
+
+
+@pytest.mark.parametrize("file_name", METADATA)
+def test_metadata_comes_out_as_it_went_in(file_name: str, tmp_path: Path, doubling: Upscaler, load: Load) -> None:
+    pixels = noise(30, 40, 3)
+    kind = {"jpg": "jpeg", "tif": "tiff"}.get(file_name[2:], file_name[2:])
+    given = Meaning(
+        icc=gamma_icc(2.2), exif=exif_blob(orientation=1), xmp=b"<x:xmpmeta>\xc3\xa9</x:xmpmeta>",
+        iptc=FULL.iptc, dpi=(300.0, 300.0),
+    )  # fmt: skip
+    write_image(tmp_path / file_name, header_of(pixels, kind), given, [Frame([pixels])])
+    plan = enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", doubling, EnlargeOptions())
+    header, meaning, _ = load(tmp_path / f"out-{file_name}")
+    assert header.size == (80, 60)
+    assert meaning.xmp == given.xmp
+    if kind != "jxl":  # libjxl writes the profile it encodes as its own
+        assert meaning.icc == given.icc
+    assert meaning.exif is not None
+    exif = read(meaning.exif)
+    assert exif[0x010F] == "Maker of cameras"
+    assert exif.get_ifd(0x8769)[0x927C] == MAKER_NOTE
+    assert (exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003]) == (80, 60)
+    if kind in ("png", "jpeg", "tiff"):
+        assert (meaning.iptc, meaning.dpi) == (given.iptc, given.dpi)
+        assert plan.notes == ()
+
+
+def test_what_a_format_has_no_place_for_is_said(tmp_path: Path, identity: Upscaler) -> None:
+    pixels = noise(4, 5, 3)
+    write_png(tmp_path / "a.png", header_of(pixels, "png"), FULL, [Frame([pixels])])
+    plan = enlarge(tmp_path / "a.png", tmp_path / "a.webp", identity, EnlargeOptions(format="webp"))
+    assert [note.split(" left out")[0] for note in plan.notes if "left out" in note] == [
+        "resolution", "IPTC", "text entries",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_name", ["a.png", "a.tif"])
+def test_orientation_is_applied_once(
+    file_name: str, orientation: int, tmp_path: Path, identity: Upscaler, load: Load
+) -> None:
+    pixels = noise(6, 9, 3)
+    meaning = Meaning(exif=exif_blob(orientation=orientation), xmp=b'<r tiff:Orientation="%d"/>' % orientation)
+    kind = "png" if file_name == "a.png" else "tiff"
+    header = header_of(pixels, kind, orientation=orientation)
+    write_image(tmp_path / file_name, header, meaning, [Frame([pixels])])
+    enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", identity, EnlargeOptions())
+    after, meaning_after, (turned,) = load(tmp_path / f"out-{file_name}")
+    image = Image.fromarray(pixels)
+    image.getexif()[0x0112] = orientation
+    np.testing.assert_array_equal(turned, np.asarray(ImageOps.exif_transpose(image)))
+    assert after.orientation == 1
+    assert meaning_after.xmp == b'<r tiff:Orientation="1"/>'
+    assert meaning_after.exif is not None
+    assert read(meaning_after.exif)[0x0112] == 1
+
+
+def test_a_thumbnail_is_made_anew(tmp_path: Path, doubling: Upscaler, load: Load) -> None:
+    pixels = np.full((30, 40, 3), (200, 10, 10), np.uint8)
+    blob = exif_blob(orientation=1, thumbnail=b"\xff\xd8not a picture")
+    write_jpeg(tmp_path / "a.jpg", header_of(pixels, "jpeg"), Meaning(exif=blob), Frame([pixels]), quality=90)
+    enlarge(tmp_path / "a.jpg", tmp_path / "out.jpg", doubling, EnlargeOptions())
+    _, meaning, _ = load(tmp_path / "out.jpg")
+    assert meaning.exif is not None
+    assert has_thumbnail(meaning.exif)
+    directory = read(meaning.exif).get_ifd(Image.ExifTags.IFD.IFD1)
+    picture = meaning.exif[directory[0x0201] :][: directory[0x0202]]
+    with Image.open(io.BytesIO(picture)) as image:
+        assert image.size == (40, 30)
+        assert np.abs(np.asarray(image)[15, 20].astype(int) - (200, 10, 10)).max() < 6
+
+
+def test_dpi_can_scale_so_that_the_print_keeps_its_size(tmp_path: Path, doubling: Upscaler, load: Load) -> None:
+    by_pillow(tmp_path / "a.png", noise(8, 8, 3), dpi=(100, 100))
+    enlarge(tmp_path / "a.png", tmp_path / "kept.png", doubling, EnlargeOptions())
+    enlarge(tmp_path / "a.png", tmp_path / "scaled.png", doubling, EnlargeOptions(dpi="scale"))
+    assert load(tmp_path / "kept.png")[1].dpi == (100, 100)
+    assert load(tmp_path / "scaled.png")[1].dpi == (200, 200)
+
+
+@pytest.mark.parametrize("file_name", ["a.gif", "a.png", "a.webp", "a.avif"])
+def test_animations_keep_frames_durations_and_loops(
+    file_name: str, tmp_path: Path, doubling: Upscaler, load: Load
+) -> None:
+    frames = [Image.new("RGB", (16, 12), color) for color in ("red", "lime", "blue")]
+    durations = [50, 130, 200]
+    frames[0].save(tmp_path / file_name, save_all=True, append_images=frames[1:], duration=durations, loop=3)
+    enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", doubling, EnlargeOptions(quality=100))
+    header, _, pixels = load(tmp_path / f"out-{file_name}")
+    assert header.durations == tuple(Fraction(duration, 1000) for duration in durations)
+    assert header.loop == (None if file_name == "a.avif" else 3)
+    assert header.size == (32, 24)
+    for frame, color in zip(pixels, ((255, 0, 0), (0, 255, 0), (0, 0, 255)), strict=True):
+        assert np.abs(frame[12, 16, :3].astype(int) - color).max() <= 5
+
+
+def test_a_gif_with_transparency_keeps_its_shape(tmp_path: Path, doubling: Upscaler, load: Load) -> None:
+    pixels = noise(16, 16, 4)
+    pixels[..., 3] = 255
+    pixels[4:9, 4:9, 3] = 0
+    frames = [Image.fromarray(pixels), Image.fromarray(pixels[::-1].copy())]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100, disposal=2)
+    enlarge(tmp_path / "a.gif", tmp_path / "out.gif", doubling, EnlargeOptions())
+    _, _, results = load(tmp_path / "out.gif")
+    for result, frame in zip(results, frames, strict=True):
+        expected = np.asarray(frame)[..., 3].repeat(2, 0).repeat(2, 1)
+        np.testing.assert_array_equal(result[..., 3], expected)
+
+
+def test_pages_of_a_tiff_are_kept(tmp_path: Path, doubling: Upscaler, load: Load) -> None:
+    pages = [Image.fromarray(noise(6, 7, 3, seed=index)) for index in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    enlarge(tmp_path / "a.tif", tmp_path / "out.tif", doubling, EnlargeOptions())
+    header, _, results = load(tmp_path / "out.tif")
+    assert (header.frames, header.durations) == (3, ())
+    for result, page in zip(results, pages, strict=True):
+        np.testing.assert_array_equal(result, np.asarray(page).repeat(2, 0).repeat(2, 1))
+
+
+@pytest.mark.parametrize("file_name", ["a.jpg", "a.tif"])
+def test_cmyk_becomes_srgb_and_it_is_said(file_name: str, tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / file_name)
+    plan = enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", identity, EnlargeOptions())
+    _, meaning, (pixels,) = load(tmp_path / f"out-{file_name}")
+    assert np.abs(pixels[8, 8].astype(int) - (255, 0, 0)).max() < 4
+    assert "CMYK converted to sRGB" in plan.notes[0]
+    assert meaning.icc is not None
+    assert icc_space(meaning.icc) == "RGB"
+
+
+def test_the_profile_option_converts_and_embeds_srgb(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    pixels = noise(6, 7, 4, "uint16")
+    write_png(tmp_path / "a.png", header_of(pixels, "png"), Meaning(icc=gamma_icc(2.2)), [Frame([pixels])])
+    plan = enlarge(tmp_path / "a.png", tmp_path / "out.png", identity, EnlargeOptions(profile="srgb"))
+    _, meaning, (converted,) = load(tmp_path / "out.png")
+    assert meaning.icc == srgb_icc()
+    assert "converted to sRGB" in plan.notes
+    np.testing.assert_array_equal(converted[..., 3], pixels[..., 3])
+    assert np.abs(converted[..., :3].astype(int) - pixels[..., :3]).max() > 1000
+
+
+def test_a_format_without_profiles_gets_srgb_pixels(tmp_path: Path, identity: Upscaler) -> None:
+    pixels = noise(6, 7, 3)
+    write_png(tmp_path / "a.png", header_of(pixels, "png"), Meaning(icc=gamma_icc(2.2)), [Frame([pixels])])
+    plan = enlarge(tmp_path / "a.png", tmp_path / "a.bmp", identity, EnlargeOptions(format="bmp"))
+    assert "converted to sRGB: BMP has no place for an ICC profile" in plan.notes
+
+
+class _Recording:
+    """The identity network, remembering what it was shown."""
+
+    scale, halo_px = 1, 0
+
+    def __init__(self, inner: Upscaler) -> None:
+        self._inner, self.seen = inner, list[Array]()
+
+    def planes(self, planes, fmt, color):  # type: ignore[no-untyped-def]
+        self.seen.append(planes[0].copy())
+        return self._inner.planes(planes, fmt, color)
+
+
+@pytest.mark.parametrize("source_kind", ["exr", "profile"])
+def test_the_network_sees_linear_light_encoded(source_kind: str, tmp_path: Path, identity: Upscaler) -> None:
+    recording = _Recording(identity)
+    if source_kind == "exr":
+        path = tmp_path / "a.exr"
+        by_openimageio(path, np.full((4, 4, 3), 0.5, np.float32))
+    else:
+        path = tmp_path / "a.png"
+        pixels = np.full((4, 4, 3), 32768, np.uint16)
+        write_png(path, header_of(pixels, "png"), Meaning(icc=linear_srgb_icc()), [Frame([pixels])])
+    enlarge(path, tmp_path / f"out{path.suffix}", recording, EnlargeOptions())
+    np.testing.assert_allclose(recording.seen[0], 0.7354, atol=1e-3)  # sRGB code of 0.5
+
+
+def test_exr_to_png_is_srgb_and_to_tiff_stays_linear(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    by_openimageio(tmp_path / "a.exr", np.full((4, 4, 3), 0.5, np.float32))
+    plan = enlarge(tmp_path / "a.exr", tmp_path / "a.png", identity, EnlargeOptions(format="png"))
+    np.testing.assert_allclose(load(tmp_path / "a.png")[2][0] / 65535, 0.7354, atol=1e-4)
+    assert any("encoded as sRGB" in note for note in plan.notes)
+    enlarge(tmp_path / "a.exr", tmp_path / "a.tif", identity, EnlargeOptions(format="tiff"))
+    _, meaning, (pixels,) = load(tmp_path / "a.tif")
+    assert icc_is_linear(meaning.icc)
+    np.testing.assert_allclose(pixels, 0.5, rtol=1e-5)
+
+
+def test_png_to_exr_becomes_linear_light(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    by_pillow(tmp_path / "a.png", np.full((4, 4, 3), 188, np.uint8))
+    enlarge(tmp_path / "a.png", tmp_path / "a.exr", identity, EnlargeOptions(format="exr"))
+    np.testing.assert_allclose(load(tmp_path / "a.exr")[2][0], 0.5, atol=3e-3)
+
+
+def test_exr_attributes_are_kept(tmp_path: Path, identity: Upscaler) -> None:
+    by_openimageio(tmp_path / "a.exr", noise(4, 4, 3, "float16"), Copyright="somebody", shot="12b")
+    enlarge(tmp_path / "a.exr", tmp_path / "out.exr", identity, EnlargeOptions())
+    file = OpenImageIO.ImageInput.open(str(tmp_path / "out.exr"))
+    assert file is not None
+    assert file.spec().getattribute("Copyright") == "somebody"
+    assert file.spec().getattribute("shot") == "12b"
+    file.close()
+
+
+def test_infinite_light_does_not_darken_the_rest(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    pixels = np.full((8, 8, 3), 0.25, np.float32)
+    pixels[0, 0], pixels[0, 1] = np.inf, np.nan
+    by_openimageio(tmp_path / "a.exr", pixels)
+    enlarge(tmp_path / "a.exr", tmp_path / "out.exr", identity, EnlargeOptions())
+    _, _, (result,) = load(tmp_path / "out.exr")
+    np.testing.assert_allclose(result[1:], 0.25, rtol=1e-4)
+    assert np.isfinite(result).all()
+
+
+def test_transparency_goes_into_a_jpeg_only_on_a_background(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    by_pillow(tmp_path / "a.png", pixels)
+    with pytest.raises(BadInput, match="transparency") as caught:
+        enlarge(tmp_path / "a.png", tmp_path / "a.jpg", identity, EnlargeOptions(format="jpeg"))
+    assert "--background" in caught.value.hint
+    options = EnlargeOptions(format="jpeg", background=(255, 255, 255))
+    enlarge(tmp_path / "a.png", tmp_path / "a.jpg", identity, options)
+    assert load(tmp_path / "a.jpg")[2][0].min() > 250
+
+
+SIZES: list[tuple[SizeTarget, tuple[int, int]]] = [
+    (SizeTarget(width=100), (100, 75)),
+    (SizeTarget(height=33), (44, 33)),
+    (SizeTarget(width=100, height=45), (60, 45)),
+    (SizeTarget(max_side=64), (64, 48)),
+    (SizeTarget(megapixels=0.0012), (40, 30)),
+]
+
+
+@pytest.mark.parametrize(("target", "expected"), SIZES)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_exact_targets_are_met(
+    target: SizeTarget, expected: tuple[int, int], dtype: str, tmp_path: Path, doubling: Upscaler, load: Load
+) -> None:
+    pixels = np.full((30, 40, 4), 0.5 if dtype == "float32" else 128, dtype)
+    by_openimageio(tmp_path / "a.tif", pixels)
+    plan: EnlargePlan = enlarge(tmp_path / "a.tif", tmp_path / "out.tif", doubling, EnlargeOptions(target=target))
+    header, _, (result,) = load(tmp_path / "out.tif")
+    assert header.size == expected
+    np.testing.assert_allclose(result, pixels[0, 0, 0], rtol=1e-5)
+    assert any("resized" in note for note in plan.notes)
+
+
+def test_one_pixel_is_an_image(tmp_path: Path, network: Upscaler, load: Load) -> None:
+    by_pillow(tmp_path / "a.png", noise(1, 1, 3))
+    enlarge(tmp_path / "a.png", tmp_path / "out.png", network, EnlargeOptions())
+    assert load(tmp_path / "out.png")[0].size == (2, 2)
+
+
+def test_the_same_pixels_as_the_array_api(tmp_path: Path, network: Upscaler, load: Load) -> None:
+    pixels = noise(70, 90, 4)
+    by_pillow(tmp_path / "a.png", pixels)
+    enlarge(tmp_path / "a.png", tmp_path / "out.png", network, EnlargeOptions())
+    np.testing.assert_array_equal(load(tmp_path / "out.png")[2][0], network.image(pixels))
+
+
+def test_header_and_writer_agree_on_frames() -> None:
+    with pytest.raises(BadInput, match="0x4"):
+        Header(format="png", width=0, height=4, channels=3, dtype="uint8")
