@@ -1,0 +1,107 @@
+"""Upscalers in use, shared by every clip of the process.
+
+Opening one compiles networks, so two calls of `upscale` with the same options in one script (the
+halves of a split clip) share one. Each node graph holds a `Lease`; VapourSynth drops the graph's
+callbacks when its last node is freed, after the last frame, and with the last lease the upscaler is
+closed. Nothing depends on that: a host that is killed (Ctrl-C in vspipe, SIGTERM, a closed pipe) runs
+no destructor at all.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import get_args
+
+import vapoursynth as vs
+
+import srvid
+from sr_core.backend import Precision
+from sr_core.errors import BadInput
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """Everything that makes two upscalers different; see `srvid.open_upscaler`."""
+
+    model: str = "clear"
+    scale: int = 4
+    backend: str = "auto"
+    precision: Precision = "auto"
+    tile: int | None = None
+    threads: int | None = None
+    reuse: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "tile", "threads"):
+            value = getattr(self, name)
+            is_missing = value is None and name != "scale"
+            if not is_missing and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise BadInput(f"{name} must be a whole number from 1 on, got {value!r}")
+        if self.precision not in get_args(Precision):
+            raise BadInput(f"unknown precision {self.precision!r}", hint=f"one of: {', '.join(get_args(Precision))}")
+
+
+class Lease:
+    """The right to use `upscaler` for as long as this object lives."""
+
+    def __init__(self, upscaler: srvid.Upscaler) -> None:
+        self.upscaler = upscaler
+
+
+@dataclass
+class _Shared:
+    upscaler: srvid.Upscaler
+    leases: int = 0
+
+
+# Reentrant: the collector may drop a lease while its own thread is inside `lease`.
+_lock = threading.RLock()
+# By environment too: for exact reuse an upscaler holds the last frame, which must not outlive its core.
+_Key = tuple[int, EngineOptions]
+_open: dict[_Key, _Shared] = {}
+
+
+def lease(options: EngineOptions) -> Lease:
+    """Share the current environment's upscaler with these options, opening it first if nobody has.
+
+    Raises:
+        SrError: what `srvid.open_upscaler` raises.
+    """
+    key = (vs.get_current_environment().env_id, options)
+    with _lock:
+        shared = _open.get(key)
+        if shared is None:
+            shared = _open[key] = _Shared(
+                srvid.open_upscaler(
+                    options.model,
+                    scale=options.scale,
+                    backend=options.backend,
+                    precision=options.precision,
+                    tile=options.tile,
+                    threads=options.threads,
+                    reuse=options.reuse,
+                )
+            )
+        shared.leases += 1
+        granted = Lease(shared.upscaler)
+    # not at interpreter exit: worker threads may still be inside the upscaler then
+    weakref.finalize(granted, _give_back, key).atexit = False
+    return granted
+
+
+def open_count() -> int:
+    """How many upscalers are open; 0 when no clip uses one."""
+    with _lock:
+        return len(_open)
+
+
+def _give_back(key: _Key) -> None:
+    with _lock:
+        shared = _open[key]
+        shared.leases -= 1
+        if shared.leases:
+            return
+        del _open[key]
+    shared.upscaler.close()

@@ -1,0 +1,161 @@
+"""`upscale`: the checks, and the graph of nodes that runs the engine.
+
+    clip ──┬─ [0::K] ── ModifyFrame ──┐
+           ├─ [1::K] ── ModifyFrame ──┤ Interleave ──┬── CopyFrameProps(all, from clip) ──┐
+           └─ ...                     ┘              └── CopyFrameProps(own, from here) ──┴── out
+
+VapourSynth runs the callback of one ModifyFrame serially, so K phases keep K frames in the engine at
+once. A callback reads the source frame's planes in place, and the engine writes into the planes of
+the new frame: no staging copy on this side. The properties come last and natively: all of the source's,
+exactly, then the two that the callback makes itself (the upscaled `_Alpha`, `SrvidGuessed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike, fspath
+
+import numpy as np
+import vapoursynth as vs
+
+from sr_core.backend import Precision
+from sr_core.errors import BadInput, SrError
+from sr_core.frame import PixelFormat, Planes
+from vapoursynth_filter.engines import EngineOptions, Lease, lease
+from vapoursynth_filter.formats import (
+    ALPHA_PROP,
+    FULL_RANGE_ALPHA,
+    GUESSED_PROP,
+    color_from_props,
+    guesses_of,
+    pixel_format_from_vs,
+)
+
+FrameCallback = Callable[[int, vs.VideoFrame], vs.VideoFrame]
+
+
+def upscale(
+    clip: vs.VideoNode,
+    scale: int = 4,
+    model: str | PathLike[str] = "clear",
+    backend: str = "auto",
+    streams: int | None = None,
+    tile: int | None = None,
+    *,
+    precision: Precision = "auto",
+    threads: int | None = None,
+    reuse: bool = True,
+) -> vs.VideoNode:
+    """Return `clip` at `scale` times its size, in its own format, with its own frame properties.
+
+    Args:
+        clip: any constant format of up to 16 bits or float, progressive.
+        scale: output pixels per input pixel along each axis, as far as the model goes.
+        model: a model's name (`srkit models`), or the path of an .onnx file.
+        backend: 'auto', or one of those that `srkit doctor` lists.
+        streams: frames in the engine at once; None takes what the backend pays for.
+        tile: side of a tile in input pixels; None lets the engine choose.
+        precision: 'auto', 'exact' or 'fast'.
+        threads: CPU threads that the engine may use; None for all.
+        reuse: copy the parts of a frame that are bit-identical to the frame before; False computes
+            everything. The output is the same.
+
+    Raises:
+        vs.Error: 'upscale: ...' with what to do next. The same text fails a single frame whose
+            properties forbid upscaling.
+    """
+    try:
+        return _upscale(
+            clip,
+            EngineOptions(
+                model=fspath(model),
+                scale=scale,
+                backend=backend,
+                precision=precision,
+                tile=tile,
+                threads=threads,
+                reuse=bool(reuse),
+            ),
+            streams,
+        )
+    except SrError as error:
+        raise vs.Error(f"upscale: {sentence(error)}") from error
+
+
+def sentence(error: SrError) -> str:
+    """Message and hint on one line, because hosts show one line."""
+    return f"{error}; hint: {error.hint}" if error.hint else str(error)
+
+
+def _upscale(clip: vs.VideoNode, options: EngineOptions, streams: int | None) -> vs.VideoNode:
+    if not isinstance(clip, vs.VideoNode):
+        raise BadInput(f"clip must be a video clip, got {type(clip).__name__}")
+    if streams is not None and streams < 1:
+        raise BadInput(f"streams must be at least 1, got {streams}")
+    if clip.format is None or clip.format.color_family == vs.UNDEFINED or not clip.width:
+        raise BadInput(
+            "the clip's format or size changes from frame to frame",
+            hint="make it constant first: clip.resize.Bicubic(width, height, format=...)",
+        )
+    if getattr(clip, "gpu_resident", False):  # R80 on
+        clip = clip.std.GPUDownload()
+    pixels = pixel_format_from_vs(clip.format)
+    # Now, so that an interlaced clip fails here and not in the middle of an encode.
+    color_from_props(clip.get_frame(0).props, pixels, width=clip.width, height=clip.height)
+
+    held = lease(options)
+    core = vs.core.core
+    phases = streams or min(held.upscaler.in_flight, core.num_threads)
+    phases = min(phases, clip.num_frames)
+    blank = core.std.BlankClip(clip, width=clip.width * options.scale, height=clip.height * options.scale, keep=True)
+    upscaled = core.std.Interleave(
+        [
+            core.std.ModifyFrame(
+                blank[phase::phases],
+                [clip[phase::phases]],
+                _callback(held, pixels, core, first=phase, step=phases),
+            )
+            for phase in range(phases)
+        ]
+    )
+    with_props = core.std.CopyFrameProps(upscaled, clip)
+    return core.std.CopyFrameProps(with_props, upscaled, props=[ALPHA_PROP, GUESSED_PROP])
+
+
+def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, step: int) -> FrameCallback:
+    """What ModifyFrame calls for the clip's frames `first`, `first + step`, ...; it keeps the lease."""
+
+    def upscale_frame(n: int, f: vs.VideoFrame) -> vs.VideoFrame:  # VapourSynth passes n= and f=
+        try:
+            color = color_from_props(f.props, pixels, width=f.width, height=f.height)
+            result = _new_frame(core, f, held.upscaler.scale)
+            held.upscaler.submit(_planes(f), pixels, color, _planes(result)).result()
+            alpha = f.props.get(ALPHA_PROP)
+            if alpha is not None:
+                result.props[ALPHA_PROP] = _upscaled_alpha(held, core, alpha)
+        except SrError as error:
+            raise vs.Error(f"upscale: frame {first + n * step}: {sentence(error)}") from error
+        guesses = guesses_of(color, pixels)
+        if guesses:
+            result.props[GUESSED_PROP] = guesses
+        return result
+
+    return upscale_frame
+
+
+def _upscaled_alpha(held: Lease, core: vs.Core, alpha: vs.VideoFrame) -> vs.VideoFrame:
+    result = _new_frame(core, alpha, held.upscaler.scale)
+    pixels = pixel_format_from_vs(alpha.format)
+    # not `submit`: it would end the sequence of frames that reuse compares
+    held.upscaler.planes(_planes(alpha), pixels, FULL_RANGE_ALPHA, _planes(result))
+    return result
+
+
+def _new_frame(core: vs.Core, like: vs.VideoFrame, scale: int) -> vs.VideoFrame:
+    """An uninitialised frame from VapourSynth's pool; a copied template would cost its memory twice."""
+    return core.create_video_frame(like.format, like.width * scale, like.height * scale)
+
+
+def _planes(frame: vs.VideoFrame) -> Planes:
+    """Views, not copies: (rows, columns) with the frame's stride; they keep its memory alive."""
+    return tuple(np.asarray(frame[plane]) for plane in range(frame.format.num_planes))
