@@ -1,0 +1,148 @@
+"""core.srvid: the stub refuses what it did not start, and the wheel carries it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("vapoursynth", reason="pip install 'srvid[vapoursynth]'")
+
+PROJECT = Path(__file__).resolve().parents[2]
+RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]
+
+
+def test_it_is_loaded_with_declared_types(run_python: RunPython) -> None:
+    result = run_python(
+        "import vapoursynth as vs\n"
+        "for function in vs.core.srvid.functions():\n"
+        "    print(function.name, function.return_signature)\n"
+    )
+    assert sorted(result.stdout.split("\n")[:2]) == ["BridgeCall answered:int;", "Upscale clip:vnode;"], result
+
+
+def test_it_takes_every_option_of_the_python_function(run_python: RunPython) -> None:
+    result = run_python(
+        "import inspect, vapoursynth as vs\n"
+        "from vapoursynth_filter import upscale\n"
+        "native = [part.split(':')[0] for part in vs.core.srvid.Upscale.signature.split(';') if part]\n"
+        "assert native == list(inspect.signature(upscale).parameters), native\n"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_it_gives_what_the_python_function_gives(run_python: RunPython, nearest: Path) -> None:
+    result = run_python(
+        "import numpy as np, vapoursynth as vs\n"
+        "from vapoursynth_filter import upscale\n"
+        "clip = vs.core.std.BlankClip(format=vs.RGB24, width=40, height=30, length=3, color=[10, 20, 30])\n"
+        f"options = dict(scale=2, model={str(nearest)!r}, backend='openvino', tile=64, precision='exact', threads=1)\n"
+        "native = clip.srvid.Upscale(**options, reuse=0)\n"
+        "for one, other in zip(native.frames(), upscale(clip, **options).frames(), strict=True):\n"
+        "    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))\n"
+        "    assert dict(one.props) == dict(other.props)\n"
+        "print(native.width, native.height, native.num_frames)\n"
+    )
+    assert result.stdout == "80 60 3\n", result.stderr
+
+
+def test_no_script_can_answer_a_call_that_is_not_its_own(run_python: RunPython) -> None:
+    """Tokens are numbers that scripts can make up; none may ever be followed as an address."""
+    result = run_python(
+        "import threading, vapoursynth as vs\n"
+        "import vapoursynth_filter.filter as module, vapoursynth_filter.bridge as bridge\n"
+        "core, clip = vs.core.core, vs.core.std.BlankClip(length=1)\n"
+        "refused = []\n"
+        "def attempt(token):\n"
+        "    try:\n"
+        "        core.srvid.BridgeCall(token, lambda **arguments: {'clip': clip})\n"
+        "    except vs.Error as error:\n"
+        "        refused.append(str(error))\n"
+        "for token in (0, 1, 4096, -1, 2**62):\n"
+        "    attempt(token)\n"
+        "def hostile(clip, **options):\n"
+        "    attempt(1); attempt(2)  # the live token, spent by now, and a wrong one\n"
+        "    other = threading.Thread(target=attempt, args=(1,)); other.start(); other.join()\n"
+        "    return clip\n"
+        "bridge.upscale = hostile\n"
+        "core.srvid.Upscale(clip).get_frame(0)\n"
+        "assert len(refused) == 8, refused\n"
+        "assert all('only srvid itself calls this' in text for text in refused), refused\n"
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_failure_that_is_no_refusal_still_reaches_the_script(run_python: RunPython) -> None:
+    result = run_python(
+        "import vapoursynth as vs, vapoursynth_filter.bridge as bridge\n"
+        "clip = vs.core.std.BlankClip(length=1)\n"
+        "bridge.upscale = lambda **options: 1 / 0\n"
+        "try: vs.core.srvid.Upscale(clip)\n"
+        "except vs.Error as error: print('ZeroDivisionError' in str(error))\n"
+        "del bridge.dispatch\n"
+        "try: vs.core.srvid.Upscale(clip)\n"
+        "except vs.Error as error: print(error)\n"
+    )
+    lines = result.stdout.splitlines()
+    assert lines[0] == "True", result
+    assert lines[1].startswith("upscale: ")
+    assert "dispatch" in lines[1]
+
+
+def test_a_thousand_calls_leave_nothing_behind(run_python: RunPython) -> None:
+    result = run_python(
+        "import resource, vapoursynth as vs\n"
+        "clip = vs.core.std.BlankClip(length=1)\n"
+        "def refused():\n"
+        "    try: vs.core.srvid.Upscale(clip, scale=0)\n"
+        "    except vs.Error: return\n"
+        "    raise AssertionError('not refused')\n"
+        "def peak_kib(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for _ in range(500): refused()\n"
+        "before = peak_kib()\n"
+        "for _ in range(1000): refused()\n"
+        "print(peak_kib() - before)\n"
+    )
+    assert int(result.stdout) < 1024, "KiB grown over 1,000 calls"
+
+
+def build_wheel(folder: Path, **variables: str) -> zipfile.ZipFile:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=PROJECT,
+        env=os.environ | variables,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    return zipfile.ZipFile(wheel)
+
+
+def test_the_wheel_carries_the_stub_for_every_python(plugin_folder: Path, tmp_path: Path) -> None:
+    with build_wheel(tmp_path, SRVID_PLATFORM_TAG="manylinux_2_17_x86_64") as wheel:
+        names = set(wheel.namelist())
+        assert {"vapoursynth/plugins/srvid/manifest.vs", "vapoursynth_filter/bridge.py"} <= names
+        library = wheel.read("vapoursynth/plugins/srvid/manifest.vs").decode().split("\n")[1]
+        assert any(Path(name).stem == library for name in names)
+        assert wheel.filename is not None
+        assert wheel.filename.endswith("-py3-none-manylinux_2_17_x86_64.whl")
+
+
+@pytest.mark.parametrize("variables", [{"CC": "no-such-compiler"}, {"SRVID_NATIVE": "0"}], ids=str)
+def test_the_wheel_is_pure_without_a_compiler(variables: dict[str, str], hook: ModuleType, tmp_path: Path) -> None:
+    with build_wheel(tmp_path, **variables) as wheel:
+        assert not [name for name in wheel.namelist() if name.startswith("vapoursynth/")]
+        assert wheel.filename is not None
+        assert wheel.filename.endswith("-py3-none-any.whl")
+
+
+def test_a_release_without_a_compiler_fails(hook: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        build_wheel(tmp_path, CC="no-such-compiler", SRVID_NATIVE="1")
+    assert b"there is no C compiler" in caught.value.stderr
