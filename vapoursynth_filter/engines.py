@@ -17,7 +17,7 @@ from typing import get_args
 import vapoursynth as vs
 
 import srvid
-from sr_core.backend import Precision
+from sr_core.backend import Precision, Progress
 from sr_core.errors import BadInput
 
 
@@ -82,6 +82,8 @@ def lease(options: EngineOptions) -> Lease:
                     tile=options.tile,
                     threads=options.threads,
                     reuse=options.reuse,
+                    progress=_told_once(),
+                    say=_tell,
                 )
             )
         shared.leases += 1
@@ -89,6 +91,23 @@ def lease(options: EngineOptions) -> Lease:
     # not at interpreter exit: worker threads may still be inside the upscaler then
     weakref.finalize(granted, _give_back, key).atexit = False
     return granted
+
+
+def _tell(line: str, core: vs.Core | None = None) -> None:
+    """One line for the host's log; vspipe and editors show it."""
+    (core or vs.core.core).log_message(vs.MESSAGE_TYPE_INFORMATION, f"upscale: {line}")
+
+
+def _told_once() -> Progress:
+    """A progress callback that names each phase when it begins; it may be called on any thread."""
+    core, told = vs.core.core, set[str]()
+
+    def progress(phase: str, share: float) -> None:
+        if phase not in told:
+            told.add(phase)
+            _tell(phase, core)
+
+    return progress
 
 
 def open_count() -> int:

@@ -85,9 +85,19 @@ def test_a_bad_option_is_one_sentence_with_advice(vspipe: Vspipe, script: Callab
 
 
 def test_a_bad_frame_fails_with_its_number(vspipe: Vspipe, script: Callable[[str], Path]) -> None:
-    body = "clip = upscale(clip[:5] + clip[5:].std.SetFieldBased(1), 2, MODEL, 'openvino', tile=64)"
+    body = (
+        "clip = clip[:5] + clip[5:6].std.SetFieldBased(1) + clip[6:]\n"
+        "clip = upscale(clip, 2, MODEL, 'openvino', tile=64)"
+    )
     message = failure(vspipe(script(body), "--"))
     assert "upscale: frame 5: the frame is interlaced" in message
+
+
+def test_it_says_which_backend_it_took_and_what_it_measures(vspipe: Vspipe, script: Callable[[str], Path]) -> None:
+    result = vspipe(script("clip = upscale(clip + clip, 2, MODEL, 'openvino')"), "--")
+    told = [line for line in result.stderr.decode().splitlines() if line.startswith("Information: upscale: ")]
+    assert len(told) == len(set(told)), "each line once"
+    assert told[0].startswith("Information: upscale: openvino on ")
 
 
 def test_properties_arrive_in_the_pipes_json(vspipe: Vspipe, script: Callable[[str], Path], tmp_path: Path) -> None:
