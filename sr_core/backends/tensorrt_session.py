@@ -118,21 +118,21 @@ class TensorRtSession:
         jit_cache: Path | None = None,
         cuda: Cuda | None = None,
     ) -> None:
-        self.contexts = slots
+        self.contexts, self.device_index = slots, device_index
         self.precision = precision
-        self._cuda = cuda or Cuda()
+        self.cuda = cuda or Cuda()
         self._library = library
         stack = ExitStack()
         logger, self._log = stack.enter_context(native_log(library))
-        self._native = _Native(self._cuda, library, device_index, stack, jit_path=jit_cache)
+        self._native = _Native(self.cuda, library, device_index, stack, jit_path=jit_cache)
         self._finalizer = weakref.finalize(self, self._native.free)
         self._enqueue_lock = threading.Lock()
         self._free_slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         try:
-            self._cuda.cudaSetDevice(device_index)
+            self.cuda.cudaSetDevice(device_index)
             self._load(logger, plan)
             self._describe()
-            self._native.legacy_event = self._cuda.event()
+            self._native.legacy_event = self.cuda.event()
             for _ in range(slots):
                 self._add_slot()
             for slot in self._native.slots:
@@ -152,7 +152,7 @@ class TensorRtSession:
             with self._enqueue_lock:
                 self._compute(slot)
                 self._download(slot)
-            self._cuda.cudaEventSynchronize(slot.downloaded)
+            self.cuda.cudaEventSynchronize(slot.downloaded)
             del loans  # the GPU has read them
             deliver([slot.host[name] for name in self._outputs])
         finally:
@@ -165,7 +165,7 @@ class TensorRtSession:
             loans = self._begin(slot, planes)
             with self._enqueue_lock:
                 self._compute(slot)
-            self._cuda.cudaEventSynchronize(slot.computed)
+            self.cuda.cudaEventSynchronize(slot.computed)
             del loans
             deliver([self._device_plane(slot, name) for name in self._outputs])
         finally:
@@ -193,7 +193,7 @@ class TensorRtSession:
         if native.context is None:
             raise self._error("no execution context", hint="out of GPU memory? use a smaller --tile")
         for _ in range(3):
-            native.streams.append(self._cuda.stream())
+            native.streams.append(self.cuda.stream())
         self._in, self._main, self._out = native.streams
 
     def _describe(self) -> None:
@@ -210,7 +210,7 @@ class TensorRtSession:
         self._bytes = {name: int(np.prod(self._shapes[name])) * self._dtypes[name].itemsize for name in names}
 
     def _add_slot(self) -> None:
-        cuda, slot = self._cuda, _Slot()
+        cuda, slot = self.cuda, _Slot()
         self._native.slots.append(slot)  # first: what follows may run out of memory half way
         for name, size in self._bytes.items():
             slot.device[name] = int(cuda.cudaMalloc(size))
@@ -228,7 +228,7 @@ class TensorRtSession:
 
     def _warm(self, slot: _Slot) -> None:
         """Run once, so that nothing is left to compile; then capture the slot's graph."""
-        cuda = self._cuda
+        cuda = self.cuda
         self._enqueue(slot)
         cuda.cudaStreamSynchronize(self._main)
         if not self._library.captures_graphs:
@@ -250,7 +250,7 @@ class TensorRtSession:
             raise EngineError("this session is closed")
         if len(planes) != len(self._inputs):
             raise BadInput(f"the engine takes planes {', '.join(self._inputs)}, got {len(planes)}")
-        self._cuda.cudaSetDevice(self._native.device_index)  # CUDA's current device is one a thread
+        self.cuda.cudaSetDevice(self._native.device_index)  # CUDA's current device is one a thread
         loans: list[DevicePlane] = []
         for name, plane in zip(self._inputs, planes, strict=True):
             target = slot.host[name]
@@ -272,7 +272,7 @@ class TensorRtSession:
         return borrowed
 
     def _upload(self, slot: _Slot, planes: Sequence[Array | DevicePlane], loans: list[DevicePlane]) -> None:
-        cuda, waiting = self._cuda, iter(loans)
+        cuda, waiting = self.cuda, iter(loans)
         if loans:  # their producer works on the legacy stream; ours do not wait for it by themselves
             cuda.cudaEventRecord(self._native.legacy_event, LEGACY_STREAM)
             cuda.cudaStreamWaitEvent(self._in, self._native.legacy_event, 0)
@@ -288,7 +288,7 @@ class TensorRtSession:
         cuda.cudaEventRecord(slot.uploaded, self._in)
 
     def _compute(self, slot: _Slot) -> None:
-        cuda = self._cuda
+        cuda = self.cuda
         cuda.cudaStreamWaitEvent(self._main, slot.uploaded, 0)
         if slot.graph is not None:
             cuda.cudaGraphLaunch(slot.graph, self._main)
@@ -297,7 +297,7 @@ class TensorRtSession:
         cuda.cudaEventRecord(slot.computed, self._main)
 
     def _download(self, slot: _Slot) -> None:
-        cuda = self._cuda
+        cuda = self.cuda
         cuda.cudaStreamWaitEvent(self._out, slot.computed, 0)
         for name in self._outputs:
             source, target, size = slot.device[name], slot.pinned[name], self._bytes[name]

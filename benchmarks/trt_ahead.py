@@ -1,0 +1,71 @@
+"""What engines cost to build and to hold, measured without a GPU. Needs srvid[rtx].
+
+    python benchmarks/trt_ahead.py [--model clear-x2] [--tiles 256 512 1024]
+
+fp16/fp32    plan bytes and activation memory of the FP16 engine ÷ those of an 'exact' one
+per pixel    activation bytes per input pixel, which is what --vram's straight line rests on
+formats      PSNR of the FP16 graph against FP32 on four photographs, and build seconds
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import tempfile
+from pathlib import Path
+
+from sr_core.backend import ComposedGraph
+from sr_core.backends.tensorrt_library import load_library
+from sr_core.color import FULL_RANGE_RGB, ColorSpec
+from sr_core.engine_key import EngineFacts
+from sr_core.graph import compose
+from sr_core.model_spec import load_model, spec_of
+from sr_zoo.models import find_model, shipped_names
+from trt_build.ahead import FORMATS
+from trt_build.ensure import build_engine
+from trt_build.store import EngineStore
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--model", default=shipped_names()[0])
+    parser.add_argument("--target", default="sm89")
+    parser.add_argument("--tiles", type=int, nargs="+", default=[256, 512, 1024])
+    options = parser.parse_args()
+    model = load_model(find_model(options.model))
+    spec = spec_of(model)
+    assert spec is not None
+    native = load_library("tensorrt_rtx")
+    print(f"{spec.name}, {native.name} {native.version}, {options.target}, {platform.machine()}")
+
+    def composed(name: str, side: int) -> ComposedGraph:
+        fmt = FORMATS[name]
+        color = FULL_RANGE_RGB if fmt.family == "rgb" else ColorSpec()
+        return compose(model, spec, fmt, color, width=side, height=side)
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = EngineStore(Path(folder))
+
+        def facts(name: str, side: int, precision: str = "auto") -> EngineFacts:
+            graph = composed(name, side)
+            return build_engine(graph, native, target=options.target, precision=precision, store=store).facts  # type: ignore[arg-type]
+
+        print("tile      fp16 MiB  per pixel  plan MB  fp16/fp32: activation  plan   build")
+        for side in options.tiles:
+            half, full = facts("nv12", side), facts("nv12", side, "exact")
+            print(
+                f"{side:4d}x{side:<5d}{half.activation_bytes / 2**20:8.1f} {half.activation_bytes / side**2:10.1f}"
+                f" {half.plan_bytes / 1e6:8.2f} {half.activation_bytes / full.activation_bytes:22.2f}"
+                f" {half.plan_bytes / full.plan_bytes:5.2f} {half.build_seconds / full.build_seconds:7.2f}"
+            )
+        print("format      PSNR dB  peak |x|  layers back  build s")
+        for name in ("yuv420p", "nv12", "p010", "yuv444p10", "rgb24", "gbrp", "gray"):
+            found = facts(name, 256)
+            print(
+                f"{name:10s} {found.psnr_db or 0:8.1f} {found.peak_activation:9.2f} {len(found.fp32_layers):12d}"
+                f" {found.build_seconds:8.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
