@@ -1,0 +1,100 @@
+"""What an `upscale` request asks for, checked at the door. PROTOCOL.md describes it for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from sr_core.errors import BadInput
+from sr_core.frame import Array
+from sr_plugins.client import BYTES_PER_SAMPLE
+
+DTYPES = {"u8": "u1", "u16": "<u2", "f16": "<f2", "f32": "<f4"}
+MAX_SIDE = 1 << 20
+MAX_SCALE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """An `upscale` request.
+
+    Attributes:
+        channels: 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha, interleaved.
+        sample: 'u8', 'u16', 'f16' or 'f32', little-endian.
+        order: 'rgb' or 'bgr' of 3 and 4 channels.
+        transfer: 'encoded' (gamma, as images are) or 'linear' light.
+        alpha: 'straight' or 'premultiplied'.
+        at_input_size: the result is averaged back to the input's size: a cleaner image, not a larger one.
+    """
+
+    width: int
+    height: int
+    channels: int
+    sample: str
+    scale: int
+    model: str = "clear"
+    backend: str = "auto"
+    tile: int | None = None
+    order: str = "rgb"
+    transfer: str = "encoded"
+    alpha: str = "straight"
+    at_input_size: bool = False
+
+    def __post_init__(self) -> None:
+        for name, most in (("width", MAX_SIDE), ("height", MAX_SIDE), ("channels", 4), ("scale", MAX_SCALE)):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= most:
+                raise BadInput(f"{name} is {value!r}, expected 1 to {most}")
+        if self.tile is not None and type(self.tile) is not int:
+            raise BadInput(f"tile is {self.tile!r}, expected a number of pixels or null")
+        if type(self.at_input_size) is not bool:
+            raise BadInput(f"at_input_size is {self.at_input_size!r}, expected true or false")
+        for name, choices in (
+            ("sample", tuple(DTYPES)),
+            ("order", ("rgb", "bgr")),
+            ("transfer", ("encoded", "linear")),
+            ("alpha", ("straight", "premultiplied")),
+        ):
+            if getattr(self, name) not in choices:
+                raise BadInput(f"{name} is {getattr(self, name)!r}", hint=f"one of {', '.join(choices)}")
+        for name in ("model", "backend"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise BadInput(f"{name} is {getattr(self, name)!r}, expected a name")
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of all rows together."""
+        return self.width * self.height * self.channels * BYTES_PER_SAMPLE[self.sample]
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        """(width, height) of the result."""
+        factor = 1 if self.at_input_size else self.scale
+        return self.width * factor, self.height * factor
+
+    @property
+    def output_row_bytes(self) -> int:
+        """Bytes of one row of the result."""
+        return self.output_size[0] * self.channels * BYTES_PER_SAMPLE[self.sample]
+
+    def pixels(self, received: bytearray) -> Array:
+        """The rows as an array (height, width, channels); a view of `received`."""
+        return np.frombuffer(received, DTYPES[self.sample]).reshape(self.height, self.width, self.channels)
+
+
+def job_from_request(request: dict[str, Any]) -> Job:
+    """Return the Job in a request's JSON.
+
+    Raises:
+        BadInput: a field is missing, unknown or out of range.
+    """
+    known = {field.name for field in fields(Job)}
+    given = {name: value for name, value in request.items() if name not in ("do", "protocol", "token")}
+    if unknown := set(given) - known:
+        raise BadInput(f"the request has unknown fields: {', '.join(sorted(unknown))}")
+    try:
+        return Job(**given)
+    except TypeError as error:
+        raise BadInput(f"the request is incomplete: {error}") from error

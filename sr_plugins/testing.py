@@ -1,0 +1,101 @@
+"""Public test doubles: a worker on a thread with the small networks of `sr_core.testing`.
+
+Tests and benchmarks of plug-ins use these; nothing else in the package imports this module.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto
+
+from sr_core.backend import Progress
+from sr_core.errors import EngineError
+from sr_core.frame import Array
+from sr_core.model_spec import spec_of
+from sr_core.testing import global_model, nearest_model, random_model
+from sr_core.upscaler import Upscaler
+from sr_plugins import client
+from sr_plugins.shelf import Opener
+from sr_plugins.worker import Worker
+from srvid.front_door import choose_backend
+
+MODELS: dict[str, Callable[[int], ModelProto]] = {
+    "nearest": nearest_model,
+    "random": random_model,
+    "global": global_model,
+}
+SAMPLES = {"uint8": "u8", "uint16": "u16", "float16": "f16", "float32": "f32"}
+
+
+def open_test_model(
+    model: str,
+    *,
+    scale: int | None,
+    backend: str,
+    tile: int | None,
+    shared_tiles: bool,
+    reuse: bool,
+    progress: Progress | None,
+) -> Upscaler:
+    """`srvid.open_upscaler` for 'nearest', 'random' and 'global'; 'clear' is 'nearest' here."""
+    proto = MODELS[model.replace("clear", "nearest")](scale or 2)
+    spec = spec_of(proto)
+    if spec is None:
+        raise EngineError(f"the test model {model!r} has no facts")
+    return Upscaler(
+        proto,
+        spec,
+        choose_backend("openvino" if backend == "auto" else backend),
+        tile=tile,
+        shared_tiles=shared_tiles,
+        reuse=reuse,
+        progress=progress,
+    )
+
+
+class RunningWorker:
+    """`with RunningWorker(path) as running`: a Worker serving on a thread; clients find it by `path`."""
+
+    def __init__(self, path: Path, opener: Opener = open_test_model, **options: Any) -> None:
+        self.path = path
+        self.worker = Worker(version="test", opener=opener, path=path, **options)
+        self.thread = threading.Thread(target=self.worker.serve)
+
+    def __enter__(self) -> RunningWorker:
+        self.thread.start()
+        deadline = time.monotonic() + 10
+        while not self.path.exists():
+            if not self.thread.is_alive() or time.monotonic() > deadline:
+                raise EngineError("the worker did not start")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.worker.stop()
+        self.thread.join(20)
+
+
+def job_of(image: Array, **fields: Any) -> client.Request:
+    """The `upscale` request for an image (rows, columns[, channels])."""
+    return {
+        "width": image.shape[1],
+        "height": image.shape[0],
+        "channels": 1 if image.ndim == 2 else image.shape[2],
+        "sample": SAMPLES[image.dtype.name],
+        **fields,
+    }
+
+
+def through_worker(image: Array, **fields: Any) -> Array:
+    """`image` by client, socket and worker; `fields` as in PROTOCOL.md, `scale` among them."""
+    pieces: list[bytearray] = []
+    client.upscale(job_of(image, **fields), [image.tobytes()], lambda y, count, rows: pieces.append(rows))
+    factor = 1 if fields.get("at_input_size") else int(fields["scale"])
+    shape = (image.shape[0] * factor, image.shape[1] * factor, *image.shape[2:])
+    return np.frombuffer(b"".join(pieces), image.dtype).reshape(shape)
