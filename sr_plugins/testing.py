@@ -15,7 +15,7 @@ import numpy as np
 from onnx import ModelProto
 
 from sr_core.backend import Progress
-from sr_core.errors import EngineError
+from sr_core.errors import BadModel, EngineError
 from sr_core.frame import Array
 from sr_core.model_spec import spec_of
 from sr_core.testing import global_model, nearest_model, random_model
@@ -44,7 +44,10 @@ def open_test_model(
     progress: Progress | None,
 ) -> Upscaler:
     """`srvid.open_upscaler` for 'nearest', 'random' and 'global'; 'clear' is 'nearest' here."""
-    proto = MODELS[model.replace("clear", "nearest")](scale or 2)
+    name = model.replace("clear", "nearest")
+    if name not in MODELS:
+        raise BadModel(f"no model {model!r}", hint=f"choose one of: {', '.join(MODELS)}")
+    proto = MODELS[name](scale or 2)
     spec = spec_of(proto)
     if spec is None:
         raise EngineError(f"the test model {model!r} has no facts")

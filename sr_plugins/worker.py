@@ -196,6 +196,7 @@ class Worker:
         width, height = job.output_size
         peer.send_json(client.ACCEPTED, {"width": width, "height": height, "row_bytes": job.output_row_bytes})
         pixels = job.pixels(peer.read_rows(job.input_bytes))
+        log.info("%dx%d x%d %s: begun", job.width, job.height, job.scale, job.model)
         started = time.monotonic()
         with self._shelf.borrow(job, report=peer.report, is_gone=peer.is_gone) as upscaler:
             for band in enlarged_bands(job, pixels, upscaler, peer.is_gone):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,3 +28,56 @@ def worker(worker_file: Path) -> Iterator[RunningWorker]:
     """A worker with the networks of sr_core.testing."""
     with RunningWorker(worker_file) as running:
         yield running
+
+
+HOSTS = Path(__file__).parent / "hosts"
+
+
+@dataclass(frozen=True)
+class HostTree:
+    """A Debian tree with the real GIMP and Krita, entered by chroot; paths in it are as seen from outside."""
+
+    root: Path
+
+    def inside(self, path: Path) -> str:
+        """`path` as a program in the tree names it."""
+        return f"/{path.relative_to(self.root)}"
+
+    def command(self, *command: str, **environment: str) -> list[str]:
+        """The command line that runs `command` in the tree."""
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        return [str(HOSTS / "in_tree.sh"), str(self.root), *variables, *command]
+
+    def run(self, *command: str, timeout: float = 240, **environment: str) -> str:
+        """Run a program to its end; return what it printed. Its exit code says nothing (facts, §3)."""
+        done = subprocess.run(
+            self.command(*command, **environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def host_tree() -> HostTree:
+    """The tree of `make test-hosts`; without it these tests are skipped, or fail if hosts are required."""
+    root = Path(os.environ.get("SRVID_HOST_TREE") or Path.home() / ".cache/srvid-hosts/trixie")
+    if not (root / "usr/bin/gimp-console").exists() or os.geteuid() != 0:
+        message = f"needs the real GIMP and Krita in {root}, and root: make test-hosts"
+        if os.environ.get("SRVID_REQUIRE_HOSTS") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return HostTree(root)
+
+
+@pytest.fixture(scope="module")
+def host_folder(host_tree: HostTree) -> Iterator[Path]:
+    """A folder inside the tree, with a home folder, seen from both sides."""
+    folder = Path(tempfile.mkdtemp(prefix="srvid-test-", dir=host_tree.root / "tmp"))
+    (folder / "home").mkdir()
+    yield folder
+    shutil.rmtree(folder)

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# in_tree.sh DIR [NAME=VALUE...] COMMAND...: run inside the tree with mounts of its own; 127.0.0.1 is shared.
+export tree=$1
+shift
+exec unshare --mount --fork --pid --kill-child bash -c 'set -e
+mount -t proc proc "$tree/proc"
+mount --rbind /dev "$tree/dev"
+exec chroot "$tree" /usr/bin/env -i PATH=/usr/bin:/bin LANG=C.UTF-8 XDG_RUNTIME_DIR=/tmp "$@"' _ "$@"
