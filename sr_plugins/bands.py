@@ -52,9 +52,7 @@ class CancellableUpscaler:
                 raise Cancelled("the client closed the connection")
 
 
-def enlarged_bands(
-    job: Job, pixels: Array, upscaler: Upscaler, is_gone: Callable[[], bool]
-) -> Iterator[Array]:
+def enlarged_bands(job: Job, pixels: Array, upscaler: Upscaler, is_gone: Callable[[], bool]) -> Iterator[Array]:
     """Yield the rows of the result, top to bottom, in the samples and channel order of `pixels`.
 
     Raises:
@@ -107,17 +105,13 @@ def _enlarged(
 ) -> Array:
     is_premultiplied = job.alpha == "premultiplied"
     if curve.is_identity:
-        return upscale_image(
-            engine, band, is_premultiplied=is_premultiplied, alpha_is_constant=alpha_is_constant
-        )
+        return upscale_image(engine, band, is_premultiplied=is_premultiplied, alpha_is_constant=alpha_is_constant)
     coded = np.empty(band.shape, np.float32)
     coded[..., :colors] = curve.encode(band[..., :colors])
     if band.shape[2] > colors:
         peak = 1 if band.dtype.kind == "f" else np.iinfo(band.dtype).max
         coded[..., colors:] = band[..., colors:] / np.float32(peak)
-    large = upscale_image(
-        engine, coded, is_premultiplied=is_premultiplied, alpha_is_constant=alpha_is_constant
-    )
+    large = upscale_image(engine, coded, is_premultiplied=is_premultiplied, alpha_is_constant=alpha_is_constant)
     result = np.empty(large.shape, band.dtype)
     result[..., :colors] = curve.decode(large[..., :colors], band.dtype)
     result[..., colors:] = samples_from_unit(large[..., colors:], band.dtype)

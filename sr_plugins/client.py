@@ -38,9 +38,7 @@ Request = Dict[str, Any]
 Progress = Callable[[str, float], None]
 Cancelled = Callable[[], bool]
 PutRows = Callable[[int, int, bytearray], None]
-_STARTED: list[
-    subprocess.Popen[Any]
-] = []  # workers outlive this program; Popen complains when one is collected
+_STARTED: list[subprocess.Popen[Any]] = []  # workers outlive this program; Popen complains when one is collected
 
 
 # The only exceptions outside sr_core.errors: this file runs where srvid is not installed.
@@ -222,9 +220,7 @@ def default_worker_file() -> str:
     if os.environ.get("SRVID_CACHE"):
         folder = os.environ["SRVID_CACHE"]
     elif sys.platform == "win32":
-        folder = os.path.join(
-            os.environ.get("LOCALAPPDATA", os.path.join(home, "AppData", "Local")), "srvid", "cache"
-        )
+        folder = os.path.join(os.environ.get("LOCALAPPDATA", os.path.join(home, "AppData", "Local")), "srvid", "cache")
     elif sys.platform == "darwin":
         folder = os.path.join(home, "Library", "Caches", "srvid")
     else:

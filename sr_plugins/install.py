@@ -114,9 +114,7 @@ def examine(place: Place) -> list[Finding]:
             )
         )
     if place.is_flatpak:
-        findings.append(
-            Finding(True, "a flatpak cannot start the worker: run `srkit serve` before using the plug-in")
-        )
+        findings.append(Finding(True, "a flatpak cannot start the worker: run `srkit serve` before using the plug-in"))
     else:
         findings.append(_launches(place))
     return findings

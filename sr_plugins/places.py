@@ -107,9 +107,7 @@ def _gimp(system: System) -> list[Place]:
     if named := system.environ.get("GIMP3_DIRECTORY"):
         found.insert(0, Place(host="gimp", root=Path(named)))
     return found + [
-        Place(host="gimp", root=root, is_flatpak=True)
-        for root in sorted(flatpak.glob("3.*"))
-        if root.is_dir()
+        Place(host="gimp", root=root, is_flatpak=True) for root in sorted(flatpak.glob("3.*")) if root.is_dir()
     ]
 
 

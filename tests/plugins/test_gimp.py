@@ -83,9 +83,7 @@ class Script:
         self.scenarios: dict[str, Scenario] = {}
         self.list: list[dict[str, Any]] = []
 
-    def add(
-        self, name: str, images: list[Array], layers: list[dict[str, Any]] | None = None, **fields: Any
-    ) -> None:
+    def add(self, name: str, images: list[Array], layers: list[dict[str, Any]] | None = None, **fields: Any) -> None:
         entries = []
         for index, image in enumerate(images):
             raw = f"{name}.{index}.in"
@@ -125,14 +123,10 @@ class Script:
                 raw = (self.folder / f"{name}.{index}.before.raw").read_bytes()
                 scenario.before.append(np.frombuffer(raw, image.dtype).reshape(image.shape))
                 raw = (self.folder / f"{name}.{index}.raw").read_bytes()
-                scenario.results.append(
-                    np.frombuffer(raw, image.dtype).reshape(height, width, image.shape[2])
-                )
+                scenario.results.append(np.frombuffer(raw, image.dtype).reshape(height, width, image.shape[2]))
                 mask = self.folder / f"{name}.{index}.mask.raw"
                 scenario.masks.append(
-                    np.frombuffer(mask.read_bytes(), np.uint8).reshape(height, width)
-                    if mask.exists()
-                    else None
+                    np.frombuffer(mask.read_bytes(), np.uint8).reshape(height, width) if mask.exists() else None
                 )
 
 
@@ -164,9 +158,7 @@ def script_for(folder: Path) -> Script:
     script.add("adobe float", [wide], precision="float-non-linear", profile="adobe", model="nearest")
     places = [{}, {"x": 7, "y": 5}, {"x": 3, "y": 2, "in_group": True}]
     several = [noise(4), noise(4, width=30, height=20), noise(4, width=16, height=16)]
-    script.add(
-        "layers", [several[0], several[2], several[1]], [places[0], places[2], places[1]], model="random"
-    )
+    script.add("layers", [several[0], several[2], several[1]], [places[0], places[2], places[1]], model="random")
     (folder / "mask.in").write_bytes(noise(1).tobytes())
     script.add("mask", [noise(3)], [{"mask": "mask.in"}])
     two = [noise(3, "uint16"), noise(3, "uint16", 20, 10)]
@@ -325,9 +317,7 @@ def test_a_selection_does_not_limit_what_is_written_to_the_whole_image(played: P
         ("missing model", "no model 'missing'"),
     ],
 )
-def test_a_failure_says_what_to_do_and_leaves_the_image_alone(
-    played: Played, name: str, message: str
-) -> None:
+def test_a_failure_says_what_to_do_and_leaves_the_image_alone(played: Played, name: str, message: str) -> None:
     scenario = played[name]
     assert scenario.facts["status"] == "execution-error"
     assert message in scenario.facts["error"]

@@ -70,9 +70,7 @@ def test_bands_equal_the_whole_image(worker: RunningWorker, monkeypatch: pytest.
 
 def test_a_network_without_finite_reach_sees_the_whole_image(worker: RunningWorker) -> None:
     image = noise(120, 80, 3)
-    np.testing.assert_array_equal(
-        through_worker(image, model="global", scale=2), by_the_api(image, model="global")
-    )
+    np.testing.assert_array_equal(through_worker(image, model="global", scale=2), by_the_api(image, model="global"))
 
 
 def test_bgr_rows_come_back_as_bgr(worker: RunningWorker) -> None:
@@ -309,9 +307,7 @@ def test_a_killed_client_drops_the_job_within_half_a_second(busy: RunningWorker)
         "client.upscale(job, [bytes(15000000)], lambda y, n, rows: None, progress=say)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
-    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "sending"
     time.sleep(0.5)
@@ -393,9 +389,7 @@ def test_a_file_left_by_a_killed_worker_is_no_worker(worker_file: Path) -> None:
         client.ask("status")
 
 
-def test_another_program_on_the_port_never_sees_the_token(
-    worker_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_program_on_the_port_never_sees_the_token(worker_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "HELLO_SECONDS", 0.3)
     heard: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:

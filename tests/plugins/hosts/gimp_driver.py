@@ -54,9 +54,7 @@ def build(scenario):
     group = None
     for index, layer in enumerate(scenario["layers"]):
         kind = TYPES[base, layer["babl"].split()[0].endswith("A")]
-        new = Gimp.Layer.new(
-            image, layer["name"], layer["width"], layer["height"], kind, 80.0, Gimp.LayerMode.NORMAL
-        )
+        new = Gimp.Layer.new(image, layer["name"], layer["width"], layer["height"], kind, 80.0, Gimp.LayerMode.NORMAL)
         if layer.get("in_group"):
             if group is None:
                 group = Gimp.GroupLayer.new(image, "group")
