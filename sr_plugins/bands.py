@@ -113,7 +113,7 @@ def _enlarged(
         coded[..., colors:] = band[..., colors:] / np.float32(peak)
     large = upscale_image(engine, coded, is_premultiplied=is_premultiplied, alpha_is_constant=alpha_is_constant)
     result = np.empty(large.shape, band.dtype)
-    result[..., :colors] = curve.decode(large[..., :colors], band.dtype)
+    result[..., :colors] = curve.decode(large[..., :colors], band.dtype, is_linear_out=curve.is_linear)
     result[..., colors:] = samples_from_unit(large[..., colors:], band.dtype)
     return result
 

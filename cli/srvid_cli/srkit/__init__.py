@@ -11,6 +11,11 @@ from srvid_cli.errors import run_command
 
 # name -> (module, one line of help). The module's click command is called `command`.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "models": ("srvid_cli.srkit.models", "List, describe and import models."),
+    "eval": ("srvid_cli.srkit.eval", "Measure models by the papers' protocol."),
+    "train": ("srvid_cli.srkit.train", "Train a network as a recipe says."),
+    "engines": ("srvid_cli.srkit.engines", "Explain the engine cache: list, why, prune."),
+    "build": ("srvid_cli.srkit.build", "Compile models into FP16 TensorRT engines."),
     "bench": ("srvid_cli.srkit.bench", "Print how many frames a second this machine upscales."),
     "check-seams": ("srvid_cli.srkit.check_seams", "Measure what tiling changes for a model on a picture."),
     "compare": ("srvid_cli.srkit.compare", "Write a before/after picture of two images or videos."),
