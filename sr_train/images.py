@@ -25,7 +25,7 @@ from sr_train.imresize import Image8, crop_to_multiple
 SIDE_MULTIPLE = 12  # divisible by every scale we train: 2, 3 and 4
 FORMAT = 2  # raise when the cached files change their meaning
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-FLAT_STD = 6.0  # codes; a flatter crop is drawn once again, skies teach little
+FLAT_STD = 20.0  # codes; a flatter crop is drawn again, at most twice: skies teach little
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class ImageBank:
         if not usable.size:
             raise BadInput(f"no image holds a patch of {patch_px} LR pixels", hint="lower data.patch_px")
         areas = self.sides[usable].prod(axis=1).astype(np.float64)
-        chosen = rng.choice(usable, size=(count, 2), p=areas / areas.sum())
+        chosen = rng.choice(usable, size=(count, 3), p=areas / areas.sum())
         for n in range(count):
             for index in chosen[n]:
                 small, large = self.pair(int(index), int(rng.integers(len(self.low))))
