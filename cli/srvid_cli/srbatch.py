@@ -117,12 +117,14 @@ class _Batch:
     def run(self) -> int:
         """Plan, then do; returns the exit code."""
         from srvid_cli.batch.collect import collect
+        from srvid_cli.batch.manifest import Manifest
         from srvid_cli.batch.plan import plan_batch
 
         enlarge_options, naming = self._enlarge_options(), self._naming()
         target = self._single_target()
         folder = target.parent if target is not None else self._out
-        collection = collect(self._inputs, self._out, listed=sys.stdin)
+        made = Manifest(self._out).made() if target is None else frozenset[Path]()
+        collection = collect(self._inputs, self._out, listed=sys.stdin, made=made)
         plan = plan_batch(collection, folder, enlarge_options, naming, target=target)
         if self._options["dry_run"]:
             from srvid_cli.batch.report import show_plan

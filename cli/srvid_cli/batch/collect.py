@@ -30,33 +30,43 @@ class Collection:
     ignored: int = 0
 
 
-def collect(arguments: Iterable[str], out: Path, *, listed: Iterable[str] = ()) -> Collection:
+def collect(
+    arguments: Iterable[str], out: Path, *, listed: Iterable[str] = (), made: frozenset[Path] = frozenset()
+) -> Collection:
     """Resolve `arguments` (a '-' stands for the paths `listed` on stdin).
 
-    Folders are walked recursively without following links to folders; what lies in `out` is left
-    out, so that `srbatch . ./upscaled` can be repeated. A file named twice counts once.
+    Folders are walked recursively without following links to folders. What earlier runs wrote is
+    not an input again: an `out` inside a walked folder is left out, and so is `made`. A file named
+    twice counts once.
+
+    Args:
+        made: outputs of earlier runs, as real paths.
 
     Raises:
-        BadInput: a path that does not exist, a glob that matches nothing.
+        BadInput: a path that does not exist, a glob that matches nothing, no image at all.
     """
     found: dict[Path, Found] = {}
-    ignored = 0
+    ignored, skipped = 0, 0
     for argument in arguments:
-        for entry in _expanded(argument, listed):
+        for entry in _expanded(argument, listed, Path(os.path.realpath(out))):
             if entry is None:
                 ignored += 1
                 continue
             real = Path(os.path.realpath(entry.path))
-            if not real.is_relative_to(os.path.realpath(out)) or not out.is_dir():
+            if real in made:
+                skipped += 1
+            else:
                 found.setdefault(real, entry)
+    if not found and not skipped:
+        raise BadInput("there are no images to enlarge", hint=f"endings known: {' '.join(sorted(ALL_SUFFIXES))}")
     return Collection(found=tuple(found.values()), ignored=ignored)
 
 
-def _expanded(argument: str, listed: Iterable[str]) -> Iterator[Found | None]:
+def _expanded(argument: str, listed: Iterable[str], out: Path) -> Iterator[Found | None]:
     if argument == "-":
         for line in listed:
             if name := line.rstrip("\r\n"):
-                yield from _of_path(Path(name))
+                yield from _of_path(Path(name), out)
     elif _GLOB_SIGNS & set(argument) and not Path(argument).exists():
         matches = sorted(glob.glob(argument, recursive=True))
         root = _fixed_part(argument)
@@ -66,21 +76,23 @@ def _expanded(argument: str, listed: Iterable[str]) -> Iterator[Found | None]:
         for path in files:
             yield Found(path=path, place=path.relative_to(root))
     else:
-        yield from _of_path(Path(argument))
+        yield from _of_path(Path(argument), out)
 
 
-def _of_path(path: Path) -> Iterator[Found | None]:
+def _of_path(path: Path, out: Path) -> Iterator[Found | None]:
     if path.is_dir():
-        yield from _walk(path)
+        yield from _walk(path, out)
     elif path.exists():
         yield Found(path=path, place=Path(path.name))
     else:
         raise BadInput(f"no file or folder {path}")
 
 
-def _walk(root: Path) -> Iterator[Found | None]:
+def _walk(root: Path, out: Path) -> Iterator[Found | None]:
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and Path(os.path.realpath(folder), name) != out
+        )
         for name in sorted(files):
             if name.startswith("."):
                 continue

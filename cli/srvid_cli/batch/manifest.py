@@ -78,6 +78,10 @@ class Manifest:
                 raise storage_error(error, self._path, "cannot write the journal") from error
             self._ends_torn = False
 
+    def made(self) -> frozenset[Path]:
+        """Real paths of everything the journal says was written."""
+        return frozenset(Path(os.path.realpath(self._out / name)) for name in self._entries)
+
     def _key(self, target: Path) -> str:
         return target.relative_to(self._out).as_posix()
 

@@ -1,0 +1,170 @@
+"""srbatch's parts, where a process would be too blunt a tool."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sr_core.errors import BadInput, EngineError
+from sr_core.image.enlarge import EnlargeOptions
+from sr_core.media.nearest import NearestUpscaler
+from srvid_cli.batch.collect import collect
+from srvid_cli.batch.manifest import MANIFEST_NAME, Manifest, hash_of_file, remove_leftovers
+from srvid_cli.batch.memory import MemoryBudget, bytes_from_text, default_memory
+from srvid_cli.batch.plan import BatchPlan, Naming, plan_batch
+from srvid_cli.batch.run import Result, RunOptions, run_batch
+from tests.batch.conftest import picture
+
+
+class _Silent:
+    def pixels(self, done: int) -> None: ...
+
+    def finished(self, result: Result) -> None: ...
+
+
+def planned(folder: Path, count: int) -> BatchPlan:
+    for index in range(count):
+        picture(folder / f"in/{index}.png", seed=index)
+    collection = collect([str(folder / "in")], folder / "out")
+    return plan_batch(collection, folder / "out", EnlargeOptions(), Naming(scale=2))
+
+
+def test_the_engine_is_opened_once_for_all_workers(tmp_path: Path) -> None:
+    plan, opened = planned(tmp_path, 6), []
+
+    def opener() -> NearestUpscaler:
+        time.sleep(0.05)
+        opened.append(NearestUpscaler(2))
+        return opened[-1]
+
+    options = RunOptions(enlarge=EnlargeOptions(), settings="", workers=4, memory_bytes=1 << 30)
+    results = run_batch(plan.jobs, opener, options, manifest=None, listener=_Silent())
+    assert len(opened) == 1
+    assert [result.state for result in results] == ["done"] * 6
+
+
+def test_an_engine_that_does_not_open_is_one_error_and_not_one_a_file(tmp_path: Path) -> None:
+    def opener() -> NearestUpscaler:
+        raise EngineError("no device")
+
+    options = RunOptions(enlarge=EnlargeOptions(), settings="", workers=2, memory_bytes=1 << 30)
+    with pytest.raises(EngineError, match="no device"):
+        run_batch(planned(tmp_path, 4).jobs, opener, options, manifest=None, listener=_Silent())
+
+
+def test_a_bug_in_one_image_costs_one_image(tmp_path: Path) -> None:
+    class Buggy(NearestUpscaler):
+        calls = 0
+
+        def planes(self, planes, fmt, color):  # type: ignore[no-untyped-def]
+            self.calls += 1
+            if self.calls == 2:
+                raise RuntimeError("a bug")
+            return super().planes(planes, fmt, color)
+
+    options = RunOptions(enlarge=EnlargeOptions(), settings="", workers=1, memory_bytes=1 << 30)
+    results = run_batch(planned(tmp_path, 3).jobs, lambda: Buggy(2), options, manifest=None, listener=_Silent())
+    assert sorted(result.state for result in results) == ["done", "done", "failed"]
+    (failed,) = (result for result in results if result.state == "failed")
+    assert "a bug" in str(failed.error)
+
+
+def test_the_memory_budget_lets_one_large_image_in_and_no_second() -> None:
+    budget, inside, most = MemoryBudget(100), 0, 0
+    lock = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        with budget.held(150):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.01)
+            with lock:
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_a_torn_line_in_the_journal_costs_one_file_only(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+        manifest.record(tmp_path / name, input_hash="in", settings="s")
+    journal = tmp_path / MANIFEST_NAME
+    journal.write_text(journal.read_text()[:-30])
+    again = Manifest(tmp_path)
+    assert again.is_done(tmp_path / "a", input_hash="in", settings="s")
+    assert not again.is_done(tmp_path / "b", input_hash="in", settings="s")
+    again.record(tmp_path / "b", input_hash="in", settings="s")
+    third = Manifest(tmp_path)
+    assert third.is_done(tmp_path / "a", input_hash="in", settings="s")
+    assert third.is_done(tmp_path / "b", input_hash="in", settings="s")
+
+
+def test_done_means_this_input_these_settings_and_this_very_output(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path)
+    (tmp_path / "a").write_text("output")
+    manifest.record(tmp_path / "a", input_hash="in", settings="s")
+    assert not manifest.is_done(tmp_path / "a", input_hash="other", settings="s")
+    assert not manifest.is_done(tmp_path / "a", input_hash="in", settings="other")
+    (tmp_path / "a").write_text("changed")
+    assert not manifest.is_done(tmp_path / "a", input_hash="in", settings="s")
+
+
+def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in (".srbatch-12-a.png.part", "sub/.srbatch-9-b.jpg.part.bare", "mine.part", ".srbatch.jsonl"):
+        (tmp_path / name).write_text("x")
+    assert remove_leftovers(tmp_path) == 2
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".srbatch.jsonl", "mine.part"]
+
+
+def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:
+    path = picture(tmp_path / "in/a.png")
+    (tmp_path / "link.png").symlink_to(path)
+    found = collect([str(path), str(tmp_path / "in"), str(tmp_path / "link.png")], tmp_path / "out").found
+    assert [entry.path for entry in found] == [path]
+
+
+def test_folders_that_are_links_are_not_walked(tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+    assert len(collect([str(tmp_path / "in")], tmp_path / "out").found) == 1
+
+
+def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no file or folder"):
+        collect([str(tmp_path / "nowhere")], tmp_path / "out")
+    with pytest.raises(BadInput, match="nothing matches"):
+        collect([str(tmp_path / "*.png")], tmp_path / "out")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("800M", 800 << 20), ("1.5g", 3 << 29), ("2 GiB", 2 << 30), ("7", 7)])
+def test_amounts_of_memory_are_read_as_people_write_them(text: str, expected: int) -> None:
+    assert bytes_from_text(text) == expected
+
+
+def test_nonsense_is_no_amount_of_memory() -> None:
+    with pytest.raises(BadInput, match="not an amount"):
+        bytes_from_text("lots")
+
+
+def test_the_default_memory_is_between_1_and_16_gib() -> None:
+    assert 1 << 30 <= default_memory() <= 16 << 30
+
+
+def test_hashes_follow_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "b").write_bytes(b"x" * 3_000_000)
+    assert hash_of_file(tmp_path / "a") == hash_of_file(tmp_path / "b")
+    (tmp_path / "b").write_bytes(b"x" * 2_999_999 + b"y")
+    assert hash_of_file(tmp_path / "a") != hash_of_file(tmp_path / "b")
