@@ -28,7 +28,7 @@ from sr_core.frame import Array, PixelFormat, Planes, rgb
 from sr_core.handover import HandoverSession
 from sr_core.model_spec import ModelSpec
 from sr_core.tile_tuning import best_read, measured_costs
-from sr_core.tiling import Tile, TilePlan, plan_tiles, round_up
+from sr_core.tiling import Tile, TilePlan, balanced_read, plan_tiles, round_up
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -340,7 +340,11 @@ class Upscaler:
             side = max(self._tile, round_up(2 * halo + align, align))
             return side, side
         if not self.backend.tunes_tiles:
-            return max(GPU_READ, 4 * halo), max(GPU_READ, 4 * halo)
+            side = max(GPU_READ, 4 * halo)
+            if self._shared_tiles:
+                return side, side
+            width, height = (balanced_read(length, read=side, halo=halo, align=align) for length in size)
+            return width, height
         costs = measured_costs(
             self._model,
             self.backend,

@@ -2,8 +2,9 @@
 
     memory(tile) = activations + weights + SLOTS x (input planes + output planes) + what CUDA takes
 
-Activations grow with the tile's area, so two small builds give the line, and one build at the
-answer confirms it. The builder states them without a GPU (TensorRT-RTX).
+Activations grow with the tile's area (above about 400x400; below, a fixed part hides it), so two
+builds give a line, and each further build at its crossing with the budget a better one. The
+builder states the figures without a GPU (TensorRT-RTX).
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from trt_build.byte_planes import with_byte_planes
 from trt_build.fp16 import lower_to_fp16, named
 
 RESERVED_BYTES = 512 << 20  # CUDA context, kernels and a display; an estimate, not measured
-PROBES_PX = (192, 384)  # sides of the two builds that give the line
+PROBES_PX = (256, 640)  # sides of the two builds that give the line
 LARGEST_PX = 4096
 SMALLEST_PX = 64
-_ATTEMPTS = 6
+_ATTEMPTS = 5
+_CLOSE_ENOUGH = 0.97  # of the budget: another build would gain less than it costs
 
 ComposeAt = Callable[[int, int], ComposedGraph]
 
@@ -59,27 +61,39 @@ def largest_tile(
         BadInput: not even the smallest tile fits.
         BadModel, EngineError: the graph does not build.
     """
-    probes = [_measured(native, compose_at, round_up(side, align), target) for side in PROBES_PX]
-    if progress is not None:
-        progress("measuring the memory of two small tiles", 0.3)
-    slope, constant = _line(probes)
-    side = round_up(min(int(max((budget_bytes - constant) / slope, 1.0) ** 0.5), largest_px), align)
+    tried = [_measured(native, compose_at, round_up(min(side, largest_px), align), target) for side in PROBES_PX]
     for attempt in range(_ATTEMPTS):
-        if progress is not None:
-            progress(f"trying {side}x{side}", 0.4 + 0.6 * attempt / _ATTEMPTS)
-        if side < SMALLEST_PX:
+        side = _next_side(tried, budget_bytes, align, largest_px)
+        if side is None:
             break
-        found = _measured(native, compose_at, side, target)
-        if found.needed_bytes <= budget_bytes and side <= largest_px:
-            return found
-        over = (budget_bytes / found.needed_bytes) ** 0.5
-        side = min(side - align, int(side * over) // align * align)
-    least = min(probes, key=lambda choice: choice.side_px)
+        if progress is not None:
+            progress(f"trying {side}x{side}", (attempt + 1) / (_ATTEMPTS + 1))
+        tried.append(_measured(native, compose_at, side, target))
+    fitting = [choice for choice in tried if choice.needed_bytes <= budget_bytes]
+    if fitting:
+        return max(fitting, key=lambda choice: choice.side_px)
+    least = min(tried, key=lambda choice: choice.side_px)
     raise BadInput(
         f"no tile fits into {budget_bytes >> 20} MiB: {least.side_px}x{least.side_px} "
         f"needs {least.needed_bytes >> 20} MiB",
         hint="give a larger --vram, or choose a smaller model",
     )
+
+
+def _next_side(tried: list[TileChoice], budget_bytes: int, align: int, largest_px: int) -> int | None:
+    """Where the line through the two nearest figures meets the budget, or None where that is known."""
+    fits = max((choice.side_px for choice in tried if choice.needed_bytes <= budget_bytes), default=0)
+    over = min((choice.side_px for choice in tried if choice.needed_bytes > budget_bytes), default=largest_px + align)
+    best = max((choice.needed_bytes for choice in tried if choice.side_px == fits), default=0)
+    if best > _CLOSE_ENOUGH * budget_bytes or over - fits <= align:
+        return None
+    near = sorted(
+        {choice.side_px: choice for choice in tried}.values(), key=lambda c: abs(c.needed_bytes - budget_bytes)
+    )
+    slope, constant = _line(sorted(near[:2], key=lambda choice: choice.side_px))
+    side = int(max((budget_bytes - constant) / slope, 1.0) ** 0.5) // align * align
+    side = min(max(side, fits + align, round_up(SMALLEST_PX, align)), over - align)
+    return side if side > fits and side >= SMALLEST_PX else None
 
 
 def _measured(native: TensorRtLibrary, compose_at: ComposeAt, side: int, target: str) -> TileChoice:
@@ -107,7 +121,7 @@ def session_bytes(model: onnx.ModelProto, plan: Plan) -> int:
 
 def _line(probes: list[TileChoice]) -> tuple[float, float]:
     """Bytes a pixel, and bytes whatever the size."""
-    (small, large) = probes
-    area = large.side_px**2 - small.side_px**2
+    small, large = probes[0], probes[-1]
+    area = max(large.side_px**2 - small.side_px**2, 1)
     slope = max((large.needed_bytes - small.needed_bytes) / area, 1.0)
     return slope, small.needed_bytes - slope * small.side_px**2

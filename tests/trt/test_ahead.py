@@ -11,6 +11,7 @@ from sr_core.backends.tensorrt_library import load_library
 from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, Cancelled, EngineError, SrError
 from sr_core.graph import compose
+from sr_core.tiling import plan_tiles
 from sr_core.upscaler import Upscaler
 from sr_zoo.models import shipped_names
 from srvid_cli.srkit.build import command as build
@@ -51,6 +52,22 @@ def test_what_was_built_ahead_is_what_the_upscaler_asks_for_later(tmp_path: Path
         upscaler.precision_for(NV12, ColorSpec(), 1280, 720)
 
 
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (3840, 2160)])
+def test_tiles_on_a_card_read_little_more_than_the_frame(tmp_path: Path, size: tuple[int, int]) -> None:
+    model, spec = network()
+    store = EngineStore(tmp_path)
+    backend = AheadBackend(load_library("tensorrt_rtx"), targets=["sm89"], store=store)
+    with Upscaler(model, spec, backend) as upscaler:
+        upscaler.precision_for(NV12, ColorSpec(), *size)
+        halo = upscaler.halo_px
+    assert halo is not None
+    (engine,) = backend.built
+    tile = (engine.facts.width, engine.facts.height)
+    plan = plan_tiles(*size, read=tile, halo=halo, align=2)
+    assert max(tile) <= 512
+    assert plan.pixels_read < 1.12 * size[0] * size[1]  # squares of 512 read 1.5 times a 1080p frame
+
+
 def test_an_engine_built_ahead_does_not_pretend_to_run(tmp_path: Path) -> None:
     model, spec = network()
     backend = AheadBackend(load_library("tensorrt_rtx"), targets=["sm89"], store=EngineStore(tmp_path))
@@ -72,14 +89,15 @@ def test_the_planner_fills_the_budget_and_stays_inside_it() -> None:
     )
     assert small.needed_bytes <= RESERVED_BYTES + (40 << 20)
     assert large.needed_bytes <= RESERVED_BYTES + (160 << 20)
-    assert large.needed_bytes - RESERVED_BYTES > 0.7 * (160 << 20)  # not a timid answer
+    for choice, share in ((small, 40), (large, 160)):  # not a timid answer
+        assert choice.needed_bytes > 0.95 * (RESERVED_BYTES + (share << 20))
     assert large.side_px > small.side_px
     assert large.side_px % 2 == 0
 
 
 def test_a_budget_that_nothing_fits_is_refused_with_the_least_that_would() -> None:
     model, spec = network()
-    with pytest.raises(BadInput, match="no tile fits into 100 MiB: 192x192 needs"):
+    with pytest.raises(BadInput, match="no tile fits into 100 MiB: 64x64 needs"):
         largest_tile(
             load_library("tensorrt_rtx"),
             lambda width, height: compose(model, spec, NV12, ColorSpec(), width=width, height=height),
