@@ -13,6 +13,7 @@ the only one to touch its buffers; what `deliver` gets are views into the slot's
 from __future__ import annotations
 
 import ctypes
+import logging
 import queue
 import threading
 import weakref
@@ -32,6 +33,7 @@ from sr_core.backends.tensorrt_library import NativeLog, TensorRtLibrary, native
 from sr_core.errors import BadInput, EngineError
 from sr_core.frame import Array
 
+log = logging.getLogger(__name__)
 SLOTS = 3  # one uploading, one computing, one downloading
 DeliverOnDevice = Callable[[Sequence[DevicePlane]], None]
 
@@ -228,17 +230,26 @@ class TensorRtSession:
 
     def _warm(self, slot: _Slot) -> None:
         """Run once, so that nothing is left to compile; then capture the slot's graph."""
-        cuda = self.cuda
         self._enqueue(slot)
-        cuda.cudaStreamSynchronize(self._main)
+        self.cuda.cudaStreamSynchronize(self._main)
         if not self._library.captures_graphs:
             return
+        try:
+            self._capture(slot)
+        except EngineError as error:
+            # the same kernels run one by one: the same picture, some microseconds a tile later
+            log.warning("%s; it runs without one", error)
+
+    def _capture(self, slot: _Slot) -> None:
+        cuda = self.cuda
         mode = cuda.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         cuda.cudaStreamBeginCapture(self._main, mode)
         accepted = self._native.context.execute_async_v3(int(self._main))
-        graph = cuda.cudaStreamEndCapture(self._main)
-        if not accepted:
-            raise self._error("the engine cannot be captured as a CUDA graph")
+        code, graph = cuda.runtime.cudaStreamEndCapture(self._main)  # ends the capture whatever it returns
+        if int(code) != 0 or not accepted:
+            cuda.runtime.cudaGetLastError()  # a failed capture would be reported by the next call
+            reason = self._log.errors if not accepted else cuda.explain(code)
+            raise EngineError(f"the engine cannot be captured as a CUDA graph ({reason})")
         slot.graph = cuda.cudaGraphInstantiate(graph, 0)
         cuda.cudaGraphDestroy(graph)
 

@@ -36,6 +36,7 @@ class FakeCuda:
         self.handles: set[int] = set()
         self.ignore_waits = ignore_waits
         self.memory_left = memory_bytes
+        self.capture_fails = False
         self._queues: dict[int, list[tuple[Callable[[], bool], Work]]] = {0: []}
         self._events: dict[int, list[int]] = {}
         self._capture: tuple[int, list[Work]] | None = None
@@ -167,7 +168,10 @@ class FakeCuda:
     def cudaStreamEndCapture(self, stream: int) -> tuple[int, Any]:
         assert self._capture is not None
         graph, self._capture = self._capture[1], None
-        return 0, graph
+        return (901, None) if self.capture_fails else (0, graph)
+
+    def cudaGetLastError(self) -> tuple[int]:
+        return (0,)
 
     def cudaGraphInstantiate(self, graph: Any, flags: int) -> tuple[int, Any]:
         handle = self._handle()

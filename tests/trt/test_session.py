@@ -145,6 +145,20 @@ def test_memory_that_runs_out_half_way_is_given_back(plans: dict[str, bytes]) ->
     assert not cuda.handles
 
 
+def test_an_engine_that_cannot_be_captured_runs_without_a_graph_and_says_so(
+    plans: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    cuda = FakeCuda()
+    cuda.capture_fails = True
+    session = open_session(plans["nv12"], cuda, library="tensorrt", slots=1)
+    assert "cannot be captured as a CUDA graph" in caplog.text
+    planes = frames("nv12", 1)[0]
+    got = run(session, planes)
+    session.close()
+    assert not cuda.handles
+    assert all(np.array_equal(a, w) for a, w in zip(got, alone(plans["nv12"], planes), strict=True))
+
+
 def test_a_closed_session_refuses_to_run(plans: dict[str, bytes]) -> None:
     session = open_session(plans["yuv420p8"], FakeCuda())
     session.close()
