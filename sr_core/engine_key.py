@@ -21,10 +21,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sr_core.errors import BadInput, EngineError
+from sr_core.frame import Array
 
 if TYPE_CHECKING:
     from sr_core.backend import ComposedGraph, Precision, Progress
@@ -216,12 +218,27 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Planes of one tile, and what FP32 on the CPU makes of them."""
+
+    given: tuple[Array, ...]
+    expected: tuple[Array, ...]
+    peak_code: float  # full scale of the samples as stored
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuiltEngine:
-    """A plan whose sidecar has been checked; `notes` are lines for the user ('rebuilt because …')."""
+    """A plan whose sidecar has been checked.
+
+    Attributes:
+        notes: lines for the user ('rebuilt: …').
+        reference: computes a Reference for this engine's tile (seconds); asked for once a GPU.
+    """
 
     plan: bytes
     facts: EngineFacts
     notes: tuple[str, ...] = ()
+    reference: Callable[[], Reference] | None = None
 
 
 class EnsureEngine(Protocol):

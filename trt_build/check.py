@@ -27,9 +27,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from sr_core.backend import ComposedGraph
+from sr_core.backend import ComposedGraph, plane_of
 from sr_core.color import code_scale, ycc_from_rgb
 from sr_core.difference import difference
+from sr_core.engine_key import Reference
 from sr_core.errors import BadModel, EngineError, NotAvailable, VerificationError
 from sr_core.frame import Array
 from trt_build.fp16 import fp16_nodes, lower_to_fp16, named
@@ -91,6 +92,17 @@ def lower_and_check(
         psnr_db=round(psnr_db, 2) if math.isfinite(psnr_db) else IDENTICAL_DB,
         peak_activation=round(max((p for n, p in peaks.items() if n not in keep), default=0.0), 2),
         checked_by=bench.name,
+    )
+
+
+def reference_of(graph: ComposedGraph) -> Reference:
+    """The busiest picture through the FP32 graph at its own tile size, for an engine to be held against."""
+    feeds = _feeds_from_picture(graph.model, check_pictures()[-1], graph.depth)
+    expected = _run(_session(graph.model), feeds)
+    return Reference(
+        given=tuple(plane_of(tensor, name) for name, tensor in feeds.items()),
+        expected=tuple(plane_of(tensor, name) for name, tensor in zip(graph.output_names, expected, strict=True)),
+        peak_code=_peak_code(graph.model, graph.depth),
     )
 
 

@@ -18,7 +18,7 @@ from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
 from sr_core.engine_key import BuildOptions, BuiltEngine, EngineFacts, EngineKey, GpuFacts
 from trt_build.build import Plan, build_plan
 from trt_build.byte_planes import with_byte_planes
-from trt_build.check import REQUIRED_PSNR_DB, CheckedGraph, lower_and_check
+from trt_build.check import REQUIRED_PSNR_DB, CheckedGraph, lower_and_check, reference_of
 from trt_build.fp16 import RECIPE, lower_to_fp16, named
 from trt_build.store import EngineStore
 
@@ -54,17 +54,19 @@ def ensure_engine(
     for key in keys:
         found, _ = store.find(key, graph.model.graph.name)
         if found is not None:
-            return found
-    return build_engine(
-        graph,
-        native,
-        target=targets[0],
-        gpu=gpu,
-        precision=precision,
-        progress=progress,
-        options=options,
-        store=store,
-    )
+            break
+    else:
+        found = build_engine(
+            graph,
+            native,
+            target=targets[0],
+            gpu=gpu,
+            precision=precision,
+            progress=progress,
+            options=options,
+            store=store,
+        )
+    return replace(found, reference=lambda: reference_of(graph))
 
 
 def is_built(

@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from sr_core.backend import ComposedGraph, Precision, Progress
 from sr_core.backends.cuda import Cuda, find_gpus
 from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
 from sr_core.backends.tensorrt_session import SLOTS, TensorRtSession
-from sr_core.engine_key import BuiltEngine, EnsureEngine, GpuFacts
+from sr_core.difference import Difference, difference
+from sr_core.engine_key import BuiltEngine, EnsureEngine, GpuFacts, Reference
 from sr_core.errors import EngineError, NotAvailable
-from sr_core.storage import cache_dir
+from sr_core.frame import Array
+from sr_core.storage import cache_dir, write_atomically
 
 log = logging.getLogger(__name__)
+REQUIRED_PSNR_DB = 47.0  # the build's gate of 50 dB on a CPU, less 3 dB for another order of summation
 
 
 class TensorRt:
@@ -75,18 +80,55 @@ class TensorRt:
         return self.run_engine(built)
 
     def run_engine(self, built: BuiltEngine) -> TensorRtSession:
-        """A session on an engine that is there already."""
+        """A session on an engine that is there already, held against FP32 the first time on this GPU."""
         key = built.facts.key
         gpu = re.sub(r"[^A-Za-z0-9]+", "-", f"{self.gpu.name} {self.gpu.driver}")
-        jit_cache = cache_dir("engines") / f"{key.file_stem(built.facts.label)}.{gpu}.jit"
-        return TensorRtSession(
+        stem = f"{key.file_stem(built.facts.label)}.{gpu}"
+        folder = cache_dir("engines")
+        session = TensorRtSession(
             self._library,
             built.plan,
             precision=key.precision,
             device_index=self.gpu.index,
-            jit_cache=jit_cache,
+            jit_cache=folder / f"{stem}.jit",
             cuda=Cuda(),
         )
+        verdict = folder / f"{stem}.verified"
+        if built.reference is not None and not _holds(verdict, built):
+            try:
+                psnr_db = hold_against(session, built.reference())
+            except BaseException:
+                session.close()
+                raise
+            write_atomically(verdict, f"{built.facts.plan_sha256} {psnr_db:.2f} dB\n".encode())
+        return session
+
+
+def hold_against(session: TensorRtSession, reference: Reference) -> float:
+    """Run `reference` on the card; return the PSNR in dB (999 where nothing differs).
+
+    Raises:
+        EngineError: the card's picture is not the one FP32 makes: better none than a wrong one.
+    """
+    found: list[Difference] = []
+
+    def compare(outputs: Sequence[Array]) -> None:
+        for got, wanted in zip(outputs, reference.expected, strict=True):
+            found.append(difference(got, wanted, peak=reference.peak_code))
+
+    session.run(reference.given, compare)
+    worst = min(found, key=lambda entry: entry.psnr_db)
+    if worst.psnr_db < REQUIRED_PSNR_DB:
+        raise EngineError(
+            f"the engine's picture on this card differs from FP32: {worst}",
+            hint="use --precision exact or --backend openvino, and please report this card and driver",
+        )
+    return min(worst.psnr_db, 999.0)
+
+
+def _holds(verdict: Path, built: BuiltEngine) -> bool:
+    """Whether this plan was held against FP32 before on this GPU and driver."""
+    return verdict.exists() and verdict.read_text(encoding="utf-8").startswith(built.facts.plan_sha256)
 
 
 class TensorRtRtx(TensorRt):

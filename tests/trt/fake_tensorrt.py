@@ -60,7 +60,7 @@ class _Context:
         def work() -> None:
             feeds = {value.name: _array(address[value.name], value).copy() for value in inputs}
             for value, result in zip(outputs, self._session.run(None, feeds), strict=True):
-                _array(address[value.name], value)[...] = result
+                _array(address[value.name], value)[...] = result + np.array(self._trt.output_error, result.dtype)
 
         self._cuda.push(stream, work)
         return True
@@ -120,7 +120,9 @@ class RuntimeConfig:
 
 
 class FakeTensorRt:
-    """The module. `invalid` makes get_engine_validity refuse; `fails_to_run` breaks execution."""
+    """The module. `invalid` makes get_engine_validity refuse, `fails_to_run` breaks execution,
+    `output_error` is added to every sample that comes out.
+    """
 
     __version__ = "0.0.fake"
     TensorIOMode = TensorIOMode
@@ -146,6 +148,7 @@ class FakeTensorRt:
     def __init__(self, cuda: FakeCuda, *, invalid: int = 0) -> None:
         self.cuda, self.invalid = cuda, invalid
         self.fails_to_run = False
+        self.output_error = 0
         self.runtime_config = RuntimeConfig()
         self.logger: Any = None
 
