@@ -42,6 +42,7 @@ class EncoderSettings:
     display_matrix: Matrix9 | None
     hdr: Hdr10
     keeps_captions: bool
+    is_rgb_source: bool
 
 
 class VideoEncoder:
@@ -152,13 +153,16 @@ class VideoEncoder:
 
 
 def stored_tags(settings: EncoderSettings) -> ColourTags:
-    """The tags of the output: the source's, except where RGB becomes YUV or YUV becomes RGB."""
+    """The tags of the output: the source's, except where RGB becomes YUV or YUV becomes RGB.
+
+    RGB sources are often tagged full range, or not at all; `convert_frame` makes limited YUV of them.
+    """
     tags = settings.tags
     target = stored_format(settings.pix_fmt)
     is_rgb_out = target is not None and target.family == "rgb"
     if is_rgb_out:
         return ColourTags(range=2, primaries=tags.primaries, transfer=tags.transfer, matrix=0, siting=0)
-    if tags.matrix == 0:  # RGB in, YUV out
+    if settings.is_rgb_source:
         matrix = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "bt2020": 9}[settings.color.matrix]
         return ColourTags(range=1, primaries=tags.primaries, transfer=tags.transfer, matrix=matrix, siting=1)
     return tags

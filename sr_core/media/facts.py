@@ -10,6 +10,7 @@ import av
 from av.video.stream import VideoStream
 
 from sr_core.color import ColorSpec, color_from_tags
+from sr_core.errors import BadInput
 from sr_core.frame import PixelFormat
 from sr_core.media.hdr import Hdr10, hdr10_from_side_data
 from sr_core.media.native import exact
@@ -73,8 +74,13 @@ class VideoFacts:
 
 
 def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fraction | None) -> VideoFacts:
-    """Gather the facts from `stream` and its first decoded frame."""
+    """Gather the facts from `stream` and its first decoded frame.
+
+    Raises:
+        BadInput: colours that cannot be converted.
+    """
     context = stream.codec_context
+    _refuse_dolby_vision_5(context.coded_side_data.get("dovi_conf"))
     side = {kind.name: bytes(data) for kind, data in frame.side_data.items()}
     coded = context.coded_side_data
     matrix = coded.get("display_matrix")
@@ -113,6 +119,15 @@ def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fra
         dynamic_metadata=tuple(name for kind, name in _DYNAMIC_METADATA.items() if kind in side),
         has_captions="A53_CC" in side,
     )
+
+
+def _refuse_dolby_vision_5(configuration: bytes | None) -> None:
+    """Profile 5 stores IPT, not YCbCr, and says so nowhere else; other profiles hold HDR10, HLG or SDR."""
+    if configuration is not None and len(configuration) > 2 and configuration[2] == 5:
+        raise BadInput(
+            "the video is Dolby Vision profile 5, whose colours only a Dolby decoder understands",
+            hint="convert it to HDR10 first, or use another edition of the video",
+        )
 
 
 def color_of(frame: av.VideoFrame, fmt: PixelFormat) -> ColorSpec:

@@ -117,6 +117,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         display_matrix=_scaled_matrix(facts, width, height),
         hdr=facts.hdr,
         keeps_captions=facts.has_captions and bool(codec.captions_option),
+        is_rgb_source=facts.format.family == "rgb",
     )
     streams, stream_notes = plan_streams(source.container, facts.index, container, keeps_audio=request.keeps_audio)
     tags = lasting_tags(source.container.metadata, is_stream=False)

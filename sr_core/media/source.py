@@ -44,6 +44,7 @@ _WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}
 _MAX_PACKETS_HELD = 64  # so many without a frame among them are handed out by themselves
 _MAX_READ_ERRORS = 50  # in a row
 _MAX_DETAILS = 5
+_RAW_FRAME_RATE = Fraction(25)  # what FFmpeg assumes of a stream that does not say
 _SALVAGE_HINT = "--salvage keeps what can be decoded"
 
 
@@ -84,13 +85,14 @@ class Source:
         self.name = "standard input" if path == STDIN else Path(path).name
         self.damage = Damage()
         self.frames = 0
+        self.is_stuck = False  # a thread is blocked inside FFmpeg, on a pipe that gives nothing
         self.retimed = IncreasingTicks()
         self._salvage = salvage
         self._hwaccel, note = decoder_on(hwaccel)
         self.notes = [note] if note else []  # for people: what was asked for and could not be
         self._pushed_ticks: list[int] = []
         self._reformatter = VideoReformatter()
-        self._ends_seconds = Fraction(0)
+        self._next_seconds = Fraction(0)
         self._copied: frozenset[int] | None = None
         _check_path(path)
         self._open()
@@ -109,8 +111,9 @@ class Source:
         self.close()
 
     def close(self) -> None:
-        """Free the decoder. Frames handed out stay valid."""
-        self.container.close()
+        """Free the decoder, unless `is_stuck`. Frames handed out stay valid."""
+        if not self.is_stuck:
+            self.container.close()
 
     # opening ------------------------------------------------------------------------------
 
@@ -194,7 +197,7 @@ class Source:
                 continue
             yield Unit(frame=self._source_frame(native, ticks), packets=self._take_held(start, end))
             self.frames += 1
-            self._ends_seconds = time + native.duration * self.facts.time_base
+            self._next_seconds = time + (native.duration * self.facts.time_base or self._frame_seconds())
         else:
             self._check_end()
         if self._held:
@@ -238,8 +241,11 @@ class Source:
             return heapq.heappop(self._pushed_ticks)
         if native.pts is not None:
             return native.pts
-        rate = self.facts.frame_rate_from_header or Fraction(25)
-        return ticks_from_seconds(self._ends_seconds + (1 / rate if self.frames else 0), self.facts.time_base)
+        return ticks_from_seconds(self._next_seconds, self.facts.time_base)
+
+    def _frame_seconds(self) -> Fraction:
+        """For raw streams only, which have no times at all."""
+        return 1 / (self.facts.frame_rate_from_header or _RAW_FRAME_RATE)
 
     def _seek(self, first_ticks: int) -> None:
         """Go to a keyframe at or before `first_ticks`; without one, decode from the beginning."""

@@ -199,6 +199,7 @@ class _Run:
             self._stop.set()
             for thread in self._threads:
                 thread.join(_JOIN_SECONDS)
+            self.source.is_stuck = self._threads[0].is_alive()
         if self._errors:
             raise self._errors[0]
 

@@ -121,9 +121,9 @@ def _check_streams(
     return video
 
 
-def _read_all(container: InputContainer, video: VideoStream) -> tuple[list[int], Counter[int]]:
+def _read_all(container: InputContainer, video: VideoStream) -> tuple[array[int], Counter[int]]:
     """(timestamps of the video's packets, packets of every other stream by output index)"""
-    found: list[int] = []
+    found = array("q")
     counts: Counter[int] = Counter()
     tracks = [stream for stream in container.streams if stream.type != "attachment"]
     for packet in container.demux(tracks):
@@ -135,15 +135,15 @@ def _read_all(container: InputContainer, video: VideoStream) -> tuple[list[int],
             found.append(packet.pts)
         else:
             counts[packet.stream.index] += 1
-    return sorted(found), counts
+    return array("q", sorted(found)), counts
 
 
-def _check_times(found: list[int], base: Fraction, ticks: array[int], plan: Plan) -> None:
+def _check_times(found: array[int], base: Fraction, ticks: array[int], plan: Plan) -> None:
     if len(found) != len(ticks):
         raise _fail(f"{len(ticks)} frames went in, {len(found)} came out")
     tick = max(base, plan.container.tick_seconds or Fraction(0))
     source_base = plan.encoder.time_base
-    if base == source_base and list(ticks) == found:
+    if base == source_base and ticks == found:
         return
     for index, (wanted, stored) in enumerate(zip(ticks, found, strict=True)):
         if not is_same_instant(wanted * source_base, stored * base, tick_seconds=tick):

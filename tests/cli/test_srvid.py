@@ -200,6 +200,24 @@ def test_a_signal_stops_at_once_and_leaves_nothing(long_source: Path, tmp_path: 
     assert time.monotonic() - sent < 10  # hung threads would take their whole time to join
 
 
+@pytest.mark.parametrize("frames_given", [0, 1])
+def test_ctrl_c_ends_a_wait_for_a_silent_pipe(source: Path, tmp_path: Path, frames_given: int) -> None:
+    """FFmpeg is blocked in a read then; the process must end, and must not crash."""
+    command = [*SRVID, "-", str(tmp_path / "out.mkv"), *NEAREST]
+    with subprocess.Popen(command, env=environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        if frames_given:
+            process.stdin.write(source.read_bytes()[:-3000])
+            process.stdin.flush()
+            process.stderr.readline()  # the plan: it has begun
+        else:
+            time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=40) == 130
+    assert outputs(tmp_path) == []
+
+
 def test_a_killed_run_leaves_no_file_under_the_final_name(long_source: Path, tmp_path: Path) -> None:
     process = started(long_source, tmp_path / "out.mkv")
     process.kill()

@@ -288,11 +288,14 @@ def test_coarse_chroma_is_interpolated_and_luma_untouched(clip: Clip, tmp_path: 
         assert abs(float(rows.mean()) - float(_plane(after, index).mean())) < CHROMA_MEAN
 
 
-def test_rgb_becomes_yuv_of_the_same_colours(clip: Clip, tmp_path: Path) -> None:
-    source, target = clip(pix_fmt="bgr0", matrix=0, frames=2), tmp_path / "out.mp4"
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("in.mkv", "ffv1", "bgr0"), ("in.mov", "qtrle", "rgb24")])
+def test_rgb_becomes_yuv_of_the_same_colours(clip: Clip, tmp_path: Path, name: str, codec: str, pix_fmt: str) -> None:
+    source = clip(name, codec=codec, pix_fmt=pix_fmt, matrix=0, frames=2)
+    target = tmp_path / "out.mp4"
     heard = upscaled(source, target, crf=1)
     assert "RGB becomes YUV" in heard.notes
     frame = first_frame(target)
+    assert int(frame.color_range) == 1
     wanted = first_frame(source).to_ndarray(format="rgb24").astype(float)
     found = (
         frame.reformat(

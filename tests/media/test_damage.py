@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import pytest
 
 from sr_core.errors import BadInput, DamagedMedia, SrError
 from sr_core.media.damage import missing_bytes
+from sr_core.media.facts import _refuse_dolby_vision_5
 from sr_core.media.source import Source
 from tests.media.conftest import Clip, read_back, upscaled
 
@@ -149,3 +151,19 @@ def test_frames_that_go_back_in_time_are_kept_in_order(clip: Clip, tmp_path: Pat
     assert (heard.summary.frames, heard.summary.retimed_frames) == (6, 2)
     seconds = read_back(tmp_path / "out.mkv").seconds
     assert len(set(seconds)) == 6
+
+
+def test_a_raw_stream_without_times_gets_even_ones(clip: Clip, tmp_path: Path) -> None:
+    source = clip("in.h264", codec="libx264", frames=10)
+    upscaled(source, tmp_path / "out.mkv")
+    seconds = read_back(tmp_path / "out.mkv").seconds
+    steps = {round(float(b - a), 3) for a, b in pairwise(seconds)}
+    assert len(seconds) == 10
+    assert steps == {0.04}
+
+
+def test_dolby_vision_profile_5_is_refused() -> None:
+    _refuse_dolby_vision_5(None)
+    _refuse_dolby_vision_5(bytes([1, 0, 8, 6, 1, 0, 1, 4, 0]))
+    with pytest.raises(BadInput, match="profile 5"):
+        _refuse_dolby_vision_5(bytes([1, 0, 5, 6, 1, 0, 1, 0, 0]))
