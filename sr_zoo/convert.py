@@ -14,7 +14,6 @@ from torch import nn
 
 from sr_core.errors import BadModel, SrError
 from sr_core.model_spec import ModelSpec
-from sr_zoo.export import export_model
 
 
 def convert(path: Path, target: Path) -> ModelSpec:
@@ -24,14 +23,17 @@ def convert(path: Path, target: Path) -> ModelSpec:
         BadModel: unsafe, unknown to spandrel, or not an image enlarger.
     """
     network, spec = read_torch_file(path)
+    from sr_zoo.export import export_model
+
     return export_model(network, spec, target)
 
 
 def read_torch_file(path: Path) -> tuple[nn.Module, ModelSpec]:
     """The network of a torch file and what we know of it."""
+    tensors = _read_tensors(path)  # before spandrel is loaded: refusals come at once
     import spandrel
 
-    state = spandrel.canonicalize_state_dict(_read_tensors(path))
+    state = spandrel.canonicalize_state_dict(tensors)
     try:
         found = spandrel.ModelLoader().load_from_state_dict(state)
     except spandrel.UnsupportedModelError as error:
@@ -40,7 +42,8 @@ def read_torch_file(path: Path) -> tuple[nn.Module, ModelSpec]:
             hint="export the model to ONNX with its own code, and give that file",
         ) from error
     except (RuntimeError, ValueError, KeyError) as error:
-        raise BadModel(f"the weights do not fit their network: {str(error).splitlines()[0]}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise BadModel(f"the weights do not fit the network they name: {reason}") from error
     if not isinstance(found, spandrel.ImageModelDescriptor):
         raise BadModel(f"a {found.architecture.name} for {found.purpose} is no image enlarger")
     if found.input_channels != found.output_channels or found.input_channels not in (1, 3):

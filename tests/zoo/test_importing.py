@@ -1,0 +1,166 @@
+"""A user's own weights: converted once, checked, and refused with a reason where they cannot be used."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from sr_core.errors import BadInput, BadModel
+from sr_core.model_spec import load_model, read_spec
+from sr_zoo.archs.registry import build_network
+from sr_zoo.convert import read_torch_file
+from sr_zoo.importing import imported_model
+from sr_zoo.models import find_model
+from sr_zoo.onnx_run import open_runner
+
+IMPORT_EQUALS_TORCH = 1e-4
+
+
+def foreign_onnx(path: Path, *, size: tuple[int | str, int | str] = ("h", "w"), outputs: int = 12) -> Path:
+    """A 3x3 convolution and a shuffle, with names and metadata that are not ours."""
+    weight = np.random.default_rng(1).random((outputs, 3, 3, 3)).astype(np.float32) / 27
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["input", "w"], ["c"], pads=[1, 1, 1, 1]),
+            helper.make_node("DepthToSpace", ["c"], ["output"], blocksize=2, mode="CRD"),
+        ],
+        "foreign",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, *size])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def esrgan_weights() -> dict[str, torch.Tensor]:
+    """Our own RRDB network's weights under the names every ESRGAN file has."""
+    torch.manual_seed(2)
+    ours = build_network("esrgan", scale=4, features=16, blocks=1).state_dict()
+    names = [("head", "conv_first"), ("body.1", "trunk_conv"), ("upsample.1", "upconv1"), ("upsample.4", "upconv2")]
+    names += [("upsample.6", "HRconv"), ("tail", "conv_last")]
+    renamed = {}
+    for name, value in ours.items():
+        for dense in range(3):
+            inner = f"RRDB_trunk.0.RDB{dense + 1}"
+            for conv in range(4):
+                name = name.replace(f"body.0.blocks.{dense}.grow.{conv}.", f"{inner}.conv{conv + 1}.")
+            name = name.replace(f"body.0.blocks.{dense}.close.", f"{inner}.conv5.")
+        for old, new in names:
+            name = name.replace(f"{old}.", f"{new}.") if name.startswith(f"{old}.") else name
+        renamed[name] = value
+    return renamed
+
+
+def test_a_shipped_file_is_used_as_it_is() -> None:
+    path = find_model("clear-x4")
+    assert imported_model(path) == path
+
+
+def test_a_foreign_onnx_gets_its_names_scale_and_halo(tmp_path: Path) -> None:
+    path = foreign_onnx(tmp_path / "mine.onnx")
+    made = imported_model(path)
+    spec = read_spec(made)
+    assert (spec.name, spec.scale, spec.colour, spec.halo_px, spec.size_multiple) == ("mine", 2, "rgb", 1, 1)
+    graph = load_model(made).graph
+    assert [graph.input[0].name, graph.output[0].name] == ["lr", "sr"]
+    batch = np.random.default_rng(3).random((1, 3, 9, 11)).astype(np.float32)
+    assert np.array_equal(open_runner(load_model(made))(batch), open_runner(onnx.load(path))(batch))
+
+
+def test_a_file_is_converted_once_and_again_when_its_contents_change(tmp_path: Path) -> None:
+    path = foreign_onnx(tmp_path / "mine.onnx")
+    first = imported_model(path)
+    stamp = os.stat(first).st_mtime_ns
+    assert imported_model(path) == first
+    assert os.stat(first).st_mtime_ns == stamp
+    foreign_onnx(path, outputs=12)
+    changed = onnx.load(path)
+    changed.doc_string = "another"
+    onnx.save(changed, path)
+    assert imported_model(path) != first
+
+
+def test_torch_weights_become_a_model_that_computes_what_torch_computes(tmp_path: Path) -> None:
+    weights = esrgan_weights()
+    torch.save({"params_ema": weights}, tmp_path / "4x_mine.pth")
+    made = imported_model(tmp_path / "4x_mine.pth")
+    spec = read_spec(made)
+    assert (spec.name, spec.scale, spec.colour) == ("4x_mine", 4, "rgb")
+    assert "ESRGAN" in spec.training
+    torch.manual_seed(2)
+    ours = build_network("esrgan", scale=4, features=16, blocks=1).eval()  # the same weights again
+    batch = torch.rand(1, 3, 14, 18)
+    with torch.no_grad():
+        expected = ours(batch).numpy()
+    assert np.abs(open_runner(load_model(made))(batch.numpy()) - expected).max() < IMPORT_EQUALS_TORCH
+
+
+def test_safetensors_are_read_too(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(esrgan_weights(), tmp_path / "4x_mine.safetensors")
+    network, spec = read_torch_file(tmp_path / "4x_mine.safetensors")
+    assert spec.scale == 4
+    assert sum(value.numel() for value in network.state_dict().values()) == sum(
+        value.numel() for value in esrgan_weights().values()
+    )
+
+
+class Payload:
+    """Would create a file when unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    bare, wrapped = tmp_path / "bare.pth", tmp_path / "wrapped.pth"
+    bare.write_bytes(pickle.dumps(Payload(tmp_path / "owned"), protocol=2))
+    torch.save({"weight": Payload(tmp_path / "owned")}, wrapped)
+    with pytest.raises(BadModel, match="run its code"):
+        read_torch_file(wrapped)
+    with pytest.raises(BadModel, match=r"refused|cannot be read"):
+        imported_model(bare)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_weights_of_no_known_network_are_refused(tmp_path: Path) -> None:
+    torch.save({"mystery.weight": torch.zeros(3, 3)}, tmp_path / "mystery.pth")
+    with pytest.raises(BadModel, match="spandrel") as refusal:
+        read_torch_file(tmp_path / "mystery.pth")
+    assert "ONNX" in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (lambda path: path.write_bytes(b"no onnx"), "not a readable ONNX"),
+        (lambda path: foreign_onnx(path, size=(64, 64)), "64x64"),
+        (lambda path: foreign_onnx(path, outputs=8), "does not enlarge"),
+    ],
+)
+def test_an_onnx_file_that_cannot_work_is_refused_with_its_reason(tmp_path: Path, write: object, words: str) -> None:
+    assert callable(write)
+    path = tmp_path / "bad.onnx"
+    write(path)
+    with pytest.raises(BadModel, match=words):
+        imported_model(path)
+
+
+def test_a_missing_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no model file"):
+        imported_model(tmp_path / "gone.onnx")
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(BadInput, match="not a model file"):
+        imported_model(tmp_path / "notes.txt")
