@@ -5,6 +5,8 @@ images ─ crops ─┬─ LR ─ network ─ SR ─ loss ─ gradients ─ opti
 """
 
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sr_core.errors import BadInput
+from sr_core.errors import BadInput, NotAvailable
 from sr_train.benchmark_sets import read_pairs
 from sr_train.checkpoints import RunState, load_state, save_state, warm_start
 from sr_train.config import TrainConfig, read_config
@@ -150,7 +152,7 @@ def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> Imag
 def _forward_at(config: TrainConfig, network: nn.Module, scale: int) -> Forward:
     """The network at `scale`; at another than its own, a twin that borrows its weights (VDSR, MDSR)."""
     if scale == config.model.scale:
-        return torch.compile(network) if config.optim.compiled else network
+        return _compiled(network) if config.optim.compiled else network
     twin = _build(config, scale).to(next(network.parameters()).device)
 
     def forward(lr: Tensor) -> Tensor:
@@ -158,6 +160,15 @@ def _forward_at(config: TrainConfig, network: nn.Module, scale: int) -> Forward:
         return sr
 
     return forward
+
+
+def _compiled(network: nn.Module) -> Forward:
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")):
+        raise NotAvailable(
+            "optim.compiled needs a C++ compiler, and none is here",
+            hint="install one, or set compiled = false: a third slower",
+        )
+    return torch.compile(network)
 
 
 def _batch(bank: ImageBank, config: TrainConfig, step: int, device: torch.device) -> tuple[Tensor, Tensor]:

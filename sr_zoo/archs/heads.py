@@ -26,6 +26,7 @@ def make_head(kind: str, channels: int, planes: int, scale: int, *, kernel: int 
         conv = nn.Conv2d(channels, planes * scale**2, kernel, padding=kernel // 2)
         if kind == "subpixel-icnr":
             icnr_(conv.weight, scale)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         return nn.Sequential(conv, nn.PixelShuffle(scale))
     if kind == "resize":
         conv = nn.Conv2d(channels, planes, kernel, padding=kernel // 2)

@@ -37,7 +37,6 @@ def test_an_unknown_head_is_refused_with_the_list() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_icnr_starts_as_nearest_neighbour(scale: int) -> None:
     made = make_head("subpixel-icnr", 8, 3, scale)[0]  # type: ignore[index]
-    torch.nn.init.zeros_(made.bias)
     features = torch.rand(1, 8, 5, 6)
     enlarged = functional.pixel_shuffle(made(features), scale)
     block = enlarged[:, :, :scale, :scale]
