@@ -15,6 +15,7 @@ Deciding
     plan         everything decided before the first frame, and what is lost by it
 Writing
     hdr          HDR10 facts for encoders and for the container
+    sound        sound a container cannot hold, without further loss
     subtitles    text subtitles from one codec to another
     encoder      one encoder stream: planes in, packets out
     sink         OUT.part: streams, tags, chapters, packets; renamed when verified

@@ -32,6 +32,8 @@ class OutputFormat:
         tick_seconds: its clock, None where each stream may have its own.
         options: for the muxer.
         text_subtitles: codec to which text subtitles are converted, '' to copy them as they are.
+        sound: lossless codec (Opus in WebM) for sound it cannot hold as it is.
+        takes_covers: pictures shown as the file's cover.
         default_codec: what `--codec` means where the user says nothing.
     """
 
@@ -40,6 +42,8 @@ class OutputFormat:
     tick_seconds: Fraction | None = None
     options: tuple[tuple[str, str], ...] = ()
     text_subtitles: str = "srt"
+    sound: str = "alac"
+    takes_covers: bool = True
     default_codec: str = "libx264"
     takes_attachments: bool = False
     is_mp4_like: bool = False
@@ -54,6 +58,7 @@ OUTPUT_FORMATS = (
         extensions=(".mkv", ".mk3d"),
         tick_seconds=Fraction(1, 1000),
         options=_MKV_OPTIONS,
+        sound="flac",
         takes_attachments=True,
     ),
     OutputFormat(
@@ -62,6 +67,8 @@ OUTPUT_FORMATS = (
         tick_seconds=Fraction(1, 1000),
         options=_MKV_OPTIONS,
         text_subtitles="webvtt",
+        sound="libopus",
+        takes_covers=False,
         default_codec="libsvtav1",
     ),
 )

@@ -24,6 +24,7 @@ from sr_core.media.containers import lasting_tags
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing
 from sr_core.media.plan import Plan
+from sr_core.media.sound import SoundConverter
 from sr_core.media.source import Source
 from sr_core.media.streams import StreamPlan, cover_bytes, cover_file
 from sr_core.media.subtitles import SubtitleConverter
@@ -57,7 +58,7 @@ class Sink:
         self.chapters = 0
         self._shift_ticks = round(plan.shift_seconds / self.time_base)
         self._copies: dict[int, Stream] = {}
-        self._converters: dict[int, SubtitleConverter] = {}
+        self._converters: dict[int, SubtitleConverter | SoundConverter] = {}
         self._covers: list[tuple[Stream, bytes]] = []
         self._last_dts: dict[int, int] = {}
         self.container = self._create(source)
@@ -109,7 +110,8 @@ class Sink:
             self.encoder = VideoEncoder(self.container, self.plan.encoder)
             return self.encoder.stream
         if plan.action == "convert":
-            converter = SubtitleConverter(self.container, stream, plan.codec)
+            kind = SoundConverter if plan.kind == "audio" else SubtitleConverter
+            converter = kind(self.container, stream, plan.codec)
             self._converters[stream.index] = converter
             return converter.stream
         if plan.action == "cover":
@@ -166,9 +168,10 @@ class Sink:
         packet.stream = target
         packet.rescale_ts(target.time_base)
         self._keep_order(packet, index)
+        is_frame = packet.size > 0  # FLAC ends with an empty packet that completes its header
         with writing(self.path):
             self.container.mux_one(packet)
-        self.packets[index] += 1
+        self.packets[index] += is_frame
 
     def _keep_order(self, packet: Packet[Stream], index: int) -> None:
         """Containers refuse a DTS that does not rise; broken inputs have them."""
@@ -200,6 +203,9 @@ class Sink:
     def finish(self) -> None:
         """Flush the encoder, complete the file, force it to the disk."""
         self.write(self.encoder.flush())
+        for index, converter in self._converters.items():
+            for packet in converter.finish():
+                self._write_copy(packet, converter.stream, index)
         with writing(self.path):
             self.container.close()
             if not self.is_pipe:

@@ -84,9 +84,9 @@ def _plan_one(stream: Stream, target: OutputFormat) -> tuple[StreamPlan | None, 
     if kind == "attachment" and not target.takes_attachments:
         return None, f"{name} is lost: {target.muxer} holds no attachments (.mkv does)"
     is_cover = bool(stream.disposition & Disposition.attached_pic)
-    if is_cover and _codec_name(stream) in _COVER_FILES:
+    if is_cover and _codec_name(stream) in _COVER_FILES and target.takes_covers:
         return StreamPlan(index=stream.index, kind=kind, action="cover"), ""
-    refusal = "covers are JPEG or PNG" if is_cover else why_not_muxable(stream, target.muxer)
+    refusal = "covers are JPEG or PNG, in MP4 and MKV" if is_cover else why_not_muxable(stream, target.muxer)
     if not refusal:
         is_second_video = f"{name} is copied at its own size: one video stream is upscaled"
         action: Action = "attach" if kind == "attachment" else "copy"
@@ -95,6 +95,9 @@ def _plan_one(stream: Stream, target: OutputFormat) -> tuple[StreamPlan | None, 
     if kind == "subtitle" and _codec_name(stream) in _TEXT_SUBTITLES:
         plan = StreamPlan(index=stream.index, kind=kind, action="convert", codec=target.text_subtitles)
         return plan, f"{name} becomes {target.text_subtitles}: {target.muxer} takes no other text"
+    if kind == "audio" and stream.codec_context is not None:
+        plan = StreamPlan(index=stream.index, kind=kind, action="convert", codec=target.sound)
+        return plan, f"{name} becomes {target.sound}: {target.muxer} does not take it as it is"
     return None, f"{name} is lost: {target.muxer} does not take it ({refusal}); .mkv takes more"
 
 

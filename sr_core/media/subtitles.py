@@ -52,3 +52,7 @@ class SubtitleConverter:
         out.duration = ticks_from_seconds((packet.duration or 0) * base, _MILLISECOND)
         out.time_base = _MILLISECOND
         yield out
+
+    def finish(self) -> Iterator[Packet[Stream]]:
+        """Nothing: every event was converted when it came."""
+        yield from ()

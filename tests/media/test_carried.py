@@ -56,6 +56,45 @@ def test_sound_is_copied_packet_for_packet(clip: Clip, tmp_path: Path) -> None:
     assert read_back(target, kind="audio").seconds == read_back(source, kind="audio").seconds
 
 
+@pytest.mark.parametrize(("codec", "ending", "becomes"), [("wmav2", "mp4", "alac"), ("wmav2", "mkv", "flac")])
+def test_sound_the_container_refuses_is_converted_not_lost(
+    tmp_path: Path, codec: str, ending: str, becomes: str
+) -> None:
+    source, target = tmp_path / "in.wmv", tmp_path / f"out.{ending}"
+    _clip_with_tone(source, codec)
+    heard = upscaled(source, target)
+    assert any(f"becomes {becomes}" in note for note in heard.notes)
+    before, after = _samples(source), _samples(target)
+    length = min(before.size, after.size)
+    assert abs(before.size - after.size) <= 4096  # the last block may be padded
+    assert np.abs(before[:length] - after[:length]).max() < 2 / 32768
+
+
+def _clip_with_tone(path: Path, codec: str) -> None:
+    with av.open(str(path), "w") as out:
+        video, sound = out.add_stream("wmv2", rate=25), out.add_stream(codec, rate=44100, bit_rate=128000)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        wave = (np.sin(np.arange(44100) / 10) * 9000).astype(np.int16)
+        tone = av.AudioFrame.from_ndarray(np.repeat(wave, 2)[None], format="s16", layout="stereo")
+        tone.sample_rate, tone.pts = 44100, 0
+        for index in range(25):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = index
+            out.mux(video.encode(frame))
+        out.mux(sound.encode(tone))
+        out.mux(sound.encode(None))
+        out.mux(video.encode(None))
+
+
+def _samples(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    joined = [f if f.shape[0] == 2 else f.reshape(-1, 2).T for f in frames]
+    samples = np.concatenate(joined, axis=1)[0]
+    return samples / 32768 if samples.dtype == np.int16 else samples
+
+
 def test_sound_is_left_out_on_request(clip: Clip, tmp_path: Path) -> None:
     source, target = clip(sound=True), tmp_path / "out.mkv"
     upscaled(source, target, keeps_audio=False)
