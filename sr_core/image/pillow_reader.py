@@ -63,7 +63,7 @@ class PillowImage:
         self._stored_icc: bytes | None = image.info.get("icc_profile")
         self._first = 1 if getattr(image, "default_image", False) else 0  # APNG's still fallback
         count = int(getattr(image, "n_frames", 1)) - self._first
-        notes = list(_notes(image, self._kind))
+        notes = list(_notes(image, self._kind, self._path))
         self._mode = _mode_of(image)
         if count > 1:
             measured, self._mode = self._scan(count)
@@ -151,7 +151,9 @@ def _mode_of(image: ImageFile.ImageFile) -> str:
     return "RGB"
 
 
-def _notes(image: ImageFile.ImageFile, kind: str) -> Iterator[str]:
+def _notes(image: ImageFile.ImageFile, kind: str, path: Path) -> Iterator[str]:
+    if kind == "avif" and _is_deep_avif(path):
+        yield "10 or 12 bits read as 8: no AVIF reader here gives more"
     if image.mode == "P" and kind != "gif":
         yield "palette read as full colour"
     if image.mode == "1":
@@ -183,6 +185,14 @@ def _meaning(image: ImageFile.ImageFile, kind: str, notes: tuple[str, ...]) -> M
         is_linear=icc_is_linear(icc) and not is_cmyk,
         notes=notes,
     )
+
+
+def _is_deep_avif(path: Path) -> bool:
+    """Whether the AV1 configuration sets its high_bitdepth flag (AV1-ISOBMFF §2.3.3)."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    at = head.find(b"av1C")
+    return at >= 0 and len(head) > at + 6 and bool(head[at + 6] & 0x40)
 
 
 def _is_vp8l(path: Path) -> bool:

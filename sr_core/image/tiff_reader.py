@@ -19,7 +19,7 @@ from sr_core.image.scanline_reader import ScanlineFile
 
 SUBFILE_TYPE, BITS, COMPRESSION, PHOTOMETRIC, EXTRA_SAMPLES = 254, 258, 259, 262, 338
 XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
-_PALETTE, _SEPARATED, _CIELAB, _ICCLAB, _ITULAB = 3, 5, 8, 9, 10
+_WHITE_IS_ZERO, _PALETTE, _SEPARATED, _CIELAB, _ICCLAB, _ITULAB = 0, 3, 5, 8, 9, 10
 _JPEG_COMPRESSIONS = (6, 7)
 _MAX_PAGES = 10_000
 
@@ -75,7 +75,7 @@ class TiffImage:
         )
 
     def frames(self) -> Iterator[Frame]:
-        """Every page; all must be alike, because a page of another kind would lose its meaning."""
+        """Every page; all must be of one size and kind."""
         for page in self._pages:
             if self._file is None:
                 self._file = self._open(page)
@@ -103,11 +103,19 @@ class TiffImage:
                 yield rgb_from_cmyk(band, self._icc)
             elif self._photometric == _CIELAB:
                 yield rgb_from_lab(band)
+            elif self._photometric == _WHITE_IS_ZERO and band.dtype == np.uint16:
+                yield 65_535 - band  # OpenImageIO inverts 8 bits only
             else:
                 yield band
 
     def _refuse_other_kind(self, page: _Page, file: ScanlineFile) -> None:
         photometric = self._number(page.directory, PHOTOMETRIC, 1)
+        size = file.width, file.height
+        if size != (self.header.width, self.header.height):
+            raise BadInput(
+                f"page {page.index + 1} is {size[0]}x{size[1]}, page 1 {self.header.width}x{self.header.height}",
+                hint="split the pages into files",
+            )
         here = (len(file.picks), file.dtype, photometric == _SEPARATED)
         there = (self.header.channels, self.header.dtype, False)
         if self._photometric in (_SEPARATED, _CIELAB):

@@ -434,3 +434,18 @@ def test_the_same_pixels_as_the_array_api(tmp_path: Path, network: Upscaler, loa
 def test_header_and_writer_agree_on_frames() -> None:
     with pytest.raises(BadInput, match="0x4"):
         Header(format="png", width=0, height=4, channels=3, dtype="uint8")
+
+
+def test_an_avif_of_ten_bits_says_that_it_is_read_as_eight(tmp_path: Path, identity: Upscaler) -> None:
+    av = pytest.importorskip("av")
+    av.logging.set_level(av.logging.PANIC)
+    with av.open(str(tmp_path / "a.avif"), "w", format="avif") as container:
+        stream = container.add_stream("libsvtav1", rate=1, options={"svtav1-params": "lp=1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
+        gray = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 100, np.uint8), format="rgb24")
+        for frame in (gray.reformat(format="yuv420p10le"), None):
+            container.mux(stream.encode(frame))
+    plan = enlarge(tmp_path / "a.avif", tmp_path / "out.avif", identity, EnlargeOptions())
+    assert any("10 or 12 bits read as 8" in note for note in plan.notes)
+    by_pillow(tmp_path / "b.avif", noise(64, 64, 3))
+    assert enlarge(tmp_path / "b.avif", tmp_path / "out-b.avif", identity, EnlargeOptions()).notes == ()

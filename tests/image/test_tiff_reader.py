@@ -1,0 +1,107 @@
+"""TIFFs of every build, made by Pillow and by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO
+import pytest
+from PIL import Image
+
+from sr_core.errors import BadInput
+from sr_core.image.enlarge import EnlargeOptions, enlarge
+from sr_core.image.ifd import Directory, Layout, directory_bytes
+from sr_core.upscaler import Upscaler
+from tests.image.conftest import noise
+from tests.image.test_round_trip import Load
+
+
+def handmade(path: Path, samples: np.ndarray, *, photometric: int, extra: int | None = None) -> None:
+    """An uncompressed TIFF of one strip with the given photometric interpretation."""
+    layout, data = Layout(order="<"), samples.tobytes()
+    rows, width, channels = samples.shape
+    shorts = {258: [samples.itemsize * 8] * channels, 259: [1], 262: [photometric], 277: [channels], 284: [1]}
+    if extra is not None:
+        shorts[338] = [extra]
+    entries = {tag: (3, len(values), layout.pack(f"{len(values)}H", *values)) for tag, values in shorts.items()}
+    for tag, value in ((256, width), (257, rows), (273, 8), (278, rows), (279, len(data))):
+        entries[tag] = (4, 1, layout.pack("L", value))
+    offset = 8 + len(data)
+    head = b"II*\0" + layout.pack("L", offset)
+    path.write_bytes(head + data + directory_bytes(Directory(entries=entries), layout, offset))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_white_is_zero_is_turned_round(dtype: str, tmp_path: Path, load: Load) -> None:
+    samples = noise(6, 8, 1, dtype)
+    handmade(tmp_path / "a.tif", samples, photometric=0)
+    np.testing.assert_array_equal(load(tmp_path / "a.tif")[2][0], np.iinfo(dtype).max - samples)
+
+
+@pytest.mark.parametrize(("extra", "alpha"), [(1, "premultiplied"), (2, "straight")])
+def test_extra_samples_say_how_alpha_is_meant(
+    extra: int, alpha: str, tmp_path: Path, identity: Upscaler, load: Load
+) -> None:
+    samples = noise(6, 8, 4)
+    samples[..., :3] = samples[..., :3] // 2
+    samples[..., 3] = np.maximum(samples[..., 3], 128)
+    handmade(tmp_path / "a.tif", samples, photometric=2, extra=extra)
+    enlarge(tmp_path / "a.tif", tmp_path / "out.tif", identity, EnlargeOptions())
+    header, _, (pixels,) = load(tmp_path / "out.tif")
+    assert header.alpha == alpha
+    np.testing.assert_array_equal(pixels, samples)
+
+
+def test_premultiplied_colour_is_divided_for_a_png(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    samples = np.full((6, 8, 4), 100, np.uint8)
+    samples[..., 3] = 200
+    handmade(tmp_path / "a.tif", samples, photometric=2, extra=1)
+    enlarge(tmp_path / "a.tif", tmp_path / "a.png", identity, EnlargeOptions(format="png"))
+    assert load(tmp_path / "a.png")[2][0][0, 0].tolist() == [128, 128, 128, 200]  # 100 / (200 / 255)
+
+
+def test_tiles_and_separate_planes_read_as_strips_do(tmp_path: Path, load: Load) -> None:
+    pixels = noise(100, 130, 3, "uint16")
+    for name, attribute, value in (("tiled", "tile", 48), ("planes", "planarconfig", "separate")):
+        spec = OpenImageIO.ImageSpec(130, 100, 3, "uint16")
+        if attribute == "tile":
+            spec.tile_width = spec.tile_height = int(value)
+        else:
+            spec.attribute(attribute, value)
+        output = OpenImageIO.ImageOutput.create("tiff")
+        assert output is not None
+        assert output.open(str(tmp_path / name), spec)
+        assert output.write_image(pixels), output.geterror()
+        output.close()
+        np.testing.assert_array_equal(load(tmp_path / name)[2][0], pixels)
+
+
+def test_sixteen_bit_cmyk_is_said_to_be_done_in_eight(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    handmade(tmp_path / "a.tif", np.zeros((4, 4, 4), np.uint16), photometric=5)
+    plan = enlarge(tmp_path / "a.tif", tmp_path / "out.tif", identity, EnlargeOptions())
+    assert "in 8 bits" in plan.notes[0]
+    assert (load(tmp_path / "out.tif")[2][0] == 255).all()
+
+
+def test_a_lab_image_becomes_srgb(tmp_path: Path, identity: Upscaler, load: Load) -> None:
+    Image.new("LAB", (8, 8), (128, 128, 128)).save(tmp_path / "a.tif")
+    plan = enlarge(tmp_path / "a.tif", tmp_path / "out.tif", identity, EnlargeOptions())
+    pixel = load(tmp_path / "out.tif")[2][0][0, 0].astype(int)
+    assert "Lab converted to sRGB" in plan.notes
+    assert pixel.max() - pixel.min() <= 2
+    assert 110 < pixel.mean() < 130
+
+
+def test_samples_no_network_can_be_fed_are_named(tmp_path: Path, load: Load) -> None:
+    handmade(tmp_path / "a.tif", np.zeros((4, 4, 3), np.uint32), photometric=2)
+    with pytest.raises(BadInput, match="uint"):
+        load(tmp_path / "a.tif")
+
+
+def test_pages_of_different_sizes_are_refused_and_nothing_is_left(tmp_path: Path, identity: Upscaler) -> None:
+    pages = [Image.new("RGB", (8, 8)), Image.new("RGB", (9, 8))]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(BadInput, match="page 2 is 9x8"):
+        enlarge(tmp_path / "a.tif", tmp_path / "out.tif", identity, EnlargeOptions())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
