@@ -93,7 +93,7 @@ class TiffImage:
             self._file = None
 
     def _open(self, page: _Page) -> ScanlineFile:
-        return ScanlineFile(self._path, page=page.index, keep_raw_color=self._photometric == _SEPARATED)
+        return ScanlineFile(self._path, page=page.index, keep_raw_color=self._photometric in (_SEPARATED, _CIELAB))
 
     def _bands(self, file: ScanlineFile) -> Iterator[Array]:
         for band in file.bands():
