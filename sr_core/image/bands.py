@@ -7,6 +7,7 @@ rows of the source   ├ context ┼──── own ────┼ context ┤
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 
 import numpy as np
 
@@ -44,6 +45,14 @@ def windows(bands: Iterable[Array], *, rows: int, context: int) -> Iterator[tupl
         keep = min(context, above + own)
         held = held[above + own - keep :]
         above = keep
+
+
+def made_ahead(pool: Executor, bands: Iterator[Array]) -> Iterator[Array]:
+    """The same bands, each made in `pool` while the one before it is being written."""
+    ahead = pool.submit(next, bands, None)
+    while (band := ahead.result()) is not None:
+        ahead = pool.submit(next, bands, None)
+        yield band
 
 
 def enlarged_bands(

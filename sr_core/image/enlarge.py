@@ -8,6 +8,7 @@ from disk to disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Protocol
 from sr_core.errors import BadInput
 from sr_core.frame import Array
 from sr_core.image.array import PlaneUpscaler
-from sr_core.image.bands import context_rows, enlarged_bands, resized_bands
+from sr_core.image.bands import context_rows, enlarged_bands, made_ahead, resized_bands
 from sr_core.image.formats import FORMATS, ImageFormat
 from sr_core.image.jpeg_writer import oversized
 from sr_core.image.meaning import Frame, Header, rebanded
@@ -180,7 +181,10 @@ def enlarge(
         BadInput, DamagedMedia: the source cannot be used.
         StorageError: the target cannot be written.
     """
-    with open_image(source, max_pixels=options.max_pixels) as image:
+    with (
+        open_image(source, max_pixels=options.max_pixels) as image,
+        ThreadPoolExecutor(1, thread_name_prefix="srvid-band") as ahead,  # ends before the file is closed
+    ):
         plan = plan_enlarging(image, upscaler.scale, options)
         work = _Work(source, upscaler, options, plan, on_pixels)
         frames = decoded_frames(image)
@@ -194,10 +198,10 @@ def enlarge(
         )
 
         def enlarged() -> Iterator[Frame]:
-            yield Frame(work.bands(first), first.duration)
+            yield Frame(made_ahead(ahead, work.bands(first)), first.duration)
             for frame in frames:
                 upright = oriented(frame.whole(), plan.source.orientation)
-                yield Frame(work.bands(Frame([upright])), frame.duration)
+                yield Frame(made_ahead(ahead, work.bands(Frame([upright]))), frame.duration)
 
         write_image(target, plan.output, meaning, enlarged(), quality=options.quality)
     return plan

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_core.errors import BadInput
-from sr_core.image.bands import resized_bands, windows
+from sr_core.frame import Array
+from sr_core.image.bands import made_ahead, resized_bands, windows
 from sr_core.image.enlarge import EnlargeOptions, enlarge
 from sr_core.image.meaning import Frame, Meaning
 from sr_core.image.reader import open_image
@@ -166,3 +170,27 @@ def test_memory_stays_within_the_budget_whatever_the_size(tmp_path: Path) -> Non
         capture_output=True, text=True, env=os.environ, check=True, timeout=120,
     )  # fmt: skip
     assert int(done.stdout) < 64 << 20
+
+
+def test_a_band_is_made_while_the_one_before_is_written() -> None:
+    made, written = threading.Event(), []
+
+    def bands() -> Iterator[Array]:
+        yield noise(1, 1, 1)
+        made.set()
+        yield noise(1, 1, 1)
+
+    with ThreadPoolExecutor(1) as pool:
+        for band in made_ahead(pool, bands()):
+            assert made.wait(timeout=30)  # the second band comes while the first is in our hands
+            written.append(band)
+    assert len(written) == 2
+
+
+def test_what_making_a_band_raises_reaches_the_writer() -> None:
+    def bands() -> Iterator[Array]:
+        yield noise(1, 1, 1)
+        raise BadInput("broken in the middle")
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(BadInput, match="in the middle"):
+        list(made_ahead(pool, bands()))
