@@ -10,16 +10,16 @@ bridge      what the native stub calls
 """
 
 try:
-    import vapoursynth
-except ModuleNotFoundError as error:
-    if error.name != "vapoursynth":
-        raise
+    # Not the module alone: srvid's wheel puts its plugin into vapoursynth/plugins, and without VapourSynth
+    # that folder imports as an empty namespace.
+    from vapoursynth import core as _core
+except ImportError as error:
     raise ModuleNotFoundError(
-        "vapoursynth_filter needs VapourSynth R74 or newer: pip install 'srvid[vapoursynth]'", name=error.name
+        "vapoursynth_filter needs VapourSynth R74 or newer: pip install 'srvid[vapoursynth]'", name="vapoursynth"
     ) from error
 
 from vapoursynth_filter.filter import upscale
 
 __all__ = ["upscale"]
 
-del vapoursynth
+del _core

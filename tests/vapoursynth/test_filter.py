@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-vs = pytest.importorskip("vapoursynth", reason="pip install 'srvid[vapoursynth]'")
+pytest.importorskip("vapoursynth_filter", reason="pip install 'srvid[vapoursynth]'")
+
+import vapoursynth as vs
 
 import srvid
 from sr_core.color import ColorSpec

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-vs = pytest.importorskip("vapoursynth", reason="pip install 'srvid[vapoursynth]'")
+pytest.importorskip("vapoursynth_filter", reason="pip install 'srvid[vapoursynth]'")
 
+import vapoursynth as vs
 from hypothesis import given
 from hypothesis import strategies as st
 

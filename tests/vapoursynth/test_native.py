@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-pytest.importorskip("vapoursynth", reason="pip install 'srvid[vapoursynth]'")
+pytest.importorskip("vapoursynth_filter", reason="pip install 'srvid[vapoursynth]'")
 
 PROJECT = Path(__file__).resolve().parents[2]
 RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]
@@ -146,3 +146,15 @@ def test_a_release_without_a_compiler_fails(hook: ModuleType, tmp_path: Path) ->
     with pytest.raises(subprocess.CalledProcessError) as caught:
         build_wheel(tmp_path, CC="no-such-compiler", SRVID_NATIVE="1")
     assert b"there is no C compiler" in caught.value.stderr
+
+
+def test_without_vapoursynth_the_import_says_what_to_install(tmp_path: Path) -> None:
+    """The wheel's own plugin folder must not pass for VapourSynth."""
+    (tmp_path / "vapoursynth" / "plugins" / "srvid").mkdir(parents=True)
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", "import vapoursynth_filter"],
+        env={"PYTHONPATH": os.pathsep.join([str(tmp_path), str(PROJECT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert "pip install 'srvid[vapoursynth]'" in result.stderr.splitlines()[-1]

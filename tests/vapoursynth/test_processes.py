@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("vapoursynth", reason="pip install 'srvid[vapoursynth]'")
+pytest.importorskip("vapoursynth_filter", reason="pip install 'srvid[vapoursynth]'")
 
 RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]
 CLIP = """

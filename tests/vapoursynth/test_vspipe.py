@@ -17,7 +17,9 @@ import av
 import numpy as np
 import pytest
 
-vs = pytest.importorskip("vapoursynth", reason="pip install 'srvid[vapoursynth]'")
+pytest.importorskip("vapoursynth_filter", reason="pip install 'srvid[vapoursynth]'")
+
+import vapoursynth as vs
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NATIVE_VSPIPE = Path(vs.__file__).parent / "vspipe"
@@ -165,7 +167,6 @@ def source(tmp_path: Path) -> Path:
 
 
 def example(vspipe: Vspipe, name: str, source: Path, model: Path, *more: str) -> list[av.VideoFrame]:
-    pytest.importorskip("vapoursynth")
     if not hasattr(vs.core, "bs"):
         pytest.skip("needs vapoursynth-bestsource")
     result = vspipe(
@@ -188,6 +189,33 @@ def test_example_film_encodes_with_x264(vspipe: Vspipe, source: Path, nearest: P
     encoded.seek(0)
     with av.open(encoded) as container:
         assert len(list(container.decode(video=0))) == len(frames) == 12
+
+
+def test_the_srvid_command_and_the_filter_give_the_same_frames(
+    vspipe: Vspipe, source: Path, model: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """One model, two front ends, two decoders: no bit differs."""
+    if not hasattr(vs.core, "bs"):
+        pytest.skip("needs vapoursynth-bestsource")
+    large = tmp_path / "large.mkv"
+    options = ["--scale", "2", "--model", str(model), "--backend", "openvino", "--tile", "64", "--codec", "ffv1"]
+    code = f"import sys; sys.argv = ['srvid', *{[str(source), str(large), *options]!r}]\n"
+    command = [sys.executable, "-c", code + "from srvid_cli.srvid import main; main()"]
+    paths = os.pathsep.join([environment["PYTHONPATH"], str(EXAMPLES.parent / "cli")])
+    done = subprocess.run(command, env=environment | {"PYTHONPATH": paths}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    script = tmp_path / "same.vpy"
+    script.write_text(
+        "import vapoursynth as vs\n"
+        f"clip = vs.core.bs.VideoSource({str(source)!r})\n"
+        f"clip.srvid.Upscale(2, {str(model)!r}, 'openvino', tile=64).set_output()\n"
+    )
+    filtered = decoded(vspipe("-c", "y4m", script, "-").stdout)
+    with av.open(str(large)) as container:
+        commanded = list(container.decode(video=0))
+    assert len(commanded) == len(filtered) == 12
+    for one, other in zip(commanded, filtered, strict=True):
+        np.testing.assert_array_equal(one.to_ndarray(), other.to_ndarray())
 
 
 def test_example_anime_descales_first(vspipe: Vspipe, source: Path, nearest: Path) -> None:
