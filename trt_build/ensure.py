@@ -19,7 +19,7 @@ from sr_core.engine_key import BuildOptions, BuiltEngine, EngineFacts, EngineKey
 from trt_build.build import Plan, build_plan
 from trt_build.byte_planes import with_byte_planes
 from trt_build.check import REQUIRED_PSNR_DB, CheckedGraph, lower_and_check, reference_of
-from trt_build.fp16 import RECIPE, lower_to_fp16, named
+from trt_build.fp16 import RECIPE, fp16_nodes, lower_to_fp16, named
 from trt_build.store import EngineStore
 
 _CHECK_SHARE = 0.2  # of the progress bar: the check took 0.3 to 0.8 s beside builds of 0.1 to 13 s
@@ -112,7 +112,11 @@ def build_engine(
         plan = build_plan(native, onnx_bytes, target=target, options=key.options, progress=_later_share(progress))
         facts = _facts(graph, key, checked, plan, onnx_bytes)
         store.put(plan.content, facts)
-    return BuiltEngine(plan=plan.content, facts=facts, notes=(note,) if note else ())
+    notes = [note] if note else []
+    if checked.fp32_layers:
+        count, total = len(checked.fp32_layers), len(checked.fp32_layers) + len(fp16_nodes(checked.model))
+        notes.append(f"{count} of {total} layers run in FP32: in FP16 they fail the check against it")
+    return BuiltEngine(plan=plan.content, facts=facts, notes=tuple(notes))
 
 
 def engine_key(

@@ -175,6 +175,15 @@ def test_exact_precision_is_another_engine_without_fp16(built: EngineStore) -> N
     assert len(built.entries()) == 2
 
 
+def test_layers_that_fail_in_fp16_are_said_and_stand_in_the_sidecar(store: EngineStore) -> None:
+    hot = composed(NV12, gain=3e5)  # activations around 1e6
+    engine = ensure_engine(hot, library="tensorrt_rtx", gpu=L4, store=store)
+    assert engine.facts.fp32_layers
+    assert f"{len(engine.facts.fp32_layers)} of " in engine.notes[-1]
+    assert "layers run in FP32" in engine.notes[-1]
+    assert engine.facts.peak_activation < 3e4
+
+
 def test_the_sidecar_says_what_was_checked_and_how(built: EngineStore) -> None:
     (entry,) = built.entries()
     facts = entry.facts
