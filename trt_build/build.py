@@ -3,6 +3,8 @@
 The build runs in a thread of its own while the caller's thread waits: Ctrl-C arrives in the
 caller's thread, sets a flag, and the library's progress monitor stops the build at its next step.
 (An exception raised inside the monitor would unwind through the library's own C++ frames.)
+The thread is no daemon: Python kills a daemon inside the library, which aborts the process. At
+exit Python waits for it, and the monitor stops the build as soon as the main thread is gone.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def build_plan(
         except BaseException as error:  # handed over whole to the waiting thread
             failure.append(error)
 
-    thread = threading.Thread(target=work, name="trt-build", daemon=True)
+    thread = threading.Thread(target=work, name="trt-build", daemon=False)
     thread.start()
     try:
         while thread.is_alive():
@@ -97,6 +99,8 @@ class _Ticket:
 
     def step(self, phase: str, index: int) -> bool:
         """Report; False tells the library to stop."""
+        if not threading.main_thread().is_alive():
+            self.cancelled.set()
         if phase in self._phases:
             self._phases[phase][0] = index + 1
         if self.progress is not None and not self.cancelled.is_set():

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import _thread
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
@@ -18,6 +22,7 @@ from trt_build.byte_planes import with_byte_planes
 from trt_build.ensure import final_graph
 from trt_build.fp16 import lower_to_fp16
 
+ROOT = Path(__file__).parents[2]
 FORMATS = {"yuv420p8": YUV420P8, "nv12": NV12, "p010": P010, "rgb24": RGB24}
 # Stated bound for the small network at 64x48: TensorRT-RTX 1.7.1 takes 2.0 to 9.3 MiB, most of it fixed.
 ACTIVATION_BOUND_BYTES = 16 << 20
@@ -94,6 +99,29 @@ def test_ctrl_c_stops_the_build(rtx: TensorRtLibrary) -> None:
     with pytest.raises(Cancelled, match="nothing was written"):
         build_plan(rtx, graph, target="sm89", options=BuildOptions(), progress=slow)
     helper_thread.join()
+
+
+def test_a_program_that_ends_during_a_build_ends_cleanly() -> None:
+    script = (
+        "import threading\n"
+        "from sr_core.backends.tensorrt_library import load_library\n"
+        "from sr_core.engine_key import BuildOptions\n"
+        "from tests.trt.networks import composed\n"
+        "from trt_build.build import build_plan\n"
+        "from trt_build.ensure import final_graph\n"
+        "graph, begun = final_graph(composed(depth=24), 'exact').model.SerializeToString(), threading.Event()\n"
+        "def report(phase, share): begun.set()\n"
+        "rtx, options = load_library('tensorrt_rtx'), BuildOptions()\n"
+        "build = lambda: build_plan(rtx, graph, target='sm89', options=options, progress=report)\n"
+        "threading.Thread(target=build, daemon=True).start()\n"
+        "begun.wait(60); print('leaving', flush=True)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "leaving\n"
+        assert process.wait(60) == 0  # with a daemon thread it was -6, an abort inside the library
 
 
 def test_a_broken_onnx_file_is_refused_in_words(rtx: TensorRtLibrary, graphs: dict[str, bytes]) -> None:
