@@ -114,13 +114,16 @@ def best_read(costs: Costs, size: tuple[int, int], *, halo: int, align: int, sha
         return side, side
     sides, cost_values = np.array(sorted(usable)), np.array([usable[side] for side in sorted(usable)])
     candidates: list[tuple[float, int, tuple[int, int]]] = []  # predicted seconds, pixels read, read size
-    for wanted_width in sides:
-        for wanted_height in sides:
+    largest = int(sides[-1])
+    for wanted_width in (*sides, size[0]):  # uncut too, where no larger area than measured comes of it
+        for wanted_height in (*sides, size[1]):
             read = (
                 balanced_read(size[0], read=int(wanted_width), halo=halo, align=align),
                 balanced_read(size[1], read=int(wanted_height), halo=halo, align=align),
             )
             plan = plan_tiles(*size, read=read, halo=halo, align=align)
+            if max(wanted_width, wanted_height) > largest and plan.read_width * plan.read_height > largest**2:
+                continue
             side = (plan.read_width * plan.read_height) ** 0.5
             seconds = plan.pixels_read * float(np.interp(side, sides, cost_values))
             candidates.append((seconds, plan.pixels_read, read))
