@@ -23,7 +23,7 @@ KRITA_SWITCH = f"enable_{NAME}"
 
 def launch_content(models: tuple[str, ...]) -> bytes:
     """launch.json: how to start this srvid's worker, where it says its port, which models there are."""
-    command = [sys.executable, "-m", "srvid_cli.srkit", "serve"]
+    command = [sys.executable, "-c", "from srvid_cli.srkit import main; main()", "serve"]
     facts = {"command": command, "worker_file": client.default_worker_file(), "models": list(models)}
     return json.dumps(facts, indent=1).encode()
 

@@ -5,6 +5,7 @@ Tests and benchmarks of plug-ins use these; nothing else in the package imports 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from sr_core.testing import global_model, nearest_model, random_model
 from sr_core.upscaler import Upscaler
 from sr_plugins import client
 from sr_plugins.shelf import Opener
-from sr_plugins.worker import Worker
+from sr_plugins.worker import Worker, log
 from srvid.front_door import choose_backend
 
 MODELS: dict[str, Callable[[int], ModelProto]] = {
@@ -63,14 +64,22 @@ def open_test_model(
 
 
 class RunningWorker:
-    """`with RunningWorker(path) as running`: a Worker serving on a thread; clients find it by `path`."""
+    """`with RunningWorker(path) as running`: a Worker serving on a thread; clients find it by `path`.
+
+    `begun` and `dropped_at` (seconds since the epoch) say what became of its jobs.
+    """
 
     def __init__(self, path: Path, opener: Opener = open_test_model, **options: Any) -> None:
         self.path = path
         self.worker = Worker(version="test", opener=opener, path=path, **options)
         self.thread = threading.Thread(target=self.worker.serve)
+        self.begun: list[str] = []
+        self.dropped_at: list[float] = []
+        self._listener = _LogListener(self)
 
     def __enter__(self) -> RunningWorker:
+        log.addHandler(self._listener)
+        log.setLevel(logging.INFO)
         self.thread.start()
         deadline = time.monotonic() + 10
         while not self.path.exists():
@@ -82,6 +91,22 @@ class RunningWorker:
     def __exit__(self, *error: object) -> None:
         self.worker.stop()
         self.thread.join(20)
+        log.removeHandler(self._listener)
+
+
+class _LogListener(logging.Handler):
+    """Notes when jobs begin and are dropped."""
+
+    def __init__(self, running: RunningWorker) -> None:
+        super().__init__()
+        self._running = running
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        if said.endswith(": begun"):
+            self._running.begun.append(said)
+        if ": dropped" in said:
+            self._running.dropped_at.append(record.created)
 
 
 def job_of(image: Array, **fields: Any) -> client.Request:

@@ -76,8 +76,7 @@ def host_tree() -> HostTree:
 
 @pytest.fixture(scope="module")
 def host_folder(host_tree: HostTree) -> Iterator[Path]:
-    """A folder inside the tree, with a home folder, seen from both sides."""
+    """A folder inside the tree, seen from both sides."""
     folder = Path(tempfile.mkdtemp(prefix="srvid-test-", dir=host_tree.root / "tmp"))
-    (folder / "home").mkdir()
     yield folder
     shutil.rmtree(folder)

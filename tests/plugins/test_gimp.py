@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from sr_core.frame import Array
 from sr_core.image.array import upscale_image
-from sr_plugins.install import install
+from sr_plugins.install import install, uninstall
 from sr_plugins.places import Place
 from sr_plugins.testing import RunningWorker, open_test_model
 
@@ -185,36 +186,36 @@ def played(host_tree: Any, host_folder: Path) -> Played:
     (host_folder / "scenarios.json").write_text(json.dumps(script.list))
     driver = Path(__file__).parent / "hosts" / "gimp_driver.py"
     (host_folder / "driver.py").write_bytes(driver.read_bytes())
-    root = host_folder / "home/.config/GIMP/3.0"
-    install(Place(host="gimp", root=root), models=("clear", "random", "nearest", "missing"))
-    inside, events = host_tree.inside(host_folder), Events(host_folder)
-    worker_log = logging.getLogger("sr_plugins.worker")
-    worker_log.addHandler(events)
-    worker_log.setLevel(logging.INFO)
-    with RunningWorker(host_folder / "worker.json"):
+    home = host_tree.root / "tmp/srvid-gimp-home"  # stays: GIMP's first start there asks every plug-in
+    place = Place(host="gimp", root=home / ".config/GIMP/3.0")
+    uninstall(place)
+    install(place, models=("clear", "random", "nearest", "missing"))
+    inside = host_tree.inside(host_folder)
+    with RunningWorker(host_folder / "worker.json") as running:
+        watcher = tell_when_begun(running, host_folder)
         printed = host_tree.run(
             "gimp-console", "-i", "-d", "-f", "--batch-interpreter=python-fu-eval",
             "-b", f"exec(open('{inside}/driver.py').read())", "--quit",
-            HOME=f"{inside}/home", SRVID_TEST_FOLDER=inside, SRVID_WORKER_FILE=f"{inside}/worker.json",
+            HOME=host_tree.inside(home), SRVID_TEST_FOLDER=inside, SRVID_WORKER_FILE=f"{inside}/worker.json",
         )  # fmt: skip
-    worker_log.removeHandler(events)
+    watcher.join()
     script.collect()
-    return Played(script.scenarios, printed, events.dropped_at)
+    return Played(script.scenarios, printed, running.dropped_at)
 
 
-class Events(logging.Handler):
-    """Notes when the worker drops a job."""
+def tell_when_begun(running: RunningWorker, folder: Path) -> threading.Thread:
+    """The driver waits for the file `computing` before it kills the plug-in."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self.dropped_at: list[float] = []
+    def watch() -> None:
+        while running.thread.is_alive():
+            if any(said.startswith("2500x2000") for said in running.begun):
+                (folder / "computing").touch()
+                return
+            time.sleep(0.02)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if "2500x2000" in record.getMessage() and "begun" in record.getMessage():
-            (self._folder / "computing").touch()  # the driver waits for it before it kills the plug-in
-        if "dropped" in record.getMessage():
-            self.dropped_at.append(record.created)
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
 
 
 # ---- pixels, against srvid's own API

@@ -5,4 +5,5 @@ shift
 exec unshare --mount --fork --pid --kill-child bash -c 'set -e
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
-exec chroot "$tree" /usr/bin/env -i PATH=/usr/bin:/bin LANG=C.UTF-8 XDG_RUNTIME_DIR=/tmp "$@"' _ "$@"
+# not as the last command, which bash would exec: Xvfb does not tell a process 1 that it is ready
+chroot "$tree" /usr/bin/env -i PATH=/usr/bin:/bin LANG=C.UTF-8 XDG_RUNTIME_DIR=/tmp "$@" || exit $?' _ "$@"

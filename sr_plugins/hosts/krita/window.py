@@ -1,0 +1,187 @@
+"""The action, its dialog, and a job on a thread of its own.
+
+The thread does nothing but talk to the worker; everything of Krita's API stays on the main thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from krita import Extension, Krita
+from srvid_upscale import document as pixels
+from srvid_upscale import srvid_client as client
+
+try:
+    from PyQt5.QtCore import Qt, QThread, pyqtSignal
+    from PyQt5.QtWidgets import (
+        QComboBox,
+        QDialog,
+        QDialogButtonBox,
+        QFileDialog,
+        QFormLayout,
+        QMessageBox,
+        QProgressDialog,
+        QSpinBox,
+    )
+except ImportError:  # Krita 6
+    from PyQt6.QtCore import Qt, QThread, pyqtSignal
+    from PyQt6.QtWidgets import (
+        QComboBox,
+        QDialog,
+        QDialogButtonBox,
+        QFileDialog,
+        QFormLayout,
+        QMessageBox,
+        QProgressDialog,
+        QSpinBox,
+    )
+
+TITLE = "Upscale (srvid)"
+SETTINGS = "srvid_upscale"
+OWN_MODEL = "Own file..."
+SCOPE_LABELS = {
+    "image": "Whole image",
+    "layer": "Layer to new document",
+    "selection": "Enhance selection in place",
+}
+
+
+class UpscaleExtension(Extension):  # type: ignore[misc]
+    """What Krita loads; one for all windows."""
+
+    def setup(self) -> None:
+        """Nothing to do before there is a window."""
+
+    def createActions(self, window: Any) -> None:  # noqa: N802  Krita's name
+        """Add the action; it can be put on a toolbar or a shortcut like every other."""
+        action = window.createAction("srvid_upscale", TITLE + "...", "tools/scripts")
+        action.triggered.connect(self.start)
+
+    def start(self) -> None:
+        """Ask, compute, write."""
+        document = Krita.instance().activeDocument()
+        if document is None:
+            _complain("no document is open", "")
+            return
+        dialog = OptionsDialog(_main_window(), document.selection() is not None)
+        if dialog.exec() != QDialog.DialogCode.Accepted:
+            return
+        options = dialog.options()
+        try:
+            parts = pixels.read_parts(document, document.activeNode(), options)
+            self.run_job(document, parts, options)
+        except client.WorkerError as error:
+            _complain(str(error.args[0]), error.hint)
+
+    def run_job(self, document: Any, parts: list[Any], options: Any) -> None:
+        """Compute behind a progress dialog; write only if all went well and nobody cancelled."""
+        bar = QProgressDialog("connecting", "Cancel", 0, 1000, _main_window())
+        bar.setWindowTitle(TITLE)
+        bar.setWindowModality(Qt.WindowModality.ApplicationModal)
+        bar.setMinimumDuration(0)
+        bar.setAutoReset(False)
+        bar.setAutoClose(False)
+        job = JobThread(parts, options)
+        job.progressed.connect(lambda phase, share: (bar.setLabelText(phase), bar.setValue(int(share * 1000))))
+        job.finished.connect(bar.accept)
+        bar.canceled.connect(job.cancel)
+        job.start()
+        bar.exec()
+        job.cancel()  # also when the dialog was closed another way; without effect on a finished job
+        job.wait()
+        if job.error is not None:
+            raise job.error
+        if not job.is_done:
+            return
+        result = pixels.apply(document, parts, options)
+        if result is not document:
+            Krita.instance().activeWindow().addView(result)
+
+
+class JobThread(QThread):  # type: ignore[misc]
+    """One job. `error` and `is_done` are to be read when it has finished."""
+
+    progressed = pyqtSignal(str, float)
+
+    def __init__(self, parts: list[Any], options: Any) -> None:
+        super().__init__()
+        self._parts, self._options = parts, options
+        self._cancelled = threading.Event()
+        self.error: Exception | None = None
+        self.is_done = False
+
+    def cancel(self) -> None:
+        """Stop within a tenth of a second."""
+        self._cancelled.set()
+
+    def run(self) -> None:
+        """The thread's body."""
+        try:
+            pixels.enlarge(self._parts, self._options, self.progressed.emit, self._cancelled.is_set)
+            self.is_done = True
+        except client.JobCancelled:
+            self.is_done = False
+        except client.WorkerError as error:
+            self.error = error
+        except Exception as error:  # an exception that leaves a QThread ends Krita
+            self.error = client.WorkerError(f"{type(error).__name__}: {error}", "please report this")
+
+
+class OptionsDialog(QDialog):  # type: ignore[misc]
+    """Model, scale, scope; remembered from one time to the next."""
+
+    def __init__(self, parent: Any, has_selection: bool) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(TITLE)
+        krita = Krita.instance()
+        self.models = QComboBox(self)
+        self.models.addItems([*(client.launch_facts().get("models") or ["clear"]), OWN_MODEL])
+        self.models.setCurrentText(krita.readSetting(SETTINGS, "model", "clear"))
+        self.models.activated.connect(self._ask_for_file)
+        self.scale = QSpinBox(self)
+        self.scale.setRange(2, 8)
+        self.scale.setValue(int(krita.readSetting(SETTINGS, "scale", "2")))
+        self.scope = QComboBox(self)
+        for scope, label in SCOPE_LABELS.items():
+            if scope != "selection" or has_selection:
+                self.scope.addItem(label, scope)
+        self.scope.setCurrentIndex(max(self.scope.findData(krita.readSetting(SETTINGS, "scope", "image")), 0))
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel, parent=self
+        )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        form = QFormLayout(self)
+        form.addRow("Model", self.models)
+        form.addRow("Scale", self.scale)
+        form.addRow("What", self.scope)
+        form.addRow(buttons)
+
+    def options(self) -> Any:
+        """The choice, which is also remembered."""
+        chosen = pixels.Options(self.models.currentText(), self.scale.value(), self.scope.currentData())
+        for name, value in (("model", chosen.model), ("scale", str(chosen.scale)), ("scope", chosen.scope)):
+            Krita.instance().writeSetting(SETTINGS, name, value)
+        return chosen
+
+    def _ask_for_file(self, index: int) -> None:
+        if self.models.itemText(index) != OWN_MODEL:
+            return
+        kinds = "Models (*.onnx *.safetensors *.pth)"
+        path, _ = QFileDialog.getOpenFileName(self, "A model of your own", "", kinds)
+        if path:
+            self.models.insertItem(0, path)
+        self.models.setCurrentIndex(0)
+
+
+def _main_window() -> Any:
+    window = Krita.instance().activeWindow()
+    return window.qwindow() if window is not None else None
+
+
+def _complain(message: str, hint: str) -> None:
+    box = QMessageBox(QMessageBox.Icon.Warning, TITLE, message, QMessageBox.StandardButton.Ok, _main_window())
+    box.setInformativeText(hint)
+    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)  # so that it can be copied
+    box.exec()
