@@ -1,0 +1,97 @@
+"""ComfyUI: the node image/upscaling > Upscale (srvid).
+
+A batch goes through one image at a time, rows as they come, so memory holds the batch's result and
+one image's rows. The work is done by srvid's worker, in its own process with its own packages.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management as management
+import comfy.utils
+import torch
+
+from .srvid_client import JobCancelled, launch_facts, upscale
+
+DEVICES = ["auto", "openvino", "tensorrt", "tensorrt_rtx", "onnxruntime"]
+STEPS = 100  # of the progress bar, an image
+
+
+class SrvidUpscale:
+    """Enlarges every image of a batch."""
+
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Enlarges images with srvid, in exact tiles, on the CPU or GPU."
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802  ComfyUI's name
+        """What the node shows."""
+        models = launch_facts().get("models") or ["clear"]
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "model": (models, {"default": models[0]}),
+                "scale": ("INT", {"default": 2, "min": 2, "max": 8}),
+            },
+            "optional": {
+                "model_file": ("STRING", {"default": "", "tooltip": "an .onnx, .safetensors or .pth instead"}),
+                "tile": ("INT", {"default": 0, "min": 0, "max": 4096, "step": 16, "tooltip": "0 = chosen for you"}),
+                "device": (DEVICES, {"default": "auto"}),
+            },
+        }
+
+    def upscale(
+        self, image: Any, model: str, scale: int, model_file: str = "", tile: int = 0, device: str = "auto"
+    ) -> tuple[Any]:
+        """The node's work: (batch, rows, columns, channels) float32 in 0..1, the same larger."""
+        count, height, width, channels = image.shape
+        large = torch.empty((count, height * scale, width * scale, channels), dtype=torch.float32)
+        bar = comfy.utils.ProgressBar(count * STEPS)
+        job = {
+            "width": width,
+            "height": height,
+            "channels": channels,
+            "sample": "f32",
+            "model": model_file or model,
+            "scale": scale,
+            "tile": tile or None,
+            "backend": device,
+        }
+        management.soft_empty_cache()  # the worker may want the same GPU
+        for index in range(count):
+            self._one(image[index], large[index], job, lambda share, at=index: bar.update_absolute(_steps(at, share)))
+        return (large.clamp_(0.0, 1.0),)
+
+    @staticmethod
+    def _one(image: Any, large: Any, job: dict[str, Any], progress: Any) -> None:
+        pixels = image.detach().to("cpu", torch.float32).contiguous()
+
+        def put(y: int, rows: int, data: bytearray) -> None:
+            large[y : y + rows] = torch.frombuffer(data, dtype=torch.float32).view(rows, *large.shape[1:])
+
+        def report(phase: str, share: float) -> None:
+            if phase == "upscaling":
+                progress(share)
+
+        try:
+            upscale(
+                job,
+                [pixels.numpy().tobytes()],
+                put,
+                progress=report,
+                cancelled=management.processing_interrupted,
+            )
+        except JobCancelled:
+            management.throw_exception_if_processing_interrupted()
+            raise
+
+
+def _steps(index: int, share: float) -> int:
+    return int((index + share) * STEPS)
+
+
+NODE_CLASS_MAPPINGS = {"SrvidUpscale": SrvidUpscale}
+NODE_DISPLAY_NAME_MAPPINGS = {"SrvidUpscale": "Upscale (srvid)"}
