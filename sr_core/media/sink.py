@@ -198,8 +198,18 @@ class Sink:
     # the end ------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Flush the encoder, complete the file, force it to the disk."""
+        """Flush the encoder, complete the file, force it to the disk.
+
+        Raises:
+            BadInput: not one frame was written.
+        """
+        if not self.ticks:
+            raise BadInput("no frame lies between --start and --end", hint="how long is the video?")
         self.write(self.encoder.flush())
+        self.complete()
+
+    def complete(self) -> None:
+        """Complete the file and force it to the disk; the encoder gave all it had, or was not used."""
         with writing(self.path):
             self.container.close()
             if not self.is_pipe:
