@@ -70,6 +70,8 @@ Examples:
 @click.option("--salvage", is_flag=True, help="Keep what can be decoded of a damaged input.")
 @click.option("--segment", type=float, metavar="SECONDS", help="Work in segments this long. Default: 20.")
 @click.option("--no-segments", is_flag=True, help="One straight stream; it cannot be resumed.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that share the segments. Default: 1.")
+@click.option("--devices", metavar="0,1,…", help="NVIDIA GPUs to use, one process each.")
 @click.option("--restart", is_flag=True, help="Drop an unfinished run of OUT instead of going on.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT, once the new one is verified.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout.")
@@ -99,6 +101,8 @@ def srvid_command(
     salvage: bool,
     segment: float | None,
     no_segments: bool,
+    workers: int | None,
+    devices: str | None,
     restart: bool,
     overwrite: bool,
     as_json: bool,
@@ -141,26 +145,42 @@ def srvid_command(
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
     from srvid.engine_choice import EngineChoice
 
+    gpus = tuple(filter(None, (devices or "").split(",")))
+    processes = workers or len(gpus) or 1
     choice = EngineChoice(
         model=model,
         backend=backend,
         precision=precision,
         tile=tile,
-        threads=threads,
+        threads=threads if gpus else _threads_each(threads, processes),
         wait_for_engine=not no_wait,
         progress=listener.line.phase,
         say=lambda text: listener.line.say(f"backend: {text}"),
     )
-    listener.finished(_run(request, choice, listener, _segmenting(segment, no_segments=no_segments, restart=restart)))
+    no_segments = no_segments or no_wait  # which changes engines on the way: no two runs are alike
+    if no_segments and (segment is not None or processes > 1):
+        raise click.UsageError("--no-segments and --no-wait leave nothing for --segment, --workers and --devices")
+    segmenting = _segmenting(segment, no_segments=no_segments, restart=restart, processes=processes, gpus=gpus)
+    listener.finished(_run(request, choice, listener, segmenting))
 
 
-def _segmenting(seconds: float | None, *, no_segments: bool, restart: bool) -> Segmenting:
+def _threads_each(threads: int | None, processes: int) -> int | None:
+    """Processes share the CPUs, unless the user says how many threads each has."""
+    from sr_core.backend import usable_cpus
+
+    return threads if threads or processes == 1 else max(1, usable_cpus() // processes)
+
+
+def _segmenting(
+    seconds: float | None, *, no_segments: bool, restart: bool, processes: int, gpus: tuple[str, ...]
+) -> Segmenting:
+    from sr_core.segments.crew import Crew, ThisProcess
+    from sr_core.segments.processes import Processes
     from sr_core.segments.run import DEFAULT_SECONDS, Segmenting
 
-    if no_segments and seconds is not None:
-        raise click.UsageError("--segment and --no-segments exclude each other")
+    crew: Crew = Processes(workers=processes, devices=gpus) if processes > 1 or gpus else ThisProcess()
     length = DEFAULT_SECONDS if seconds is None else Fraction(str(seconds))
-    return Segmenting(seconds=None if no_segments else length, restart=restart)
+    return Segmenting(seconds=None if no_segments else length, restart=restart, crew=crew)
 
 
 def _run(request: Request, choice: EngineChoice, listener: _Listener, segmenting: Segmenting) -> Summary:

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 
 from sr_core.errors import BadInput, StorageError
@@ -30,6 +31,7 @@ from sr_core.segments.index import FileStamp
 from sr_core.storage import cache_dir, file_lock, storage_error, write_atomically
 
 LAYOUT = 1  # of this folder; another number is another program's job
+_LOCK_SECONDS = 0.3  # `srkit jobs` holds the lock for an instant, to see whether it is held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +97,22 @@ class Record:
     retimed: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class JobState:
+    """How far a job is.
+
+    Attributes:
+        playable: the finished segments before the first that is missing; `playable_seconds` of video.
+    """
+
+    manifest: Manifest
+    is_running: bool
+    segments_done: int
+    frames_done: int
+    playable: tuple[Path, ...]
+    playable_seconds: Fraction
+
+
 class WorkFolder:
     """The folder of one job, at `path`."""
 
@@ -121,7 +139,7 @@ class WorkFolder:
             raise storage_error(error, self.path, "cannot create") from error
         lock = self.path / "lock"
         try:
-            with file_lock(lock, timeout_seconds=0):
+            with file_lock(lock, timeout_seconds=_LOCK_SECONDS):
                 try:
                     yield
                 finally:
@@ -192,6 +210,36 @@ class WorkFolder:
         except OSError as error:
             raise storage_error(error, self._record_path(number), "cannot read") from error
         return record if (record.key, record.bytes) == (manifest.key, found) else None
+
+    def state(self) -> JobState:
+        """How far the job is.
+
+        Raises:
+            BadInput: there is none.
+        """
+        manifest = self.read_manifest()
+        if manifest is None:
+            raise BadInput(f"no job in {self.path}", hint="srkit jobs lists them")
+        records = [self.read_record(segment.number, manifest) for segment in manifest.segments]
+        done = [record for record in records if record is not None]
+        playable = list(takewhile(lambda record: record is not None, records))
+        last = playable[-1] if playable else None
+        seconds = Fraction(0) if last is None else (last.ticks[-1] + last.durations[-1]) * manifest.time_base
+        return JobState(
+            manifest=manifest,
+            is_running=self._is_locked(),
+            segments_done=len(done),
+            frames_done=sum(len(record.ticks) for record in done),
+            playable=tuple(self.segment_path(number, manifest) for number in range(len(playable))),
+            playable_seconds=seconds,
+        )
+
+    def _is_locked(self) -> bool:
+        try:
+            with file_lock(self.path / "lock", timeout_seconds=0):
+                return False
+        except StorageError:
+            return True
 
     def forget(self, number: int) -> None:
         """Drop a segment, so that it is made again."""
