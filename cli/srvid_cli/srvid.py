@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -268,6 +269,13 @@ class _Listener:
             emit("error", message=str(error), hint=error.hint)
         elif self._as_json:
             emit("error", message="stopped", hint="")
+        if isinstance(error, KeyboardInterrupt) and self._can_go_on():
+            self.line.say("finished segments are kept: the same command goes on")
+
+    def _can_go_on(self) -> bool:
+        from sr_core.segments.job import WorkFolder
+
+        return self._target != "-" and WorkFolder.of(Path(self._target)).manifest_path.exists()
 
     def finished(self, summary: Summary) -> None:
         line, seconds = self.line, summary.elapsed_seconds

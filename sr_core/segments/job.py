@@ -2,11 +2,10 @@
 
     out.mp4.srvid/
         lock                 held while a srvid works on out.mp4
-        manifest.json        what the job is; written once, before the first segment
+        manifest.json        what the job is; replaced once, just before the finished file gets its name
         00000.nut            a segment; playable
         00000.json           its record, written after it: only now the segment counts
         00001.1234.part      being written by process 1234
-        joined.json          the finished file's stamp, written just before it gets its name
 
 Everything is written under another name, flushed and renamed, in this order; a crash between any
 two steps leaves a folder from which the same command goes on.
@@ -20,7 +19,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
@@ -47,6 +46,7 @@ class Manifest:
         engine: what the engine said of itself: model, backend, tile.
         segment_format: FFmpeg's muxer of the segments.
         time_base: seconds in a tick of the video.
+        joined: what the finished file looks like on the disk, once there is one.
     """
 
     source: str
@@ -60,12 +60,13 @@ class Manifest:
     segment_format: str
     time_base: Fraction
     segments: tuple[Segment, ...]
+    joined: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """What a record must carry to belong to this job."""
         bound = _as_json(self)
-        del bound["source"], bound["target"], bound["stamp"]  # a job may be moved
+        del bound["source"], bound["target"], bound["stamp"], bound["joined"]  # a job may be moved
         return hashlib.blake2b(json.dumps(bound, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     @property
@@ -119,7 +120,6 @@ class WorkFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.manifest_path = path / "manifest.json"
-        self.joined_path = path / "joined.json"
 
     @classmethod
     def of(cls, target: Path) -> WorkFolder:
@@ -158,7 +158,7 @@ class WorkFolder:
     # the manifest ---------------------------------------------------------------------------
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Begin the job."""
+        """Begin the job, or replace what is known of it."""
         content = {"layout": LAYOUT, **_as_json(manifest)}
         write_atomically(self.manifest_path, json.dumps(content, indent=1).encode())
         sync_folder(self.path)
@@ -178,6 +178,7 @@ class WorkFolder:
                 )
             content["stamp"] = FileStamp(**content["stamp"])
             content["time_base"] = Fraction(content["time_base"])
+            content["joined"] = tuple(content["joined"])
             content["segments"] = tuple(_segment(entry) for entry in content["segments"])
             return Manifest(**content)
         except FileNotFoundError:
@@ -257,9 +258,9 @@ class WorkFolder:
                 path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove everything but the lock."""
-        self.manifest_path.unlink(missing_ok=True)  # first: without it, nothing else counts
-        for path in self.path.iterdir():
+        """Remove everything but the lock, the manifest last: with it, the rest can be made again."""
+        paths = sorted(self.path.iterdir(), key=lambda path: path == self.manifest_path)
+        for path in paths:
             if path.name != "lock":
                 path.unlink(missing_ok=True)
 
@@ -268,16 +269,14 @@ class WorkFolder:
         self.clear()
         _registration(self.path).unlink(missing_ok=True)
 
-    def write_joined(self, part: Path) -> None:
+    def write_joined(self, manifest: Manifest, part: Path) -> None:
         """Note what the finished file looks like, before it gets its name."""
-        write_atomically(self.joined_path, json.dumps(_identity(part)).encode())
+        self.write_manifest(replace(manifest, joined=_identity(part)))
 
-    def was_joined_into(self, target: Path) -> bool:
-        """True where `target` is this job's own output, and only the cleaning up was cut short."""
-        try:
-            return bool(json.loads(self.joined_path.read_bytes()) == _identity(target))
-        except (OSError, json.JSONDecodeError):
-            return False
+
+def was_joined_into(manifest: Manifest, target: Path) -> bool:
+    """True where `target` is this job's own output, and only the cleaning up was cut short."""
+    return bool(manifest.joined) and target.exists() and _identity(target) == manifest.joined
 
 
 def sync_folder(path: Path) -> None:
@@ -311,9 +310,9 @@ def _registration(path: Path) -> Path:
     return cache_dir("jobs") / f"{hashlib.blake2b(os.fsencode(path), digest_size=12).hexdigest()}.json"
 
 
-def _identity(path: Path) -> list[int]:
+def _identity(path: Path) -> tuple[int, ...]:
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ino]
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _as_json(manifest: Manifest) -> dict[str, object]:

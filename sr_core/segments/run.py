@@ -25,7 +25,7 @@ from sr_core.media.transcode import Listener, Progress, Summary, in_thread, upsc
 from sr_core.segments.crew import Crew, EngineChoice, Report, ThisProcess
 from sr_core.segments.cut import Segment, cut_segments
 from sr_core.segments.index import Index, read_index, stamp_of
-from sr_core.segments.job import Manifest, Record, WorkFolder
+from sr_core.segments.job import Manifest, Record, WorkFolder, was_joined_into
 from sr_core.segments.join import write_joined
 from sr_core.segments.segment import Task, encoder_threads, pinned, segment_format
 from sr_core.timing import ticks_from_seconds
@@ -77,14 +77,22 @@ def upscale(request: Request, choice: EngineChoice, listener: SegmentListener, s
         return upscale_video(request, choice, listener)
     target = Path(request.target)
     folder = WorkFolder.of(target)
-    check_target(target, Path(request.source), overwrite=request.overwrite or folder.joined_path.exists())
+    if not target.absolute().parent.is_dir():
+        check_target(target, Path(request.source), overwrite=request.overwrite)  # says so
     with folder.locked(target=target):
         if segmenting.restart:
             folder.clear()
+        if not _is_finished(folder, target):
+            check_target(target, Path(request.source), overwrite=request.overwrite)
         if request.source == STDIN or segmenting.seconds is None:
             _refuse_unfinished(folder)
             return upscale_video(request, choice, listener)
         return _Job(request, choice, listener, segmenting, folder).run()
+
+
+def _is_finished(folder: WorkFolder, target: Path) -> bool:
+    manifest = folder.read_manifest()
+    return manifest is not None and was_joined_into(manifest, target)
 
 
 def _refuse_unfinished(folder: WorkFolder) -> None:
@@ -120,7 +128,7 @@ class _Job:
             plan = plan_output(source, request)
             if unfinished is None and self._is_short(source, plan):
                 return self._straight()
-            if unfinished is not None and folder.was_joined_into(Path(request.target)):
+            if unfinished is not None and was_joined_into(unfinished, Path(request.target)):
                 return self._already_joined(unfinished, source, plan)
             manifest = unfinished or self._begin(source, plan)
             if manifest is None:
@@ -325,7 +333,7 @@ class _Job:
             in_thread(lambda: write_joined(sink, source, folder, manifest, records))
             in_thread(lambda: verify_sink(sink, plan))
             output_bytes = sink.part.stat().st_size
-            folder.write_joined(sink.part)
+            folder.write_joined(manifest, sink.part)
             sink.publish()
         except BaseException:
             sink.discard()
@@ -344,7 +352,7 @@ class _Job:
         free = shutil.disk_usage(self.folder.path).free
         if free < needed:
             raise StorageError(
-                f"{free / 1e9:.2f} GB free, but joining the segments needs {needed / 1e9:.2f} GB",
+                f"{free / 1e6:.1f} MB free, but joining the segments needs {needed / 1e6:.1f} MB",
                 hint="free some space; the same command then joins them, without upscaling again",
             )
 
