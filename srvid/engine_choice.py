@@ -58,7 +58,7 @@ class EngineChoice:
 
         proto, spec = resolve_model(self.model, scale=scale)
         frames = (facts.format, facts.color, facts.width, facts.height)
-        with self(scale) as upscaler:
+        with replace(self, say=None)(scale) as upscaler:
             assert isinstance(upscaler, Upscaler)
             width, height = upscaler.read_size_for(*frames)
             return {

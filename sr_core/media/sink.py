@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from sr_core.errors import BadInput
 from sr_core.media.containers import lasting_tags
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing

@@ -16,10 +16,10 @@ import av
 
 from sr_core.backend import usable_cpus
 from sr_core.errors import BadInput, Cancelled, DamagedMedia, SrError, StorageError
+from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.native import STDIN, STDOUT
 from sr_core.media.plan import Plan, Request, check_target, plan_output
 from sr_core.media.sink import Sink
-from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.source import Source
 from sr_core.media.transcode import Listener, Progress, Summary, in_thread, upscale_video, verify_sink
 from sr_core.segments.crew import Crew, EngineChoice, Report, ThisProcess
@@ -78,12 +78,12 @@ def upscale(request: Request, choice: EngineChoice, listener: SegmentListener, s
     target = Path(request.target)
     folder = WorkFolder.of(target)
     if not target.absolute().parent.is_dir():
-        check_target(target, Path(request.source), overwrite=request.overwrite)  # says so
+        check_target(request)  # says so
     with folder.locked(target=target):
         if segmenting.restart:
             folder.clear()
         if not _is_finished(folder, target):
-            check_target(target, Path(request.source), overwrite=request.overwrite)
+            check_target(request)
         if request.source == STDIN or segmenting.seconds is None:
             _refuse_unfinished(folder)
             return upscale_video(request, choice, listener)
@@ -188,9 +188,7 @@ class _Job:
         """Notice a file that was cut off now, rather than at its end after days of work."""
         missing = missing_bytes(Path(source.path))
         if missing and not self.request.salvage:
-            raise DamagedMedia(
-                f"{source.name} ends {missing} bytes early", hint="--salvage keeps what can be decoded"
-            )
+            raise DamagedMedia(f"{source.name} ends {missing} bytes early", hint="--salvage keeps what can be decoded")
 
     def _cut(self, index: Index, plan: Plan) -> tuple[Segment, ...]:
         assert self.segmenting.seconds is not None
@@ -206,7 +204,9 @@ class _Job:
     def _settings(self, source: Source, plan: Plan) -> dict[str, str]:
         """By name, as people know them; the digest at the end covers what has none."""
         settings, request = plan.encoder, self.request
-        everything = repr((replace(plan, frames_expected=None, notes=()), request.keeps_audio, request.salvage))
+        everything = repr(
+            (replace(plan, frames_expected=None, notes=()), request.keeps_audio, request.salvage, request.hwaccel)
+        )
         return {
             "scale": str(plan.engine_scale),
             "size": f"{settings.width}x{settings.height}",
@@ -259,7 +259,7 @@ class _Job:
             self._check_same(manifest, source, plan)
         except BadInput:  # the next job of that name: nothing of the finished one concerns it
             self.folder.clear()
-            check_target(target, Path(source.path), overwrite=self.request.overwrite)
+            check_target(self.request)
             return self.run()
         self.folder.remove()
         return self._summary(manifest.frames, target.stat().st_size, source.damage, retimed=0, packets_copied=0)
@@ -287,6 +287,7 @@ class _Job:
                 source=str(Path(self.request.source).absolute()),
                 folder=folder.path,
                 salvage=self.request.salvage,
+                hwaccel=self.request.hwaccel,
             )
             choice = self.choice.like(manifest.engine)
             try:

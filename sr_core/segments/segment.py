@@ -50,6 +50,7 @@ class Task:
     source: str
     folder: Path
     salvage: bool
+    hwaccel: str | None
 
 
 def segment_format(codec: str) -> str:
@@ -95,7 +96,7 @@ def make_segment(
             hint="restore it, or begin anew with --restart",
         )
     seeks = segment.seek_ticks
-    with Source(task.source, salvage=task.salvage) as source:
+    with Source(task.source, salvage=task.salvage, hwaccel=task.hwaccel) as source:
         sink = _SegmentSink(task, segment)
         try:
             run = Run(source, sink, engine, read=lambda: _frames(source, task, segment, seeks), fed=fed)

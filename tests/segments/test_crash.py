@@ -25,7 +25,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_crash_between_any_two_file_system_steps_loses_nothing(tmp_path: Path) -> None:
     source, folder = tmp_path / "in.mp4", tmp_path / "out"
     folder.mkdir()
-    clip = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=10:d=3", "-c:v", "libx264", "-g", "10"]
+    clip = ["-f", "lavfi", "-i", "testsrc2=s=32x32:r=8:d=2", "-c:v", "libx264", "-g", "8"]
     subprocess.run(["ffmpeg", "-v", "error", *clip, str(source)], check=True)
     script = [sys.executable, "-W", "ignore", str(HERE / "crash_at_every_step.py"), str(source), str(folder)]
     paths = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
