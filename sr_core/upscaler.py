@@ -87,7 +87,7 @@ class Upscaler:
         model: the network, per `model_spec`'s contract.
         spec: its facts.
         backend: an opened backend; not closed here.
-        tile: side of the region a tile reads, in input pixels; None = measured on a CPU.
+        tile: side, or (width, height), of the region a tile reads, in input pixels; None = measured on a CPU.
         shared_tiles: True compiles one square shape for frames of all sizes (folders of images);
             False fits the shape to the frame (video).
         reuse: copy tiles of `submit` whose whole read region equals the frame before it.
@@ -100,12 +100,12 @@ class Upscaler:
         backend: Backend,
         *,
         precision: Precision = "auto",
-        tile: int | None = None,
+        tile: int | tuple[int, int] | None = None,
         shared_tiles: bool = False,
         reuse: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        if tile is not None and tile < 16:
+        if isinstance(tile, int) and tile < 16:
             raise BadInput(f"a tile of {tile} pixels is too small", hint="use --tile 64 or more")
         self.spec, self.backend = spec, backend
         self.scale = spec.scale
@@ -132,6 +132,11 @@ class Upscaler:
     def precision_for(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> str:
         """What the compiled session for such frames really runs in, e.g. 'f32'."""
         return self._session_for(fmt, color, width, height).session.precision
+
+    def read_size_for(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> tuple[int, int]:
+        """What a tile of such frames reads; given as `tile`, it makes another upscaler do the same."""
+        plan = self._session_for(fmt, color, width, height).plan
+        return plan.read_width, plan.read_height
 
     def submit(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Future[Planes]:
         """Queue one frame of a sequence; the future holds planes `scale` times as large.
@@ -336,6 +341,8 @@ class Upscaler:
     def _read_size(
         self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], halo: int, align: int
     ) -> tuple[int, int]:
+        if isinstance(self._tile, tuple):
+            return self._tile
         if self._tile is not None:
             side = max(self._tile, round_up(2 * halo + align, align))
             return side, side

@@ -64,7 +64,7 @@ def open_upscaler(
     scale: int | None = 4,
     backend: str = "auto",
     precision: Precision = "auto",
-    tile: int | None = None,
+    tile: int | tuple[int, int] | None = None,
     threads: int | None = None,
     shared_tiles: bool = False,
     reuse: bool = True,
@@ -79,7 +79,7 @@ def open_upscaler(
         scale: 2, 3 or 4; None takes the scale of a model given by path or full name.
         backend: 'auto', or a name of `backend_names()`.
         precision: 'auto', 'exact' (FP32 throughout) or 'fast'.
-        tile: side of the region a tile reads, in input pixels; None = chosen for this machine.
+        tile: side, or (width, height), of what a tile reads, in input pixels; None = chosen here.
         threads: CPU threads to use; None = all.
         shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
         wait_for_engine, say: see `choose_backend`.

@@ -3,6 +3,7 @@
 {"event": "start", "input", "output", "codec", "pix_fmt", "width", "height", "engine_scale",
  "frames_expected" (or null)}
 {"event": "note", "text"}                        something changed or lost, before the work
+{"event": "resume", "segments_done", "segments", "frames_done"}   an earlier run had made these
 {"event": "progress", "frames", "frames_expected", "position_seconds", "elapsed_seconds"}
 {"event": "verify", "frames"}
 {"event": "done", "output", "frames", "elapsed_seconds", "output_bytes", "damage" (or "")}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from sr_core.backend import Precision
     from sr_core.media.plan import Plan, Request
     from sr_core.media.source import Source
-    from sr_core.media.transcode import FrameEngine, OpenEngine, Progress, Summary
+    from sr_core.media.transcode import Progress, Summary
+    from sr_core.segments.run import Segmenting
+    from srvid.engine_choice import EngineChoice
 
 _CODECS = "libx264 libx265 libsvtav1 ffv1 prores h264_nvenc hevc_nvenc av1_nvenc".split()
-_NEAREST = "nearest"
 _EXAMPLES = """\b
 Examples:
   srvid in.mp4 out.mp4                          four times the size, H.264
@@ -67,6 +69,11 @@ Examples:
 @click.option("--end", metavar="TIME", help="Stop before this.")
 @click.option("--no-audio", is_flag=True, help="Leave all sound out.")
 @click.option("--salvage", is_flag=True, help="Keep what can be decoded of a damaged input.")
+@click.option("--segment", type=float, metavar="SECONDS", help="Work in segments this long. Default: 20.")
+@click.option("--no-segments", is_flag=True, help="One straight stream; it cannot be resumed.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that share the segments. Default: 1.")
+@click.option("--devices", metavar="0,1,…", help="NVIDIA GPUs to use, one process each.")
+@click.option("--restart", is_flag=True, help="Drop an unfinished run of OUT instead of going on.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT, once the new one is verified.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Only errors.")
@@ -93,6 +100,11 @@ def srvid_command(
     end: str | None,
     no_audio: bool,
     salvage: bool,
+    segment: float | None,
+    no_segments: bool,
+    workers: int | None,
+    devices: str | None,
+    restart: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -102,6 +114,9 @@ def srvid_command(
     Sound, subtitles, chapters, attachments, tags, colours, HDR and every timestamp are kept; what
     OUT cannot hold is said before the work begins. OUT gets its name only when it is complete and
     verified; until then it is OUT.part. '-' is a pipe.
+
+    Anything longer than 20 seconds is made in segments, kept in OUT.srvid: after a crash or Ctrl-C
+    the same command goes on where it was.
     """
     if as_json and target == "-":
         raise click.UsageError("--json and OUT - both want stdout")
@@ -129,52 +144,57 @@ def srvid_command(
         hwaccel=hwaccel,
     )
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
-    engine = _engine_opener(listener.line, model, backend, precision, tile, threads, not no_wait)
-    listener.finished(_run(request, engine, listener))
+    from srvid.engine_choice import EngineChoice
+
+    gpus = tuple(filter(None, (devices or "").split(",")))
+    processes = workers or len(gpus) or 1
+    choice = EngineChoice(
+        model=model,
+        backend=backend,
+        precision=precision,
+        tile=tile,
+        threads=threads if gpus else _threads_each(threads, processes),
+        wait_for_engine=not no_wait,
+        progress=listener.line.phase,
+        say=lambda text: listener.line.say(f"backend: {text}"),
+    )
+    no_segments = no_segments or no_wait  # which changes engines on the way: no two runs are alike
+    if no_segments and (segment is not None or processes > 1):
+        raise click.UsageError("--no-segments and --no-wait leave nothing for --segment, --workers and --devices")
+    segmenting = _segmenting(segment, no_segments=no_segments, restart=restart, processes=processes, gpus=gpus)
+    listener.finished(_run(request, choice, listener, segmenting))
 
 
-def _run(request: Request, engine: OpenEngine, listener: _Listener) -> Summary:
-    from sr_core.media.transcode import upscale_video
+def _threads_each(threads: int | None, processes: int) -> int | None:
+    """Processes share the CPUs, unless the user says how many threads each has."""
+    from sr_core.backend import usable_cpus
+
+    return threads if threads or processes == 1 else max(1, usable_cpus() // processes)
+
+
+def _segmenting(
+    seconds: float | None, *, no_segments: bool, restart: bool, processes: int, gpus: tuple[str, ...]
+) -> Segmenting:
+    from sr_core.segments.crew import Crew, ThisProcess
+    from sr_core.segments.processes import Processes
+    from sr_core.segments.run import DEFAULT_SECONDS, Segmenting
+
+    crew: Crew = Processes(workers=processes, devices=gpus) if processes > 1 or gpus else ThisProcess()
+    length = DEFAULT_SECONDS if seconds is None else Fraction(str(seconds))
+    return Segmenting(seconds=None if no_segments else length, restart=restart, crew=crew)
+
+
+def _run(request: Request, choice: EngineChoice, listener: _Listener, segmenting: Segmenting) -> Summary:
+    from sr_core.segments.run import upscale
 
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
     try:
-        return upscale_video(request, engine, listener)
+        return upscale(request, choice, listener, segmenting)
     except (SrError, KeyboardInterrupt) as error:
         listener.failed(error)
         raise
     finally:
         listener.line.clear()
-
-
-def _engine_opener(
-    line: ProgressLine,
-    model: str,
-    backend: str,
-    precision: Precision,
-    tile: int | None,
-    threads: int | None,
-    wait_for_engine: bool,
-) -> OpenEngine:
-    def opened(scale: int) -> AbstractContextManager[FrameEngine]:
-        if model == _NEAREST:
-            from sr_core.media.nearest import NearestUpscaler
-
-            return NearestUpscaler(scale)
-        from srvid import open_upscaler
-
-        return open_upscaler(
-            model,
-            scale=scale,
-            backend=backend,
-            precision=precision,
-            tile=tile,
-            threads=threads,
-            wait_for_engine=wait_for_engine,
-            say=lambda text: line.say(f"backend: {text}"),
-            progress=lambda phase, share: line.phase(phase, share),
-        )
-
-    return opened
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -191,6 +211,7 @@ class _Listener:
         self.line = ProgressLine(is_quiet=quiet)
         self._target = target
         self._as_json = as_json
+        self._frames_before = 0
 
     def planned(self, source: Source, plan: Plan) -> None:
         facts, encoder = source.facts, plan.encoder
@@ -225,6 +246,20 @@ class _Listener:
         if self._as_json:
             emit("progress", **vars(progress))
 
+    def indexing(self, share: float) -> None:
+        self.line.phase("reading the input", share)
+
+    def resuming(self, *, segments_done: int, segments: int, frames_done: int) -> None:
+        self._frames_before = frames_done
+        self.line.say(f"going on: {segments_done} of {segments} segments are there")
+        if self._as_json:
+            emit("resume", segments_done=segments_done, segments=segments, frames_done=frames_done)
+
+    def noted(self, text: str) -> None:
+        self.line.say(f"note: {text}")
+        if self._as_json:
+            emit("note", text=text)
+
     def verifying(self, progress: Progress) -> None:
         if self._as_json:
             emit("verify", frames=progress.frames)
@@ -234,6 +269,13 @@ class _Listener:
             emit("error", message=str(error), hint=error.hint)
         elif self._as_json:
             emit("error", message="stopped", hint="")
+        if isinstance(error, KeyboardInterrupt) and self._can_go_on():
+            self.line.say("finished segments are kept: the same command goes on")
+
+    def _can_go_on(self) -> bool:
+        from sr_core.segments.job import WorkFolder
+
+        return self._target != "-" and WorkFolder.of(Path(self._target)).manifest_path.exists()
 
     def finished(self, summary: Summary) -> None:
         line, seconds = self.line, summary.elapsed_seconds
@@ -241,7 +283,7 @@ class _Listener:
             line.say(f"note: {summary.retimed_frames} frames had a time at or before the one before them")
         if summary.damage:
             line.say(f"salvaged: {summary.damage}")
-        rate = summary.frames / seconds if seconds else 0.0
+        rate = (summary.frames - self._frames_before) / seconds if seconds else 0.0
         checked = f", {summary.output_bytes / 1e6:.1f} MB, verified" if summary.output_bytes else ""
         line.say(f"{self._target}: {summary.frames} frames in {seconds:.1f} s ({rate:.2f} fps){checked}")
         if self._as_json:

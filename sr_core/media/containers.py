@@ -49,7 +49,10 @@ class OutputFormat:
     is_mp4_like: bool = False
 
 
-_MKV_OPTIONS = (("default_mode", "passthrough"),)  # keep dispositions as they are
+_MKV_OPTIONS = (
+    ("default_mode", "passthrough"),  # keep dispositions as they are
+    ("fflags", "+bitexact"),  # no random UIDs: the same input gives the same file
+)
 OUTPUT_FORMATS = (
     OutputFormat(muxer="mp4", extensions=(".mp4", ".m4v"), text_subtitles="mov_text", is_mp4_like=True),
     OutputFormat(muxer="mov", extensions=(".mov",), text_subtitles="mov_text", is_mp4_like=True),

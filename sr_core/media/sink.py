@@ -20,6 +20,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
+from sr_core.errors import BadInput
 from sr_core.media.containers import lasting_tags
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing
@@ -201,8 +202,18 @@ class Sink:
     # the end ------------------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Flush the encoder, complete the file, force it to the disk."""
+        """Flush the encoder, complete the file, force it to the disk.
+
+        Raises:
+            BadInput: not one frame was written.
+        """
+        if not self.ticks:
+            raise BadInput("no frame lies between --start and --end", hint="how long is the video?")
         self.write(self.encoder.flush())
+        self.complete()
+
+    def complete(self) -> None:
+        """Complete the file and force it to the disk; the encoder gave all it had, or was not used."""
         for index, converter in self._converters.items():
             for packet in converter.finish():
                 self._write_copy(packet, converter.stream, index)

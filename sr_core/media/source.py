@@ -166,13 +166,19 @@ class Source:
     # reading ------------------------------------------------------------------------------
 
     def units(
-        self, *, copied: frozenset[int], start: Fraction | None = None, end: Fraction | None = None
+        self,
+        *,
+        copied: frozenset[int],
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        seek_ticks: tuple[int, ...] = (),
     ) -> Iterator[Unit]:
         """Yield everything in file order, once.
 
         Args:
             copied: indexes of the streams whose packets are wanted.
             start, end: seconds of the file's clock between which frames and packets are wanted.
+            seek_ticks: keyframes to begin decoding at, best first; `start` itself by default.
 
         Raises:
             DamagedMedia: see the class; raised where the damage is met.
@@ -181,7 +187,7 @@ class Source:
         self._copied = copied
         first_ticks = None if start is None else ticks_from_seconds(start, self.facts.time_base)
         if first_ticks is not None:
-            self._seek(first_ticks)
+            self._seek(seek_ticks or (first_ticks,), first_ticks)
         deinterlacer = Deinterlacer(self.stream) if self.facts.is_interlaced else None
         frames = self._decoded()
         for native in deinterlacer.run(frames) if deinterlacer else frames:
@@ -247,20 +253,27 @@ class Source:
         """For raw streams only, which have no times at all."""
         return 1 / (self.facts.frame_rate_from_header or _RAW_FRAME_RATE)
 
-    def _seek(self, first_ticks: int) -> None:
-        """Go to a keyframe at or before `first_ticks`; without one, decode from the beginning."""
+    def _seek(self, targets: tuple[int, ...], first_ticks: int) -> None:
+        """Go where decoding brings the frame at `first_ticks`; else decode from the beginning.
+
+        A container may land behind the target (MPEG-TS and PS do), and after a keyframe that is
+        none (intra refresh) the decoder holds frames back: an earlier target then helps.
+        """
         if self.path == STDIN:
             return
-        self._reset()
-        with reading(f"cannot seek in {self.name}", kind=DamagedMedia):
-            self.container.seek(first_ticks, stream=self.stream, backward=True)
-            first = self._first_frame()
-        if first is None or first.pts is None or first.pts > first_ticks:
-            self.container.close()  # MPEG-TS and PS may land behind the target
-            self._open()
+        # the deinterlacer wants to have seen the frame before
+        latest = first_ticks - 1 if self.facts.is_interlaced else first_ticks
+        for target in targets:
             self._reset()
-            return
-        self._ready.appendleft(first)
+            with reading(f"cannot seek in {self.name}", kind=DamagedMedia):
+                self.container.seek(target, stream=self.stream, backward=True)
+                first = self._first_frame()
+            if first is not None and first.pts is not None and first.pts <= latest:
+                self._ready.appendleft(first)
+                return
+        self.container.close()
+        self._open()
+        self._reset()
 
     def _reset(self) -> None:
         self._ready.clear()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
@@ -20,11 +21,16 @@ from fractions import Fraction
 from queue import Empty, Full, Queue
 from typing import Protocol
 
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
 from sr_core.color import ColorSpec
-from sr_core.errors import BadInput, DamagedMedia, VerificationError
+from sr_core.errors import DamagedMedia, VerificationError
 from sr_core.frame import PixelFormat, Planes
 from sr_core.media.containers import output_format
 from sr_core.media.damage import Damage
+from sr_core.media.encoder import VideoEncoder
 from sr_core.media.plan import Plan, Request, check_target, plan_output
 from sr_core.media.sink import Sink
 from sr_core.media.source import Source, SourceFrame, Unit
@@ -68,6 +74,22 @@ class Summary:
     packets_copied: int
 
 
+class FrameSink(Protocol):
+    """What a run writes into: a whole output (`Sink`), or one segment of it."""
+
+    plan: Plan
+    encoder: VideoEncoder
+    ticks: array[int]
+
+    def copy(self, packets: Iterable[Packet[Stream]]) -> None: ...
+
+    def shifted(self, ticks: int) -> int: ...
+
+    def write(self, packets: Iterable[Packet[VideoStream]]) -> None: ...
+
+    def finish(self) -> None: ...
+
+
 class Listener(Protocol):
     """Who is told: before the first frame, while it runs, before it is checked."""
 
@@ -94,20 +116,20 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
     began = time.monotonic()
     check_target(request)
     output_format(request.target)
-    with _in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
+    with in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
         plan = plan_output(source, request)
         listener.planned(source, plan)
         sink = Sink(request.target, source, plan)
         try:
             with open_engine(plan.engine_scale) as engine:
-                run = _Run(source, sink, engine)
+                run = Run(source, sink, engine)
                 run.wait(lambda: listener.progressed(_progress(run, plan, began)))
             if source.damage and not request.salvage:
                 raise DamagedMedia(f"{source.name} is damaged: {source.damage}")
             progress = _progress(run, plan, began)
             listener.verifying(progress)
             if not sink.is_pipe:
-                _in_thread(lambda: _verify(sink, plan))
+                in_thread(lambda: verify_sink(sink, plan))
             output_bytes = 0 if sink.is_pipe else sink.part.stat().st_size
             sink.publish()
         except VerificationError:
@@ -125,7 +147,7 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
     )
 
 
-def _progress(run: _Run, plan: Plan, began: float) -> Progress:
+def _progress(run: Run, plan: Plan, began: float) -> Progress:
     ticks = run.sink.ticks
     position = (ticks[-1] - ticks[0]) * plan.encoder.time_base if ticks else Fraction(0)
     return Progress(
@@ -136,7 +158,8 @@ def _progress(run: _Run, plan: Plan, began: float) -> Progress:
     )
 
 
-def _verify(sink: Sink, plan: Plan) -> None:
+def verify_sink(sink: Sink, plan: Plan) -> None:
+    """Compare OUT.part with what `sink` was given."""
     verify_output(
         sink.part,
         plan,
@@ -147,7 +170,7 @@ def _verify(sink: Sink, plan: Plan) -> None:
     )
 
 
-def _in_thread[T](work: Callable[[], T]) -> T:
+def in_thread[T](work: Callable[[], T]) -> T:
     """Run `work` beside the main thread, which stays free to receive Ctrl-C."""
     future: Future[T] = Future()
 
@@ -173,11 +196,25 @@ class _Stopped(Exception):
 Work = tuple[Unit, Future[Planes] | None]
 
 
-class _Run:
-    """The two threads of one run and the queue between them."""
+class Run:
+    """The two threads of one run and the queue between them.
 
-    def __init__(self, source: Source, sink: Sink, engine: FrameEngine) -> None:
+    Args:
+        read: what to feed from; `source.units` of everything the sink's plan copies by default.
+        fed: called once the engine has been given its last frame, so that another run may begin.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sink: FrameSink,
+        engine: FrameEngine,
+        *,
+        read: Callable[[], Iterator[Unit]] | None = None,
+        fed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.source, self.sink, self.engine = source, sink, engine
+        self._units, self._fed = read or self._everything, fed
         self._queue: Queue[Work | None] = Queue(engine.in_flight + _AHEAD)
         self._stop = threading.Event()
         self._errors: list[BaseException] = []
@@ -212,15 +249,18 @@ class _Run:
             self._errors.append(error)
             self._stop.set()
 
-    def _read(self) -> None:
+    def _everything(self) -> Iterator[Unit]:
         plan = self.sink.plan
         copied = frozenset(p.index for p in plan.streams if p.action in ("copy", "convert"))
-        units = self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds)
-        for unit in units:
+        return self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds)
+
+    def _read(self) -> None:
+        for unit in self._units():
             future = None
             if unit.frame is not None:
                 future = self.engine.submit(unit.frame.planes, self.source.facts.format, unit.frame.color)
             self._put((unit, future))
+        self._fed()
         self._put(None)
 
     def _put(self, work: Work | None) -> None:
@@ -245,8 +285,6 @@ class _Run:
             self.sink.copy(unit.packets)
             if unit.frame is not None and future is not None:
                 self._encode(unit.frame, self._result(future))
-        if not self.sink.ticks:
-            raise BadInput("no frame lies between --start and --end", hint="how long is the video?")
         self.sink.finish()
 
     def _result(self, future: Future[Planes]) -> Planes:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "srvid_cli.srkit.doctor",
         "Say what of srvid works on this machine, and why the rest does not.",
     ),
+    "jobs": ("srvid_cli.srkit.jobs", "List unfinished runs of srvid, and what of them can be watched."),
     "plug": ("srvid_cli.srkit.plug", "Put srvid into GIMP, Krita and ComfyUI, or take it out."),
     "serve": ("srvid_cli.srkit.serve", "Run the worker that the plug-ins of image tools talk to."),
 }

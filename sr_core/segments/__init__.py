@@ -1,0 +1,20 @@
+"""A video in segments: a run that cannot be lost, and that many can share.
+
+    input ─► index ─► cut ─► manifest ─┬─► segment 0 ─► 00000.nut + 00000.json ─┬─► join ─► OUT
+                                       ├─► segment 1 ─► 00001.nut + 00001.json ─┤
+                                       └─► …  here, in processes, or on Ray     ┘
+
+index        when every frame of the input is shown, and what its bytes hash to
+cut          the list of segments: whole groups of pictures, about 20 seconds each
+job          OUT.srvid: the manifest that binds input, model, settings and versions; records; lock
+segment      one segment: decode, upscale, encode, by itself; a file and its record
+crew         who makes segments: the interface, and this process
+processes    who makes segments: worker processes
+cluster      who makes segments: machines of a Ray cluster
+join         segments into one file by remuxing, everything else copied, verified
+run          the coordinator: plan or resume, make what is missing, join
+probe        two seconds of work that foretell the rest (`--plan`)
+
+A segment is a function of the manifest and its number alone, so that who makes it, when, and after
+how many crashes does not change a byte.
+"""

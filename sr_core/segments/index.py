@@ -1,0 +1,142 @@
+"""When every frame of the input is shown, from its packets; read once, before the work.
+
+Packets tell where frames begin without decoding one. All of them are read anyway, so their bytes
+are hashed on the way: the fingerprint of the input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from sr_core.errors import BadInput, DamagedMedia
+from sr_core.media.native import last_words, native_path, reading
+from sr_core.media.source import Source
+
+_REPORT_BYTES = 64 << 20
+_MAX_READ_ERRORS = 50  # in a row, in a file that is to be salvaged
+_WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}  # FFmpeg invents their times
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The video's timestamps, in ticks of its stream.
+
+    Attributes:
+        ticks: when each packet's frame is shown, ascending.
+        keys: those of keyframes, ascending.
+        digest: over the packets of all streams.
+        why_unusable: why the video cannot be cut, '' where it can.
+    """
+
+    ticks: array[int]
+    keys: array[int]
+    digest: str
+    why_unusable: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileStamp:
+    """What is quick to ask of a file, and changes when it is replaced or written."""
+
+    bytes: int
+    mtime_ns: int
+
+
+def stamp_of(path: str) -> FileStamp:
+    """The stamp of the file at `path`.
+
+    Raises:
+        BadInput: it is not there any more.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}", hint="was it moved?") from error
+    return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns)
+
+
+def read_index(source: Source, *, salvage: bool, report: Callable[[float], None]) -> Index:
+    """Read the input of `source` once, from end to end.
+
+    Args:
+        report: called with the share read.
+
+    Raises:
+        DamagedMedia: it cannot be read to its end, unless it is to be salvaged.
+    """
+    total = max(1, Path(source.path).stat().st_size)
+    digest = hashlib.blake2b(digest_size=16)
+    ticks, keys = array("q"), array("q")
+    untimed = read = reported = 0
+    with _opened(source) as container:
+        for packet in _packets(container, source, salvage=salvage):
+            digest.update(f"{packet.stream_index} {packet.pts} {packet.dts} {packet.size} ".encode())
+            digest.update(packet)
+            read += packet.size
+            if read - reported >= _REPORT_BYTES:
+                reported = read
+                report(min(1.0, read / total))
+            if packet.stream_index != source.facts.index or packet.is_discard:
+                continue
+            if packet.pts is None:
+                untimed += 1
+                continue
+            ticks.append(packet.pts)
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+        container_name = container.format.name
+    ticks, keys = array("q", sorted(ticks)), array("q", sorted(keys))
+    return Index(
+        ticks=ticks,
+        keys=keys,
+        digest=digest.hexdigest(),
+        why_unusable=_why_unusable(ticks, untimed=untimed, container_name=container_name),
+    )
+
+
+def _opened(source: Source) -> InputContainer:
+    with reading(f"cannot open {source.name}", kind=DamagedMedia):
+        return av.open(native_path(source.path), "r")
+
+
+def _packets(container: InputContainer, source: Source, *, salvage: bool) -> Iterator[Packet[Stream]]:
+    wanted = [stream for stream in container.streams if stream.type != "attachment"]
+    errors = 0
+    while True:
+        try:
+            for packet in container.demux(wanted):
+                errors = 0
+                if packet.size:
+                    yield packet
+            return
+        except av.FFmpegError as error:
+            errors += 1
+            if not salvage:
+                raise DamagedMedia(
+                    f"{source.name} cannot be read to its end: {last_words(error)}",
+                    hint="--salvage keeps what can be decoded",
+                ) from error
+            if errors >= _MAX_READ_ERRORS:
+                return
+
+
+def _why_unusable(ticks: array[int], *, untimed: int, container_name: str) -> str:
+    if container_name in _WITHOUT_PTS:
+        return f"{container_name} stores no presentation times"
+    if untimed:
+        return f"{untimed} frames have no time"
+    if not ticks:
+        return "it has no frames"
+    doubles = sum(1 for first, second in pairwise(ticks) if first == second)
+    return f"{doubles} frames have the time of another" if doubles else ""

@@ -1,0 +1,183 @@
+"""Segments into one file: packets are copied, never encoded again.
+
+Frames get the exact times and durations their records hold. Decoding times are computed for the
+whole file by the rule encoders use, so that they rise through every joint, also where the frame
+rate varies:
+
+    sorted times   t0 t1 t2 t3 t4 …       D: how far any segment reorders
+    decoding times dts[i] = t[i - D];     the first D are as far before t0 as t[D] is behind it
+
+A packet at place i shows a frame of rank at least i - D, so dts never passes pts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from sr_core.errors import DamagedMedia, StorageError, VerificationError
+from sr_core.media.native import native_path, reading
+from sr_core.media.plan import Plan
+from sr_core.media.sink import Sink
+from sr_core.media.source import Source
+from sr_core.segments.job import Manifest, Record, WorkFolder
+
+
+def write_joined(
+    sink: Sink,
+    source: Source,
+    folder: WorkFolder,
+    manifest: Manifest,
+    records: Sequence[Record],
+) -> None:
+    """Write all segments and every copied stream into `sink`, and complete it.
+
+    Raises:
+        StorageError: a segment is not as its record says; its record is dropped.
+        SrError: as reading the input and writing the output do.
+    """
+    sink.ticks.extend(tick for record in records for tick in record.ticks)
+    if any(second <= first for first, second in pairwise(sink.ticks)):
+        raise DamagedMedia("segments overlap: the input's times jump back", hint="use --no-segments")
+    others = _Others(source, sink)
+    for packet in _video_packets(sink, folder, manifest, records):
+        assert packet.dts is not None
+        others.copy_until(packet.dts * sink.time_base)
+        sink.write((packet,))
+    others.copy_until(None)
+    others.close()
+    sink.complete()
+
+
+def decoding_ticks(ticks: Sequence[int], reorder: int) -> list[int]:
+    """The time at which each packet, in decoding order, must be decoded."""
+    reorder = min(reorder, len(ticks) - 1)
+    lead = ticks[reorder] - ticks[0]
+    return [tick - lead for tick in ticks[:reorder]] + list(ticks[: len(ticks) - reorder])
+
+
+def _video_packets(
+    sink: Sink, folder: WorkFolder, manifest: Manifest, records: Sequence[Record]
+) -> Iterator[Packet[VideoStream]]:
+    """The packets of all segments, timed for the output."""
+    decoding = decoding_ticks(sink.ticks, max(record.reorder for record in records))
+    place = 0
+    for record in records:
+        path = folder.segment_path(record.number, manifest)
+        _check_unchanged(path, folder, record)
+        shown = dict(zip(record.ticks, record.durations, strict=True))
+        with (
+            reading(f"segment {path.name} cannot be read", kind=StorageError),
+            av.open(native_path(str(path)), "r", format=manifest.segment_format) as container,
+        ):
+            video = container.streams.video[0]
+            _check_header(video, sink, path)
+            packets = [packet for packet in container.demux(video) if packet.size]
+            for packet, tick in zip(packets, _ticks_of(packets, record, manifest.time_base), strict=True):
+                packet.time_base = sink.time_base
+                packet.pts, packet.dts, packet.duration = tick, decoding[place], shown[tick]
+                packet.stream = sink.encoder.stream
+                place += 1
+                yield packet
+
+
+def _ticks_of(packets: Sequence[Packet[VideoStream]], record: Record, time_base: Fraction) -> list[int]:
+    """The output time of each packet; a segment's clock is finer than the video's, and begins anywhere."""
+    stamps = [packet.pts for packet in packets if packet.pts is not None]
+    if len(stamps) == len(packets) == len(record.ticks):
+        first = min(stamps)
+        found = [
+            record.ticks[0] + _exact(stamp - first, packet, time_base)
+            for packet, stamp in zip(packets, stamps, strict=True)
+        ]
+        if sorted(found) == list(record.ticks):
+            return found
+    raise VerificationError(
+        f"segment {record.number} does not hold the frames that were put into it",
+        hint="please report this with the command",
+    )
+
+
+def _exact(stamp: int, packet: Packet[VideoStream], time_base: Fraction) -> int:
+    ticks = stamp * Fraction(packet.time_base.numerator, packet.time_base.denominator) / time_base
+    return ticks.numerator if ticks.denominator == 1 else -1
+
+
+def _check_unchanged(path: Path, folder: WorkFolder, record: Record) -> None:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != record.digest:
+        folder.forget(record.number)
+        raise StorageError(f"{path} was changed on the disk", hint="the same command makes that segment again")
+
+
+def _check_header(video: VideoStream, sink: Sink, path: Path) -> None:
+    """Packets of one encoder under the header of another would not decode."""
+    expected = sink.encoder.stream.codec_context.extradata
+    if bytes(video.codec_context.extradata or b"") != bytes(expected or b""):
+        raise VerificationError(
+            f"the encoder of segment {path.name} wrote another header than this one",
+            hint="was it made on another machine? --restart begins anew",
+        )
+
+
+class _Others:
+    """The input's other streams, read once more beside the segments."""
+
+    def __init__(self, source: Source, sink: Sink) -> None:
+        self._sink = sink
+        self._shift = sink.plan.shift_seconds
+        self._next: Packet[Stream] | None = None
+        self._container: InputContainer | None = None
+        self._packets = self._read(source, sink.plan)
+
+    def _read(self, source: Source, plan: Plan) -> Iterator[Packet[Stream]]:
+        wanted = [entry.index for entry in plan.streams if entry.action in ("copy", "convert")]
+        if not wanted:
+            return
+        with reading(f"cannot read {source.name}", kind=DamagedMedia):
+            self._container = av.open(native_path(source.path), "r")
+            for packet in self._container.demux([self._container.streams[index] for index in wanted]):
+                if packet.size and _lies_within(packet, plan):
+                    yield packet
+
+    def copy_until(self, seconds: Fraction | None) -> None:
+        """Copy what comes before `seconds` of the output; everything for None."""
+        while True:
+            packet = self._next or next(self._packets, None)
+            self._next = packet
+            if packet is None or (seconds is not None and self._time_of(packet) > seconds):
+                return
+            self._next = None
+            self._sink.copy((packet,))
+
+    def _time_of(self, packet: Packet[Stream]) -> Fraction:
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        return -self._shift if stamp is None else stamp * _base(packet) - self._shift
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+
+
+def _lies_within(packet: Packet[Stream], plan: Plan) -> bool:
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    if stamp is None:
+        return True  # a cover picture
+    time = stamp * _base(packet)
+    return (plan.start_seconds is None or time >= plan.start_seconds) and (
+        plan.end_seconds is None or time < plan.end_seconds
+    )
+
+
+def _base(packet: Packet[Stream]) -> Fraction:
+    return Fraction(packet.time_base.numerator, packet.time_base.denominator)

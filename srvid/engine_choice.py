@@ -1,0 +1,96 @@
+"""Which engine, as a value: it can be sent to another process or machine, and opens the same there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from sr_core.backend import BACKENDS, Precision, Progress
+from srvid.front_door import DEFAULT_MODEL, open_upscaler, resolve_model
+
+if TYPE_CHECKING:
+    from sr_core.media.facts import VideoFacts
+    from sr_core.media.transcode import FrameEngine
+
+NEAREST = "nearest"  # not a network: repeats pixels, for dry runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineChoice:
+    """The arguments of `open_upscaler`, see there; `progress` and `say` stay in this process."""
+
+    model: str = DEFAULT_MODEL
+    backend: str = "auto"
+    precision: Precision = "auto"
+    tile: int | tuple[int, int] | None = None
+    threads: int | None = None
+    wait_for_engine: bool = True
+    progress: Progress | None = None
+    say: Callable[[str], None] | None = None
+
+    def __call__(self, scale: int) -> AbstractContextManager[FrameEngine]:
+        """Open the engine."""
+        if self.model == NEAREST:
+            from sr_core.media.nearest import NearestUpscaler
+
+            return NearestUpscaler(scale)
+        return open_upscaler(
+            self.model,
+            scale=scale,
+            backend=self.backend,
+            precision=self.precision,
+            tile=self.tile,
+            threads=self.threads,
+            wait_for_engine=self.wait_for_engine,
+            progress=self.progress,
+            say=self.say,
+        )
+
+    def identity(self, scale: int, facts: VideoFacts) -> dict[str, str]:
+        """Everything about the engine that decides the output's bytes; opens it to find out."""
+        if self.model == NEAREST:
+            return {"model": NEAREST}
+        from sr_core.upscaler import Upscaler
+
+        proto, spec = resolve_model(self.model, scale=scale)
+        frames = (facts.format, facts.color, facts.width, facts.height)
+        with replace(self, say=None)(scale) as upscaler:
+            assert isinstance(upscaler, Upscaler)
+            width, height = upscaler.read_size_for(*frames)
+            return {
+                "model": spec.name,
+                "model digest": hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()[:32],
+                "backend": upscaler.backend.name,
+                "precision": upscaler.precision_for(*frames),
+                "tile": f"{width}x{height}",
+            }
+
+    def like(self, identity: dict[str, str]) -> EngineChoice:
+        """This choice, with what it leaves open bound to what `identity` found."""
+        if self.model == NEAREST or "tile" not in identity:
+            return self
+        width, _, height = identity["tile"].partition("x")
+        return replace(
+            self,
+            backend=identity["backend"] if self.backend == "auto" else self.backend,
+            tile=(int(width), int(height)) if self.tile is None else self.tile,
+        )
+
+    def versions(self) -> dict[str, str]:
+        """Of srvid and of every runtime installed here."""
+        from srvid import __version__
+
+        found = {"srvid": __version__}
+        for package in sorted({module for _, module, _ in BACKENDS.values()} | {"numpy", "onnx"}):
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        return found
+
+    def __getstate__(self) -> dict[str, object]:
+        return vars(self) | {"progress": None, "say": None}

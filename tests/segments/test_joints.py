@@ -1,0 +1,90 @@
+"""The joined file holds what a straight run holds, and the same bytes however it was made."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Here = Callable[..., Any]
+Clip = Callable[[str], Path]
+Shown = Callable[[Path], list[tuple[Fraction, int]]]
+KINDS = (
+    "plain.mp4 b-pyramid.mp4 open-gop.mp4 intra-refresh.mp4 one-key.mkv hevc.mp4 mpeg2.ts h264.ts "
+    "interlaced.mkv vfr.mkv edited.mp4 late.mkv"
+).split()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_frame_is_lost_doubled_moved_or_changed(
+    name: str, clip: Clip, upscale_here: Here, shown: Shown, complaints: Callable[[Path], str], tmp_path: Path
+) -> None:
+    joined, straight = tmp_path / "joined.mkv", tmp_path / "straight.mkv"
+    assert upscale_here(clip(name), joined, segment=1).notes == []
+    upscale_here(clip(name), straight, segment=None)
+    assert shown(joined) == shown(straight)
+    assert complaints(joined) == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["joined.mkv", "straight.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("codec", "ending"),
+    [("libx264", "mp4"), ("libx265", "mp4"), ("libsvtav1", "mkv"), ("ffv1", "mkv"), ("prores", "mov")],
+)
+def test_one_process_or_three_make_the_same_bytes(
+    codec: str, ending: str, clip: Clip, srvid: Run, complaints: Callable[[Path], str], tmp_path: Path
+) -> None:
+    alone, shared = tmp_path / f"alone.{ending}", tmp_path / f"shared.{ending}"
+    arguments = ("--codec", codec, "--segment", 1)
+    done = srvid(clip("vfr.mkv"), alone, *arguments)
+    assert done.returncode == 0, done.stderr
+    done = srvid(clip("vfr.mkv"), shared, *arguments, "--workers", 3)
+    assert done.returncode == 0, done.stderr
+    assert alone.read_bytes() == shared.read_bytes()
+    assert complaints(alone) == ""
+
+
+def test_sound_is_copied_packet_by_packet_and_decoding_times_rise(clip: Clip, srvid: Run, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    assert srvid(clip("plain.mp4"), target, "--segment", 1, "--preset", "medium").returncode == 0
+    with av.open(str(clip("plain.mp4"))) as before, av.open(str(target)) as after:
+        sound = [[(p.pts, bytes(p)) for p in file.demux(file.streams.audio[0]) if p.size] for file in (before, after)]
+    assert sound[0] == sound[1]
+    with av.open(str(target)) as after:
+        packets = [packet for packet in after.demux(after.streams.video[0]) if packet.size]
+    decoding = [packet.dts for packet in packets]
+    assert all(first < second for first, second in itertools.pairwise(decoding))  # type: ignore[operator]
+    assert all(packet.dts <= packet.pts for packet in packets)  # type: ignore[operator]
+    assert sum(packet.is_keyframe for packet in packets) >= 6
+
+
+def test_a_cut_out_part_is_the_same_in_segments(clip: Clip, upscale_here: Here, shown: Shown, tmp_path: Path) -> None:
+    joined, straight = tmp_path / "joined.mkv", tmp_path / "straight.mkv"
+    cut = {"start": Fraction("1.5"), "end": Fraction("4.7")}
+    upscale_here(clip("plain.mp4"), joined, segment=1, **cut)
+    upscale_here(clip("plain.mp4"), straight, segment=None, **cut)
+    assert shown(joined) == shown(straight)
+    assert len(shown(joined)) == 80
+
+
+def test_a_video_shorter_than_a_segment_is_streamed(clip: Clip, upscale_here: Here, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    upscale_here(clip("plain.mp4"), first, segment=20, codec="libx264")
+    upscale_here(clip("plain.mp4"), second, segment=None, codec="libx264")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_video_without_presentation_times_is_streamed_and_says_so(
+    clip: Clip, upscale_here: Here, tmp_path: Path
+) -> None:
+    source = tmp_path / "old.avi"
+    subprocess.run(["ffmpeg", "-v", "error", "-i", clip("plain.mp4"), "-c", "copy", str(source)], check=True)
+    notes = upscale_here(source, tmp_path / "out.mkv", segment=1).notes
+    assert notes == ["no segments, so this run cannot be resumed: avi stores no presentation times"]
