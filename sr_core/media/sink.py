@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from sr_core.errors import BadInput
+from sr_core.errors import BadInput, VerificationError
 from sr_core.media.containers import lasting_tags
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing
@@ -50,7 +50,7 @@ class Sink:
         self.target = target
         self.is_pipe = target == STDOUT
         self.path = Path(target)
-        self.part = self.path.with_name(self.path.name + ".part")
+        self.part = _part_of(self.path)
         self.plan = plan
         self.time_base = plan.encoder.time_base
         self.ticks = array("q")
@@ -237,6 +237,23 @@ class Sink:
             self.container.close()
         if not self.is_pipe:
             self.part.unlink(missing_ok=True)
+
+
+@contextmanager
+def part_removed_on_failure(target: str) -> Iterator[None]:
+    """Remove OUT.part where Ctrl-C falls between its creation and the code that looks after it."""
+    try:
+        yield
+    except VerificationError:
+        raise
+    except BaseException:
+        if target != STDOUT:
+            _part_of(Path(target)).unlink(missing_ok=True)
+        raise
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def _cut_chapters(chapters: list[Chapter], plan: Plan) -> list[Chapter]:
