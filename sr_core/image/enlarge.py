@@ -18,6 +18,7 @@ from sr_core.errors import BadInput
 from sr_core.frame import Array
 from sr_core.image.array import PlaneUpscaler
 from sr_core.image.bands import context_rows, enlarged_bands, made_ahead, resized_bands
+from sr_core.image.exif import has_thumbnail
 from sr_core.image.formats import FORMATS, ImageFormat
 from sr_core.image.jpeg_writer import oversized
 from sr_core.image.meaning import Frame, Header, rebanded
@@ -126,6 +127,8 @@ def plan_enlarging(image: ImageFile, scale: int, options: EnlargeOptions) -> Enl
             source=source, output=output, model_size=seen, streams=False, memory_bytes=whole, road=road,
             notes=tuple(notes),
         )  # fmt: skip
+    if source.banded and image.meaning.exif is not None and has_thumbnail(image.meaning.exif):
+        notes.append("EXIF thumbnail left out: the image is too large to shrink in memory")
     return _plan_streaming(source, output, kind, road, scale, options, tuple(notes))
 
 

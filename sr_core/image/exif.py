@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from sr_core.errors import DamagedMedia
 from sr_core.image.ifd import (
-    ASCII,
     EXIF_IFD,
     GPS_IFD,
     LONG,
@@ -134,12 +133,6 @@ def xmp_for_output(xmp: bytes, size: tuple[int, int], *, orientation: int = 1) -
         xmp = re.sub(name + rb'(\s*=\s*)(["\'])\d+\2', name + rb"\g<1>\g<2>" + digits + rb"\g<2>", xmp)
         xmp = re.sub(rb"(<" + name + rb"[^>]*>)\s*\d+\s*(</" + name + rb">)", rb"\g<1>" + digits + rb"\g<2>", xmp)
     return xmp
-
-
-def text_entry(text: str) -> tuple[int, int, bytes]:
-    """An ASCII entry's value."""
-    data = text.encode() + b"\0"
-    return ASCII, len(data), data
 
 
 def _parse(exif: bytes) -> tuple[Layout, Directory]:

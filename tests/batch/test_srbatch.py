@@ -327,10 +327,18 @@ def test_help_has_examples_and_loads_nothing_heavy(srbatch: Run) -> None:
     assert done.stdout.rstrip().endswith("[]")
 
 
-def test_a_shipped_model_runs_from_file_to_file(srbatch: Run, tmp_path: Path) -> None:
+def test_a_shipped_model_gives_the_pixels_of_the_python_api(srbatch: Run, tmp_path: Path) -> None:
+    import srvid
+
     picture(tmp_path / "in/a.png")
     picture(tmp_path / "in/b.jpg", (37, 51))
     ended = srbatch("in", "out", "--model", "clear", "--scale", "2", "--backend", "openvino", "--tile", "64")
     assert ended.code == 0, ended.err
     with Image.open(tmp_path / "out/b.jpg") as image:
         assert image.size == (74, 102)
+    with (
+        Image.open(tmp_path / "in/a.png") as small,
+        Image.open(tmp_path / "out/a.png") as large,
+        srvid.open_upscaler("clear", scale=2, backend="openvino", tile=64, shared_tiles=True) as upscaler,
+    ):
+        np.testing.assert_array_equal(np.asarray(large), upscaler.image(np.asarray(small)))

@@ -19,6 +19,7 @@ from sr_core.errors import BadInput
 from sr_core.frame import Array
 from sr_core.image.bands import made_ahead, resized_bands, windows
 from sr_core.image.enlarge import EnlargeOptions, enlarge
+from sr_core.image.exif import has_thumbnail
 from sr_core.image.meaning import Frame, Meaning
 from sr_core.image.reader import open_image
 from sr_core.image.sizing import SizeTarget
@@ -109,10 +110,15 @@ def test_a_large_jpeg_is_read_and_written_in_bands(
 ) -> None:
     y, x = np.mgrid[:200, :250]
     smooth = np.stack([x, y, (x + y) // 2], axis=2).astype(np.uint8)
-    by_pillow(tmp_path / "a.jpg", smooth, quality=90, exif=b"Exif\0\0" + exif_blob(orientation=6))
+    by_pillow(
+        tmp_path / "a.jpg", smooth, quality=90, exif=b"Exif\0\0" + exif_blob(orientation=6, thumbnail=b"\xff\xd8old")
+    )
     plan = enlarge(tmp_path / "a.jpg", tmp_path / "out.jpg", doubling, SMALL)
     assert plan.streams
+    assert any("thumbnail left out" in note for note in plan.notes)
     with open_image(tmp_path / "out.jpg") as image:
+        assert image.meaning.exif is not None
+        assert not has_thumbnail(image.meaning.exif)
         assert image.header.size == (400, 500)
         assert image.header.orientation == 6
         assert image.meaning.exif is not None
@@ -148,6 +154,7 @@ _PROGRAM = """
 import resource, sys
 from pathlib import Path
 from sr_core.image.enlarge import EnlargeOptions, enlarge
+from sr_core.image.exif import has_thumbnail
 from sr_core.media.nearest import NearestUpscaler
 path = Path(sys.argv[1])
 with NearestUpscaler(4) as upscaler:

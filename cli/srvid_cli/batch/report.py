@@ -51,7 +51,6 @@ class Reporter:
         self._files = self._done = self._skipped = 0
         self._started = time.monotonic()
         self._emitted = 0.0
-        self._verbose_notes: set[str] = set()
 
     def pixels(self, done: int) -> None:
         """`done` more input pixels went through the engine."""
