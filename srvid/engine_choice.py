@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from sr_core.backend import BACKENDS, Precision, Progress
+from srvid.backend_choice import NVIDIA
 from srvid.front_door import DEFAULT_MODEL, open_upscaler, resolve_model
 
 if TYPE_CHECKING:
@@ -31,6 +32,16 @@ class EngineChoice:
     wait_for_engine: bool = True
     progress: Progress | None = None
     say: Callable[[str], None] | None = None
+
+    @property
+    def gpus(self) -> int:
+        """How many one engine needs."""
+        return int(self.backend in NVIDIA)
+
+    @property
+    def takes_gpu(self) -> bool:
+        """It would use one if there is one."""
+        return self.backend in (*NVIDIA, "auto") and self.model != NEAREST
 
     def __call__(self, scale: int) -> AbstractContextManager[FrameEngine]:
         """Open the engine."""

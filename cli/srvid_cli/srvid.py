@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sr_core.media.plan import Plan, Request
     from sr_core.media.source import Source
     from sr_core.media.transcode import Progress, Summary
+    from sr_core.segments.crew import Crew
     from sr_core.segments.run import Segmenting
     from srvid.engine_choice import EngineChoice
 
@@ -73,6 +74,7 @@ Examples:
 @click.option("--no-segments", is_flag=True, help="One straight stream; it cannot be resumed.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the segments. Default: 1.")
 @click.option("--devices", metavar="0,1,…", help="NVIDIA GPUs to use, one process each.")
+@click.option("--ray", metavar="ADDRESS", help="Share the segments on a Ray cluster: auto, or HOST:PORT.")
 @click.option("--restart", is_flag=True, help="Drop an unfinished run of OUT instead of going on.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT, once the new one is verified.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout.")
@@ -104,6 +106,7 @@ def srvid_command(
     no_segments: bool,
     workers: int | None,
     devices: str | None,
+    ray: str | None,
     restart: bool,
     overwrite: bool,
     as_json: bool,
@@ -146,42 +149,54 @@ def srvid_command(
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
     from srvid.engine_choice import EngineChoice
 
-    gpus = tuple(filter(None, (devices or "").split(",")))
-    processes = workers or len(gpus) or 1
+    crew = _crew(workers, devices, ray)
     choice = EngineChoice(
         model=model,
         backend=backend,
         precision=precision,
         tile=tile,
-        threads=threads if gpus else _threads_each(threads, processes),
+        threads=threads or _threads_each(workers, devices),
         wait_for_engine=not no_wait,
         progress=listener.line.phase,
         say=lambda text: listener.line.say(f"backend: {text}"),
     )
     no_segments = no_segments or no_wait  # which changes engines on the way: no two runs are alike
-    if no_segments and (segment is not None or processes > 1):
-        raise click.UsageError("--no-segments and --no-wait leave nothing for --segment, --workers and --devices")
-    segmenting = _segmenting(segment, no_segments=no_segments, restart=restart, processes=processes, gpus=gpus)
-    listener.finished(_run(request, choice, listener, segmenting))
+    if no_segments and (segment is not None or crew is not None):
+        raise click.UsageError("--no-segments and --no-wait leave nothing to --segment, --workers, --devices and --ray")
+    listener.finished(
+        _run(request, choice, listener, _segmenting(segment, crew, straight=no_segments, restart=restart))
+    )
 
 
-def _threads_each(threads: int | None, processes: int) -> int | None:
-    """Processes share the CPUs, unless the user says how many threads each has."""
+def _threads_each(workers: int | None, devices: str | None) -> int | None:
+    """Processes share the CPUs, unless each has a GPU."""
     from sr_core.backend import usable_cpus
 
-    return threads if threads or processes == 1 else max(1, usable_cpus() // processes)
+    return None if devices or not workers else max(1, usable_cpus() // workers)
 
 
-def _segmenting(
-    seconds: float | None, *, no_segments: bool, restart: bool, processes: int, gpus: tuple[str, ...]
-) -> Segmenting:
-    from sr_core.segments.crew import Crew, ThisProcess
-    from sr_core.segments.processes import Processes
+def _crew(workers: int | None, devices: str | None, ray: str | None) -> Crew | None:
+    """Who makes the segments; None: this process."""
+    if ray and (workers or devices):
+        raise click.UsageError("--ray finds its own workers and GPUs: leave --workers and --devices out")
+    if ray:
+        from sr_core.segments.cluster import RayCluster
+
+        return RayCluster(address=ray)
+    if workers or devices:
+        from sr_core.segments.processes import Processes
+
+        gpus = tuple(filter(None, (devices or "").split(",")))
+        return Processes(workers=workers or len(gpus), devices=gpus)
+    return None
+
+
+def _segmenting(seconds: float | None, crew: Crew | None, *, straight: bool, restart: bool) -> Segmenting:
+    from sr_core.segments.crew import ThisProcess
     from sr_core.segments.run import DEFAULT_SECONDS, Segmenting
 
-    crew: Crew = Processes(workers=processes, devices=gpus) if processes > 1 or gpus else ThisProcess()
     length = DEFAULT_SECONDS if seconds is None else Fraction(str(seconds))
-    return Segmenting(seconds=None if no_segments else length, restart=restart, crew=crew)
+    return Segmenting(seconds=None if straight else length, restart=restart, crew=crew or ThisProcess())
 
 
 def _run(request: Request, choice: EngineChoice, listener: _Listener, segmenting: Segmenting) -> Summary:

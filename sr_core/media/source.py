@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,12 +71,15 @@ class Unit:
 class Source:
     """An opened input; one thread at a time. Close it, or use it in a `with` block."""
 
-    def __init__(self, path: str, *, salvage: bool = False, hwaccel: str | None = None) -> None:
+    def __init__(
+        self, path: str, *, salvage: bool = False, hwaccel: str | None = None, file: RawIOBase | None = None
+    ) -> None:
         """Open `path` ('pipe:0' for stdin), choose the video stream, decode its first frame.
 
         Args:
             salvage: keep what decodes of a damaged input.
             hwaccel: 'cuda' decodes on NVDEC; `notes` says why where that is not possible.
+            file: read instead of `path`, which is then only a name.
 
         Raises:
             BadInput: missing, not a video, no frame in it.
@@ -88,13 +92,15 @@ class Source:
         self.is_stuck = False  # a thread is blocked inside FFmpeg, on a pipe that gives nothing
         self.retimed = IncreasingTicks()
         self._salvage = salvage
+        self._file = file
         self._hwaccel, note = decoder_on(hwaccel)
         self.notes = [note] if note else []  # for people: what was asked for and could not be
         self._pushed_ticks: list[int] = []
         self._reformatter = VideoReformatter()
         self._next_seconds = Fraction(0)
         self._copied: frozenset[int] | None = None
-        _check_path(path)
+        if file is None:
+            _check_path(path)
         self._open()
         try:
             self._begin()
@@ -120,7 +126,10 @@ class Source:
     def _open(self) -> None:
         hint = "is it a video file? a file whose copying was cut short may lack its index"
         with logged(), reading(f"cannot open {self.name}", kind=DamagedMedia, hint=hint):
-            self.container: InputContainer = av.open(native_path(self.path), "r", hwaccel=self._hwaccel)
+            if self._file is not None:
+                self._file.seek(0)
+            where = self._file or native_path(self.path)
+            self.container: InputContainer = av.open(where, "r", hwaccel=self._hwaccel)
         self.stream = self._choose_stream()
         self.stream.codec_context.thread_type = "AUTO"  # PyAV's own default is slices only
         self._packets = self._demuxed()
@@ -367,7 +376,7 @@ class Source:
     def _check_end(self) -> None:
         """Notice a file that was cut off, which no read error tells."""
         file = Path(self.path)
-        missing = missing_bytes(file) if self.path != STDIN and file.is_file() else 0
+        missing = missing_bytes(file) if self.path != STDIN and self._file is None and file.is_file() else 0
         if missing and not self.damage.ends_early:
             expected = self.facts.frames_from_header
             of = f" of {expected}" if expected > self.frames else ""

@@ -16,13 +16,17 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from sr_core.errors import Cancelled
+import av
+
+from sr_core.errors import BadInput, Cancelled, NotAvailable, StorageError
 from sr_core.media.facts import VideoFacts
 from sr_core.media.transcode import FrameEngine
 from sr_core.segments.cut import Segment
 from sr_core.segments.job import Record
 from sr_core.segments.segment import Task, make_segment
 
+TRIES = 3  # for a segment whose maker died
+CERTAIN = (BadInput, StorageError, NotAvailable)  # errors that another try would meet again
 _LANES = 2
 _POLL_SECONDS = 0.1
 
@@ -30,7 +34,18 @@ Report = Callable[[int, int], None]  # (segment's number, frames done in it)
 
 
 class EngineChoice(Protocol):
-    """Which engine: a value that travels to other processes and opens the same one there."""
+    """Which engine: a value that travels to other processes and opens the same one there.
+
+    Attributes:
+        gpus: how many one engine needs.
+        takes_gpu: it would use one if there is one.
+    """
+
+    @property
+    def gpus(self) -> int: ...
+
+    @property
+    def takes_gpu(self) -> bool: ...
 
     def __call__(self, scale: int) -> AbstractContextManager[FrameEngine]:
         """Open it."""
@@ -48,6 +63,9 @@ class EngineChoice(Protocol):
 class Crew(Protocol):
     """Makes segments."""
 
+    def identity(self, choice: EngineChoice, scale: int, facts: VideoFacts) -> dict[str, str]:
+        """`choice.identity` where the work will be done."""
+
     def make(self, task: Task, segments: Sequence[Segment], choice: EngineChoice, report: Report) -> Iterator[Record]:
         """Make `segments` and yield their records, in any order.
 
@@ -56,8 +74,25 @@ class Crew(Protocol):
         """
 
 
+def versions_of(choice: EngineChoice) -> dict[str, str]:
+    """Of everything here that decides the output's bytes."""
+    libraries = {name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())}
+    return {"PyAV": av.__version__, **libraries, **choice.versions()}
+
+
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What changed, as people read it."""
+    names = sorted(before.keys() | after.keys())
+    pairs = [(name, before.get(name, "nothing"), after.get(name, "nothing")) for name in names]
+    return [f"{name}: was {then}, now {now}" for name, then, now in pairs if then != now]
+
+
 class ThisProcess:
     """Makes segments here, one after the other."""
+
+    def identity(self, choice: EngineChoice, scale: int, facts: VideoFacts) -> dict[str, str]:
+        """See `Crew`."""
+        return choice.identity(scale, facts)
 
     def make(self, task: Task, segments: Sequence[Segment], choice: EngineChoice, report: Report) -> Iterator[Record]:
         """See `Crew`."""

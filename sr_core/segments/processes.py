@@ -20,16 +20,15 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Literal
 
-from sr_core.errors import BadInput, EngineError, NotAvailable, SrError, StorageError
-from sr_core.segments.crew import EngineChoice, Report
+from sr_core.errors import BadInput, EngineError, SrError
+from sr_core.media.facts import VideoFacts
+from sr_core.segments.crew import CERTAIN, TRIES, EngineChoice, Report
 from sr_core.segments.cut import Segment
 from sr_core.segments.job import Record
 from sr_core.segments.segment import Task, make_segment
 
-TRIES = 3
 _POLL_SECONDS = 0.25
 _STOP_SECONDS = 5.0
-_CERTAIN = (BadInput, StorageError, NotAvailable)  # errors that another try would meet again
 _GPU_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 Message = tuple[Literal["progress"], int, int] | tuple[Literal["done"], Record] | tuple[Literal["failed"], SrError]
@@ -52,6 +51,10 @@ class Processes:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise BadInput(f"{self.workers} workers cannot work", hint="--workers 1 is the least")
+
+    def identity(self, choice: EngineChoice, scale: int, facts: VideoFacts) -> dict[str, str]:
+        """See `Crew`."""
+        return choice.identity(scale, facts)
 
     def make(self, task: Task, segments: Sequence[Segment], choice: EngineChoice, report: Report) -> Iterator[Record]:
         """See `Crew`."""
@@ -124,7 +127,7 @@ def _retry(worker: _Worker, message: Message | None, todo: deque[Segment], tries
     _dismiss(worker)
     segment = worker.segment
     error = message[1] if message is not None and message[0] == "failed" else None
-    if error is not None and isinstance(error, _CERTAIN):
+    if error is not None and isinstance(error, CERTAIN):
         raise error
     if segment is None:
         return

@@ -12,8 +12,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-import av
-
 from sr_core.backend import usable_cpus
 from sr_core.errors import BadInput, Cancelled, DamagedMedia, SrError, StorageError
 from sr_core.media.damage import Damage, missing_bytes
@@ -22,7 +20,7 @@ from sr_core.media.plan import Plan, Request, check_target, plan_output
 from sr_core.media.sink import Sink
 from sr_core.media.source import Source
 from sr_core.media.transcode import Listener, Progress, Summary, in_thread, upscale_video, verify_sink
-from sr_core.segments.crew import Crew, EngineChoice, Report, ThisProcess
+from sr_core.segments.crew import Crew, EngineChoice, Report, ThisProcess, differences, versions_of
 from sr_core.segments.cut import Segment, cut_segments
 from sr_core.segments.index import Index, read_index, stamp_of
 from sr_core.segments.job import Manifest, Record, WorkFolder, was_joined_into
@@ -137,7 +135,7 @@ class _Job:
                 self._check_same(manifest, source, plan)
             plan = replace(pinned(plan, manifest.encoder_threads), frames_expected=manifest.frames)
             self.listener.planned(source, plan)
-            records = self._make(manifest, plan)
+            records = self._make(manifest, source, plan)
             return self._join(manifest, source, plan, records)
 
     # beginning ----------------------------------------------------------------------------
@@ -170,8 +168,8 @@ class _Job:
             stamp=stamp_of(self.request.source),
             digest=index.digest,
             settings=self._settings(source, plan),
-            versions=self._versions(),
-            engine=in_thread(lambda: self.choice.identity(plan.engine_scale, source.facts)),
+            versions=versions_of(self.choice),
+            engine=self._identity(self.choice, source, plan),
             encoder_threads=encoder_threads(plan.encoder.codec.encoder, usable_cpus()),
             segment_format=segment_format(plan.encoder.codec.codec),
             time_base=plan.encoder.time_base,
@@ -179,6 +177,9 @@ class _Job:
         )
         self.folder.write_manifest(manifest)
         return manifest
+
+    def _identity(self, choice: EngineChoice, source: Source, plan: Plan) -> dict[str, str]:
+        return in_thread(lambda: self.segmenting.crew.identity(choice, plan.engine_scale, source.facts))
 
     def _index(self, source: Source) -> Index:
         self._check_length(source)
@@ -222,28 +223,21 @@ class _Job:
             "other details": hashlib.blake2b(everything.encode(), digest_size=8).hexdigest(),
         }
 
-    def _versions(self) -> dict[str, str]:
-        libraries = {name: ".".join(map(str, version)) for name, version in sorted(av.library_versions.items())}
-        return {"PyAV": av.__version__, **libraries, **self.choice.versions()}
-
     # going on -------------------------------------------------------------------------------
 
     def _check_same(self, manifest: Manifest, source: Source, plan: Plan) -> None:
         """Refuse to mix: what lies there must be what this command would have made."""
-        differences = [
-            f"{name}: was {then}, now {now}"
-            for before, after in (
-                (manifest.settings, self._settings(source, plan)),
-                (manifest.versions, self._versions()),
-                (manifest.engine, self.choice.like(manifest.engine).identity(plan.engine_scale, source.facts)),
-            )
-            for name, then, now in _changed(before, after)
+        engine = self._identity(self.choice.like(manifest.engine), source, plan)
+        differing = [
+            *differences(manifest.settings, self._settings(source, plan)),
+            *differences(manifest.versions, versions_of(self.choice)),
+            *differences(manifest.engine, engine),
         ]
-        if len(differences) > 1:
-            differences = [text for text in differences if not text.startswith("other details")] or differences
-        if differences:
+        if len(differing) > 1:
+            differing = [text for text in differing if not text.startswith("other details")] or differing
+        if differing:
             raise BadInput(
-                f"{self.folder.path.name} holds an unfinished job that differs\n  " + "\n  ".join(differences),
+                f"{self.folder.path.name} holds an unfinished job that differs\n  " + "\n  ".join(differing),
                 hint="repeat the earlier command to go on, or --restart to begin anew",
             )
         if stamp_of(self.request.source) != manifest.stamp and self._index(source).digest != manifest.digest:
@@ -266,7 +260,7 @@ class _Job:
 
     # making -----------------------------------------------------------------------------------
 
-    def _make(self, manifest: Manifest, plan: Plan) -> list[Record]:
+    def _make(self, manifest: Manifest, source: Source, plan: Plan) -> list[Record]:
         folder = self.folder
         folder.sweep()
         records: dict[int, Record] = {}
@@ -284,6 +278,7 @@ class _Job:
             task = Task(
                 manifest=replace(manifest, stamp=stamp_of(self.request.source)),
                 plan=plan,
+                facts=source.facts,
                 source=str(Path(self.request.source).absolute()),
                 folder=folder.path,
                 salvage=self.request.salvage,
@@ -371,13 +366,6 @@ class _Job:
 def _first_tick_at(seconds: Fraction, time_base: Fraction) -> int:
     """The first tick at or after `seconds`."""
     return -((-seconds / time_base).__floor__())
-
-
-def _changed(before: dict[str, str], after: dict[str, str]) -> Iterable[tuple[str, str, str]]:
-    for name in sorted(before.keys() | after.keys()):
-        then, now = before.get(name, "nothing"), after.get(name, "nothing")
-        if then != now:
-            yield name, then, now
 
 
 def _damage_of(records: Iterable[Record]) -> Damage:

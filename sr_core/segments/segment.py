@@ -21,6 +21,7 @@ from av.video.stream import VideoStream
 
 from sr_core.errors import BadInput, DamagedMedia
 from sr_core.media.encoder import EncoderSettings, VideoEncoder, open_error
+from sr_core.media.facts import VideoFacts
 from sr_core.media.native import logged, native_path, writing
 from sr_core.media.plan import Plan
 from sr_core.media.source import Source, Unit
@@ -28,6 +29,7 @@ from sr_core.media.transcode import FrameEngine, Run
 from sr_core.segments.cut import Segment
 from sr_core.segments.index import stamp_of
 from sr_core.segments.job import Manifest, Record, WorkFolder, sync_folder
+from sr_core.segments.remote_file import RemoteFile
 from sr_core.storage import storage_error, sync_file
 
 _SEGMENT_FORMATS = {"prores": "mov"}
@@ -41,16 +43,19 @@ class Task:
 
     Attributes:
         plan: the encoder's threads already pinned.
-        source: the input's path as this maker sees it.
+        source: the input's path.
         folder: where segment and record are put.
+        remote: the input, for a maker that does not see the file itself.
     """
 
     manifest: Manifest
     plan: Plan
+    facts: VideoFacts
     source: str
     folder: Path
     salvage: bool
     hwaccel: str | None
+    remote: RemoteFile | None = None
 
 
 def segment_format(codec: str) -> str:
@@ -90,13 +95,13 @@ def make_segment(
     Raises:
         SrError: as decoding, upscaling and encoding do; nothing half-written is left.
     """
-    if stamp_of(task.source) != task.manifest.stamp:
+    if task.remote is None and stamp_of(task.source) != task.manifest.stamp:
         raise BadInput(
             f"{Path(task.source).name} was changed while it was being upscaled",
             hint="restore it, or begin anew with --restart",
         )
     seeks = segment.seek_ticks
-    with Source(task.source, salvage=task.salvage, hwaccel=task.hwaccel) as source:
+    with Source(task.source, salvage=task.salvage, hwaccel=task.hwaccel, file=task.remote) as source:
         sink = _SegmentSink(task, segment)
         try:
             run = Run(source, sink, engine, read=lambda: _frames(source, task, segment, seeks), fed=fed)
@@ -110,6 +115,21 @@ def make_segment(
     record = sink.publish(damage=str(source.damage) if source.damage else "", retimed=source.retimed.changed)
     WorkFolder(task.folder).write_record(record)
     return record
+
+
+def store_segment(folder: WorkFolder, manifest: Manifest, record: Record, content: bytes) -> None:
+    """Put a segment that was made elsewhere where it belongs."""
+    path = folder.segment_path(record.number, manifest)
+    part = path.with_name(f"{record.number:05}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        sync_file(part)
+        os.replace(part, path)
+        sync_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise storage_error(error, path, "cannot write") from error
+    folder.write_record(record)
 
 
 def _frames(source: Source, task: Task, segment: Segment, seeks: tuple[int, ...]) -> Iterator[Unit]:
