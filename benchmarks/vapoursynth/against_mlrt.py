@@ -128,7 +128,8 @@ def main() -> None:
     peer_binaries = peer_environment(chosen.peer_venv)
     print(f"{os.cpu_count()} CPUs, VapourSynth {vs.__version__.release_major}, {WIDTH}x{HEIGHT} x{SCALE}, FP32")
     print(
-        f"{'':26s} {'srvid cpu':>10s} {'peer cpu':>9s} {'ratio':>6s} {'srvid wall':>11s} {'peer wall':>10s} {'ratio':>6s}"
+        f"{'':26s} {'srvid cpu':>10s} {'peer cpu':>9s} {'ratio':>6s} "
+        f"{'srvid wall':>11s} {'peer wall':>10s} {'ratio':>6s}"
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
