@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SIDES = (96, 144, 208, 304, 432)  # read sides tried, in input pixels; areas double
 ENOUGH_SECONDS = 1.5  # stop going up once a single tile takes this long
 MEASUREMENT_NOISE = 0.08  # predictions closer than this are equal; then the least overlap wins
+SHARED_SLACK = 1.2  # a shape of its own costs a small image more than a fifth of its time (27 % measured)
 Costs = dict[int, float]  # side -> seconds per input pixel, all contexts busy
 
 
@@ -102,15 +103,16 @@ def _cache_path(model: ModelProto, backend: Backend) -> Path:
 def best_read(costs: Costs, size: tuple[int, int], *, halo: int, align: int, shared: bool) -> tuple[int, int]:
     """The read size (width, height) with the least predicted time for a frame of `size`.
 
-    With `shared`, the square side with the least cost per owned pixel of a large frame, so that
-    frames of all sizes use one compiled shape.
+    With `shared`, the smallest square side whose cost per owned pixel of a large frame is near the
+    least: frames of all sizes then use one compiled shape, and few are smaller than it.
     """
     usable = {side: cost for side, cost in costs.items() if side > 2 * halo + align}
     if not usable:
         side = round_up(4 * halo + align, align)
         return side, side
     if shared:
-        side = min(usable, key=lambda side: usable[side] * side**2 / (side - 2 * halo) ** 2)
+        per_owned = {side: cost * side**2 / (side - 2 * halo) ** 2 for side, cost in usable.items()}
+        side = min(side for side in usable if per_owned[side] <= min(per_owned.values()) * SHARED_SLACK)
         return side, side
     sides, cost_values = np.array(sorted(usable)), np.array([usable[side] for side in sorted(usable)])
     candidates: list[tuple[float, int, tuple[int, int]]] = []  # predicted seconds, pixels read, read size

@@ -44,6 +44,11 @@ def test_a_shared_tile_does_not_depend_on_the_frame() -> None:
     assert len({best_read(FLAT, size, halo=9, align=1, shared=True) for size in sizes}) == 1
 
 
+def test_a_shared_tile_is_small_where_that_costs_little() -> None:
+    assert best_read(FLAT, (64, 64), halo=2, align=1, shared=True) == (96, 96)
+    assert best_read(FLAT | {96: 2e-6}, (64, 64), halo=2, align=1, shared=True) == (144, 144)
+
+
 def test_a_reach_beyond_every_measured_side_still_gets_a_tile() -> None:
     read = best_read(FLAT, (2000, 2000), halo=300, align=2, shared=False)
     assert len(plan_tiles(2000, 2000, read=read, halo=300, align=2)) > 1
