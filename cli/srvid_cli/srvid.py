@@ -76,6 +76,7 @@ Examples:
 @click.option("--devices", metavar="0,1,…", help="NVIDIA GPUs to use, one process each.")
 @click.option("--ray", metavar="ADDRESS", help="Share the segments on a Ray cluster: auto, or HOST:PORT.")
 @click.option("--restart", is_flag=True, help="Drop an unfinished run of OUT instead of going on.")
+@click.option("--plan", "only_plan", is_flag=True, help="Probe for two seconds, say what the run would be like, stop.")
 @click.option("--overwrite", is_flag=True, help="Replace OUT, once the new one is verified.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Only errors.")
@@ -108,6 +109,7 @@ def srvid_command(
     devices: str | None,
     ray: str | None,
     restart: bool,
+    only_plan: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -121,6 +123,7 @@ def srvid_command(
     Anything longer than 20 seconds is made in segments, kept in OUT.srvid: after a crash or Ctrl-C
     the same command goes on where it was.
     """
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
     if as_json and target == "-":
         raise click.UsageError("--json and OUT - both want stdout")
     user_options = dict(_option(text) for text in options)
@@ -163,9 +166,14 @@ def srvid_command(
     no_segments = no_segments or no_wait  # which changes engines on the way: no two runs are alike
     if no_segments and (segment is not None or crew is not None):
         raise click.UsageError("--no-segments and --no-wait leave nothing to --segment, --workers, --devices and --ray")
-    listener.finished(
-        _run(request, choice, listener, _segmenting(segment, crew, straight=no_segments, restart=restart))
-    )
+    segmenting = _segmenting(segment, crew, straight=no_segments, restart=restart)
+    if only_plan:
+        from srvid_cli.forecast import show_forecast
+
+        count = workers or len((devices or "0").split(","))
+        show_forecast(request, choice, segment_seconds=segmenting.seconds, workers=count, as_json=as_json)
+        return
+    listener.finished(_run(request, choice, listener, segmenting))
 
 
 def _threads_each(workers: int | None, devices: str | None) -> int | None:
@@ -202,7 +210,6 @@ def _segmenting(seconds: float | None, crew: Crew | None, *, straight: bool, res
 def _run(request: Request, choice: EngineChoice, listener: _Listener, segmenting: Segmenting) -> Summary:
     from sr_core.segments.run import upscale
 
-    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
     try:
         return upscale(request, choice, listener, segmenting)
     except (SrError, KeyboardInterrupt) as error:

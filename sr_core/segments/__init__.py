@@ -13,7 +13,8 @@ processes    who makes segments: worker processes
 cluster      who makes segments: machines of a Ray cluster
 join         segments into one file by remuxing, everything else copied, verified
 run          the coordinator: plan or resume, make what is missing, join
-probe        two seconds of work that foretell the rest (`--plan`)
+forecast     two seconds of work that foretell the rest (`--plan`)
+remote_file  the input, read in blocks from where it lies
 
 A segment is a function of the manifest and its number alone, so that who makes it, when, and after
 how many crashes does not change a byte.

@@ -11,6 +11,7 @@ versions and the same model as the coordinator. Nodes may come and go: a lost se
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import time
 from collections import Counter, deque
@@ -30,6 +31,7 @@ from sr_core.segments.remote_file import RemoteFile
 from sr_core.segments.segment import Task, make_segment, store_segment
 
 _POLL_SECONDS = 0.5
+_CONNECT_SECONDS = 5.0
 _NO_NODE_SECONDS = 60.0  # so long it waits for a node to come back
 
 
@@ -63,14 +65,22 @@ class RayCluster:
         if not ray.is_initialized():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
             try:
+                _check_reachable(self.address)
                 ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise NotAvailable(
                     f"no Ray cluster at {self.address!r}: {reason}",
                     hint="ray start --head on one machine, ray start --address=… on the others",
                 ) from error
         return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 @dataclass
