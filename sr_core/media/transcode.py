@@ -13,9 +13,8 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, ExitStack
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
 from queue import Empty, Full, Queue
@@ -32,14 +31,13 @@ from sr_core.media.containers import output_format
 from sr_core.media.damage import Damage
 from sr_core.media.encoder import VideoEncoder
 from sr_core.media.plan import Plan, Request, check_target, plan_output
-from sr_core.media.sink import Sink, part_removed_on_failure
+from sr_core.media.sink import Sink
 from sr_core.media.source import Source, SourceFrame, Unit
 from sr_core.media.verify import verify_output
 
 _POLL_SECONDS = 0.1
 _REPORT_SECONDS = 0.25
-_JOIN_SECONDS = 10.0  # an encoder may be in the middle of a large frame
-_STUCK_SECONDS = 2.0  # reading takes longer only where a pipe gives nothing
+_JOIN_SECONDS = 10.0
 _AHEAD = 2  # frames decoded beyond what the engine works on
 
 
@@ -117,13 +115,9 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
     began = time.monotonic()
     check_target(request)
     output_format(request.target)
-    with (
-        in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source,
-        ExitStack() as after_planning,
-    ):
+    with in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
         plan = plan_output(source, request)
         listener.planned(source, plan)
-        after_planning.enter_context(part_removed_on_failure(request.target))
         sink = Sink(request.target, source, plan)
         try:
             with open_engine(plan.engine_scale) as engine:
@@ -186,12 +180,9 @@ def in_thread[T](work: Callable[[], T]) -> T:
             future.set_exception(error)
 
     threading.Thread(target=body, daemon=True).start()
-    while True:
-        try:
-            return future.result(timeout=_POLL_SECONDS)
-        except FutureTimeout:
-            if future.done():
-                raise
+    while not wait([future], timeout=_POLL_SECONDS).done:
+        pass
+    return future.result()
 
 
 class _Stopped(Exception):
@@ -232,16 +223,16 @@ class Run:
         """Start, wait for the end, and raise the first error of any thread."""
         for thread in self._threads:
             thread.start()
-        reader, writer = self._threads
+        writer = self._threads[-1]
         try:
             while writer.is_alive():
                 writer.join(_REPORT_SECONDS)
                 report()
         finally:
             self._stop.set()
-            writer.join(_JOIN_SECONDS)
-            reader.join(_STUCK_SECONDS)
-            self.source.is_stuck = reader.is_alive()
+            for thread in self._threads:
+                thread.join(_JOIN_SECONDS)
+            self.source.is_stuck = self._threads[0].is_alive()
         if self._errors:
             raise self._errors[0]
 
@@ -294,11 +285,8 @@ class Run:
 
     def _result(self, future: Future[Planes]) -> Planes:
         while not self._stop.is_set():
-            try:
-                return future.result(timeout=_POLL_SECONDS)
-            except FutureTimeout:
-                if future.done():
-                    raise
+            if wait([future], timeout=_POLL_SECONDS).done:
+                return future.result()
         raise _Stopped
 
     def _encode(self, frame: SourceFrame, planes: Planes) -> None:
