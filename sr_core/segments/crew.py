@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -143,12 +142,9 @@ def _take_turn(
 
 def _result(future: Future[Record]) -> Record:
     """Wait in steps: a Python signal handler runs only between them."""
-    while True:
-        try:
-            return future.result(timeout=_POLL_SECONDS)
-        except FutureTimeout:
-            if future.done():
-                raise
+    while not wait([future], timeout=_POLL_SECONDS).done:
+        pass
+    return future.result()
 
 
 def _cause(futures: Sequence[Future[Record]]) -> BaseException:
