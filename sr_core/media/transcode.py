@@ -14,7 +14,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from queue import Empty, Full, Queue
@@ -31,13 +31,14 @@ from sr_core.media.containers import output_format
 from sr_core.media.damage import Damage
 from sr_core.media.encoder import VideoEncoder
 from sr_core.media.plan import Plan, Request, check_target, plan_output
-from sr_core.media.sink import Sink
+from sr_core.media.sink import Sink, part_removed_on_failure
 from sr_core.media.source import Source, SourceFrame, Unit
 from sr_core.media.verify import verify_output
 
 _POLL_SECONDS = 0.1
 _REPORT_SECONDS = 0.25
-_JOIN_SECONDS = 10.0
+_JOIN_SECONDS = 10.0  # an encoder may be in the middle of a large frame
+_STUCK_SECONDS = 2.0  # reading takes longer only where a pipe gives nothing
 _AHEAD = 2  # frames decoded beyond what the engine works on
 
 
@@ -115,9 +116,13 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
     began = time.monotonic()
     check_target(request)
     output_format(request.target)
-    with in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
+    with (
+        in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source,
+        ExitStack() as after_planning,
+    ):
         plan = plan_output(source, request)
         listener.planned(source, plan)
+        after_planning.enter_context(part_removed_on_failure(request.target))
         sink = Sink(request.target, source, plan)
         try:
             with open_engine(plan.engine_scale) as engine:
@@ -223,16 +228,16 @@ class Run:
         """Start, wait for the end, and raise the first error of any thread."""
         for thread in self._threads:
             thread.start()
-        writer = self._threads[-1]
+        reader, writer = self._threads
         try:
             while writer.is_alive():
                 writer.join(_REPORT_SECONDS)
                 report()
         finally:
             self._stop.set()
-            for thread in self._threads:
-                thread.join(_JOIN_SECONDS)
-            self.source.is_stuck = self._threads[0].is_alive()
+            writer.join(_JOIN_SECONDS)
+            reader.join(_STUCK_SECONDS)
+            self.source.is_stuck = reader.is_alive()
         if self._errors:
             raise self._errors[0]
 
