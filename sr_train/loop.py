@@ -28,17 +28,24 @@ from sr_train.optimisers import make_optimisers
 from sr_zoo.archs.registry import build_network, find_arch
 
 SAVE_EVERY_SECONDS = 120.0
+SHOW_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What a front end may show; `psnr_y` of the averaged weights on the validation images."""
+    """What a front end may show, about once a second.
+
+    Attributes:
+        psnr_y: of the averaged weights on the validation images, when last measured; NaN before.
+        measured: True once after each measurement, when the checkpoint is written, too.
+    """
 
     step: int
     share_done: float
     loss: float
     psnr_y: float
     seconds: float
+    measured: bool
 
 
 def run_training(
@@ -90,7 +97,8 @@ def run_training(
     scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "f16")
 
     began, seconds_before = time.monotonic(), state.seconds
-    saved_at, losses = began, list[float]()
+    saved_at = shown_at = began
+    losses, psnr_y = list[float](), math.nan
     while (share := _share_done(config, state)) < 1.0:
         rate = _set_rates(state, config, share)
         scale = scales[state.step % len(scales)]
@@ -117,11 +125,16 @@ def run_training(
         now = time.monotonic()
         state.seconds = seconds_before + now - began
         if now - saved_at > save_every_seconds:
-            report(_record(state, config, root, losses, share))
+            progress = _measured(state, config, root, losses, share)
+            report(progress)
+            psnr_y = progress.psnr_y
             save_state(checkpoint, state, config)
-            saved_at = time.monotonic()
+            saved_at = shown_at = time.monotonic()
             losses.clear()
-    report(_record(state, config, root, losses, 1.0))
+        elif now - shown_at > SHOW_EVERY_SECONDS:
+            report(_progress(state, share, losses, psnr_y, measured=False))
+            shown_at = now
+    report(_measured(state, config, root, losses, 1.0))
     save_state(checkpoint, state, config)
     return checkpoint
 
@@ -246,12 +259,23 @@ def _average(state: RunState, ema: float) -> None:
             state.average[name].copy_(value)
 
 
-def _record(state: RunState, config: TrainConfig, root: Path, losses: list[float], share: float) -> Progress:
-    """Measure, note the point of the curve, and say so."""
-    mean = sum(losses) / len(losses) if losses else math.nan
-    measured = validate(config, root / config.data.validate, state.average)
-    state.curve.append((state.step, state.seconds, mean, measured))
-    return Progress(step=state.step, share_done=share, loss=mean, psnr_y=measured, seconds=state.seconds)
+def _measured(state: RunState, config: TrainConfig, root: Path, losses: list[float], share: float) -> Progress:
+    """Measure, and note the point of the curve."""
+    psnr_y = validate(config, root / config.data.validate, state.average)
+    progress = _progress(state, share, losses, psnr_y, measured=True)
+    state.curve.append((state.step, state.seconds, progress.loss, psnr_y))
+    return progress
+
+
+def _progress(state: RunState, share: float, losses: list[float], psnr_y: float, *, measured: bool) -> Progress:
+    return Progress(
+        step=state.step,
+        share_done=share,
+        loss=sum(losses) / len(losses) if losses else math.nan,
+        psnr_y=psnr_y,
+        seconds=state.seconds,
+        measured=measured,
+    )
 
 
 @torch.no_grad()

@@ -86,17 +86,9 @@ def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(pictur
         pass
 
     def stop(progress: Progress) -> None:
-        if progress.step == 4:
+        if progress.step == 4 and progress.measured:
             raise Stopped
 
-    part = tmp_path / "part"
-    run_training(
-        write_recipe(tmp_path, optim='optimiser = "muon"\nsteps = 10'),
-        out=part,
-        cache=pictures / "cache",
-        data_root=pictures,
-        save_every_seconds=-1,
-    )
     with pytest.raises(Stopped):
         run_training(
             recipe,

@@ -56,9 +56,16 @@ def command(recipe: str, data: str | None, out: str, resume: bool, no_export: bo
 
 
 def _show(progress: Progress) -> None:
-    """One line a measurement: how far, how well, how long still."""
+    """A line that renews itself every second on a terminal; elsewhere one line a measurement."""
+    import sys
+
     remaining = progress.seconds * (1 / max(progress.share_done, 1e-6) - 1)
-    click.echo(
-        f"{progress.share_done:4.0%}  step {progress.step}  loss {progress.loss:.5f}  "
-        f"PSNR {progress.psnr_y:.3f} dB  {progress.seconds / 60:.1f} min, {remaining / 60:.1f} min to go"
+    filled = round(20 * min(progress.share_done, 1.0))
+    line = (
+        f"[{'#' * filled}{'-' * (20 - filled)}] {progress.share_done:4.0%}  step {progress.step}  "
+        f"loss {progress.loss:.5f}  PSNR {progress.psnr_y:.2f} dB  {remaining / 60:.1f} min to go"
     )
+    if sys.stderr.isatty():
+        click.echo(f"\r{line} ", nl=progress.measured, err=True)
+    elif progress.measured:
+        click.echo(line, err=True)
