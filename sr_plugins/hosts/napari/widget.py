@@ -1,0 +1,123 @@
+"""The dock widget: choose a layer, model and scale; the new layer lies exactly over the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from sr_core.errors import Cancelled, SrError
+from sr_core.frame import Array
+from sr_plugins.bands import CancellableUpscaler
+from sr_plugins.hosts.napari.planes import enlarged_planes
+
+
+def make_widget() -> Any:
+    """What napari calls for the command of napari.yaml."""
+    from magicgui.widgets import ComboBox, Container, FileEdit, PushButton, SpinBox, create_widget
+    from napari.layers import Image
+
+    from sr_zoo.models import shipped_names
+
+    class Upscale(Container):  # type: ignore[misc]
+        """Rows of the panel; `worker` is the job under way."""
+
+        def __init__(self) -> None:
+            names = sorted({name.rpartition("-x")[0] for name in shipped_names()})
+            self.layer = create_widget(label="layer", annotation=Image)
+            self.model = ComboBox(label="model", choices=names, value="clear")
+            self.model_file = FileEdit(label="own model", nullable=True, filter="*.onnx *.safetensors *.pth")
+            self.scale = SpinBox(label="scale", min=2, max=8, value=2)
+            self.run = PushButton(text="Upscale")
+            self.cancel = PushButton(text="Cancel", enabled=False)
+            self.worker: Any = None
+            rows = [self.layer, self.model, self.model_file, self.scale, self.run, self.cancel]
+            super().__init__(widgets=rows)
+            self.run.clicked.connect(self.start)
+            self.cancel.clicked.connect(self.stop)
+
+        def start(self) -> None:
+            """Begin a job with the chosen layer."""
+            if self.layer.value is None or self.worker is not None:
+                return
+            model = str(self.model_file.value) if self.model_file.value else self.model.value
+            worker = self.worker = start_job(self.layer.value, model=model, scale=self.scale.value)
+            worker.finished.connect(lambda: self.ended(worker))
+            self.run.enabled, self.cancel.enabled = False, True
+            worker.start()
+
+        def stop(self) -> None:
+            """Stop the job; its thread ends with the tiles that are under way, and adds nothing."""
+            if self.worker is not None:
+                self.worker.quit()
+                self.ended(self.worker)
+
+        def ended(self, worker: Any) -> None:
+            """The job is done, failed or stopped."""
+            if worker is self.worker:
+                self.worker = None
+                self.run.enabled, self.cancel.enabled = True, False
+
+    return Upscale()
+
+
+def start_job(layer: Any, *, model: str, scale: int) -> Any:
+    """A napari worker that enlarges `layer` and adds the result to the viewer that shows it."""
+    from napari import current_viewer
+    from napari.qt.threading import thread_worker
+    from napari.utils import progress
+    from napari.utils.notifications import show_error
+
+    import srvid
+
+    viewer, bar = current_viewer(), progress(total=1000, desc=f"upscaling {layer.name}")
+    data, is_rgb, name = layer.data[0] if layer.multiscale else layer.data, layer.rgb, layer.name
+    kwargs = placed_like(layer, scale)
+
+    failures: list[SrError] = []  # not raised, nor returned: napari would show a traceback
+
+    def work() -> Generator[float, None, Array | None]:
+        try:
+            with srvid.open_upscaler(model, scale=scale, reuse=False) as upscaler:
+                engine = CancellableUpscaler(upscaler, lambda: bool(worker.abort_requested))
+                return (yield from enlarged_planes(data, engine, is_rgb=is_rgb))
+        except SrError as error:
+            failures.append(error)
+            return None
+
+    def tell(share: float) -> None:
+        bar.n = round(share * 1000)
+        bar.refresh()
+
+    def show(result: Array | None) -> None:
+        if result is not None:
+            viewer.add_image(result, name=f"{name} x{scale}", rgb=is_rgb, **kwargs)
+        for failure in failures:
+            if not isinstance(failure, Cancelled):
+                show_error(f"{failure}\n{failure.hint}")
+
+    worker = thread_worker(work)()
+    worker.yielded.connect(tell)
+    worker.returned.connect(show)
+    worker.finished.connect(bar.close)
+    return worker
+
+
+def placed_like(layer: Any, scale: int) -> dict[str, Any]:
+    """Keywords of add_image for a layer `scale` times as fine, at the same place in the world.
+
+    napari puts a pixel's centre at its index, so the finer grid begins (scale - 1) / (2 scale) of an
+    old pixel before the old one. Rotation, shear and affine are kept.
+    """
+    axes = layer.ndim
+    corner = np.zeros(axes)
+    corner[-2:] = -(scale - 1) / (2 * scale)
+    world = np.asarray(layer.data_to_world(corner)) - np.asarray(layer.data_to_world(np.zeros(axes)))
+    moved = np.linalg.solve(np.asarray(layer.affine.linear_matrix)[-axes:, -axes:], world)
+    size = np.array(layer.scale, float)
+    size[-2:] /= scale
+    kept = {name: getattr(layer, name) for name in ("rotate", "shear", "affine", "opacity", "blending", "gamma")}
+    if not layer.rgb:
+        kept |= {"colormap": layer.colormap, "contrast_limits": layer.contrast_limits}
+    return kept | {"scale": size, "translate": np.asarray(layer.translate) + moved}

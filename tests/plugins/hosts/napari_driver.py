@@ -1,0 +1,99 @@
+"""The widget in the real napari, run by pytest inside the host tree, under Xvfb (see test_napari.py)."""
+
+import os
+import time
+
+import npe2
+import numpy as np
+import pytest
+
+import srvid
+from sr_core.image.array import upscale_image
+
+random = np.random.default_rng(4)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def widget(viewer):
+    from sr_plugins.hosts.napari.widget import make_widget
+
+    made = make_widget()
+    viewer.window.add_dock_widget(made, name="Upscale")
+    return made
+
+
+def play(qtbot, viewer, widget, data, **layer):
+    viewer.add_image(data, name="in", **layer)
+    widget.layer.reset_choices()
+    widget.layer.value = viewer.layers["in"]
+    widget.run.native.click()
+    qtbot.waitUntil(lambda: "in x2" in viewer.layers, timeout=60000)
+    qtbot.waitUntil(lambda: widget.worker is None, timeout=10000)
+    return viewer.layers["in x2"]
+
+
+def by_the_api(image):
+    with srvid.open_upscaler("clear", scale=2) as upscaler:
+        return upscale_image(upscaler, image)
+
+
+def test_npe2_accepts_the_manifest():
+    manifest = npe2.PluginManifest.from_file(os.environ["SRVID_NAPARI_YAML"])
+    assert manifest.contributions.widgets[0].display_name == "Upscale"
+    assert callable(manifest.contributions.commands[0].python_name and manifest.contributions.commands[0].exec)
+
+
+def test_rgb_becomes_a_layer_over_the_old_one(qtbot, viewer, widget):
+    data = random.integers(0, 256, (48, 64, 3), np.uint8)
+    layer = play(qtbot, viewer, widget, data, rgb=True, scale=(3.0, 2.0), translate=(10.0, 20.0))
+    np.testing.assert_array_equal(layer.data, by_the_api(data))
+    assert tuple(layer.scale) == (1.5, 1.0)
+    before, after = viewer.layers["in"], layer
+    for corner, finer in (((-0.5, -0.5), (-0.5, -0.5)), ((47.5, 63.5), (95.5, 127.5))):
+        np.testing.assert_allclose(before.data_to_world(corner), after.data_to_world(finer))
+
+
+def test_a_rotated_stack_of_16_bits_stays_in_place(qtbot, viewer, widget):
+    data = random.integers(0, 4000, (3, 24, 32), np.uint16)
+    layer = play(
+        qtbot, viewer, widget, data, rotate=30, shear=[0.1, 0.2, 0.0], scale=(5, 2, 2), affine=np.diag([1, 2, 3, 1])
+    )
+    for plane, source in zip(layer.data, data, strict=True):
+        np.testing.assert_array_equal(plane, by_the_api(source))
+    before = viewer.layers["in"].data_to_world((1, 23.5, -0.5))
+    np.testing.assert_allclose(before, layer.data_to_world((1, 47.5, -0.5)))
+    if target := os.environ.get("SRVID_PICTURES"):
+        viewer.screenshot(os.path.join(target, "napari.png"), canvas_only=False)
+
+
+def test_cancel_ends_within_half_a_second_and_adds_nothing(qtbot, viewer, widget):
+    viewer.add_image(random.integers(0, 256, (2, 1500, 1500), np.uint8), name="in")
+    widget.layer.reset_choices()
+    widget.run.native.click()
+    qtbot.wait(1500)
+    worker = widget.worker
+    assert worker is not None, "it was done before it could be cancelled"
+    started = time.monotonic()
+    widget.cancel.native.click()
+    assert widget.run.enabled
+    assert time.monotonic() - started < 0.5
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=20000)
+    assert time.monotonic() - started < 5, "the tiles that had not begun were computed"
+    assert [layer.name for layer in viewer.layers] == ["in"]
+
+
+def test_an_error_is_shown_with_its_hint(qtbot, viewer, widget):
+    from napari.utils.notifications import notification_manager
+
+    viewer.add_image(np.full((8, 8), np.nan, np.float32), name="in")
+    widget.layer.reset_choices()
+    widget.run.native.click()
+    qtbot.waitUntil(lambda: widget.worker is None, timeout=60000)
+    said = [str(record.message) for record in notification_manager.records]
+    assert any("NaN" in text and "replace these pixels" in text for text in said), said
+    assert len(viewer.layers) == 1
