@@ -130,4 +130,5 @@ def best_read(costs: Costs, size: tuple[int, int], *, halo: int, align: int, sha
             seconds = plan.pixels_read * float(np.interp(side, sides, cost_values))
             candidates.append((seconds, plan.pixels_read, read))
     within = min(candidates)[0] * (1 + MEASUREMENT_NOISE)
-    return min((entry for entry in candidates if entry[0] <= within), key=lambda entry: entry[1])[2]
+    near = [entry for entry in candidates if entry[0] <= within]
+    return min(near, key=lambda entry: (entry[1], -entry[2][0] * entry[2][1]))[2]  # of equals, the fewest tiles

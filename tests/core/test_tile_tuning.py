@@ -31,6 +31,7 @@ def test_any_frame_gets_a_tile_that_owns_something(width: int, height: int, halo
 def test_with_equal_cost_per_pixel_a_small_frame_is_not_cut() -> None:
     assert best_read(FLAT, (480, 270), halo=9, align=2, shared=False) == (480, 270)
     assert best_read(FLAT, (720, 404), halo=9, align=2, shared=False) < (720, 404), "larger than anything measured"
+    assert best_read(FLAT, (480, 270), halo=0, align=2, shared=False) == (480, 270), "cutting costs nothing either"
     assert best_read(FLAT, (400, 270), halo=9, align=2, shared=False) == (400, 270)
 
 
