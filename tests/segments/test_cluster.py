@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,8 +22,13 @@ from sr_core.frame import PixelFormat, Planes
 from sr_core.media.facts import VideoFacts
 from sr_core.media.nearest import NearestUpscaler
 from sr_core.media.plan import Request
-from sr_core.segments.cluster import RayCluster
+from sr_core.segments.cluster import RayCluster, _FileServer, _Maker
+from sr_core.segments.crew import Report, ThisProcess
+from sr_core.segments.cut import Segment
+from sr_core.segments.job import Record
 from sr_core.segments.run import Segmenting, upscale
+from sr_core.segments.segment import Task
+from srvid.engine_choice import EngineChoice
 
 PROJECT = Path(__file__).resolve().parents[2]
 Clip = Callable[[str], Path]
@@ -108,6 +113,34 @@ def test_two_nodes_share_the_segments_and_make_the_bytes_of_one_process(
     assert len(choice.nodes()) == 2
     assert target.read_bytes() == alone.read_bytes()
     assert not (tmp_path / "out.mkv.srvid").exists()
+
+
+class Remembering(ThisProcess):
+    """This process, noting what it was asked."""
+
+    def make(self, task: Task, segments: Sequence[Segment], choice: Any, report: Report) -> Iterator[Record]:
+        self.task, self.segments, self.records = task, segments, []
+        for record in super().make(task, segments, choice, report):
+            self.records.append(record)
+            yield record
+
+
+@needs_ray
+def test_a_node_that_does_not_see_the_input_reads_it_over_ray(
+    cluster: Any, clip: Clip, upscale_here: Here, tmp_path: Path
+) -> None:
+    listener = upscale_here(clip("plain.mp4"), tmp_path / "alone.mkv", segment=1)
+    here = Remembering()
+    request = Request(source=str(clip("plain.mp4")), target=str(tmp_path / "o.mkv"), scale=2, codec="ffv1")
+    upscale(request, EngineChoice(model="nearest"), listener, Segmenting(seconds=Fraction(1), crew=here))
+    ray = RayCluster(address=cluster.address)._connected()
+    server = ray.remote(num_cpus=0)(_FileServer).remote(str(clip("plain.mp4")))
+    task = replace(here.task, source="/nowhere/in.mp4")
+    maker = ray.remote(num_cpus=1)(_Maker).remote(task, EngineChoice(model="nearest"), server)
+    record, content = ray.get(maker.make.remote(here.segments[2]))
+    ray.shutdown()
+    assert record == here.records[2]
+    assert len(content) == record.bytes
 
 
 @needs_ray
