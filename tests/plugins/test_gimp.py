@@ -16,10 +16,9 @@ from sr_core.frame import Array
 from sr_core.image.array import upscale_image
 from sr_plugins.install import install, uninstall
 from sr_plugins.places import Place
-from sr_plugins.testing import RunningWorker, open_test_model
+from sr_plugins.testing import RunningWorker, cancel_limit_seconds, open_test_model
 
 WIDTH, HEIGHT = 64, 48
-CANCEL_SECONDS = 0.5
 LINEAR_FLOAT_ATOL = 2e-6  # float32 through GIMP's curve and back; measured 7e-7
 ADOBE_ATOL = 1e-3  # babl's fast conversions, a quarter of an 8-bit step; measured 6.5e-4, u16 and float
 random = np.random.default_rng(3)
@@ -330,7 +329,7 @@ def test_a_killed_plug_in_drops_its_job_and_leaves_the_image_alone(played: Playe
     scenario = played["killed"]
     assert scenario.facts["status"] != "success"
     assert len(played.dropped_at) == 1
-    assert played.dropped_at[0] - scenario.facts["killed_at"] < CANCEL_SECONDS
+    assert played.dropped_at[0] - scenario.facts["killed_at"] < cancel_limit_seconds()
     np.testing.assert_array_equal(scenario.results[0], scenario.images[0])
 
 

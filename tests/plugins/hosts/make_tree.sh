@@ -13,5 +13,5 @@ without=()
 for part in doc man locale help; do without+=(--dpkgopt="path-exclude=/usr/share/$part/*"); done
 mmdebstrap --quiet --variant=apt --mode=root --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' "${without[@]}" \
-  --include=gimp,krita,python3-pyqt5,xvfb,xauth,xdotool,imagemagick,fonts-dejavu-core trixie "$tree" "$mirror"
+  --include=gimp,krita,python3-pyqt5,xvfb,xauth,xdotool,fonts-dejavu-core trixie "$tree" "$mirror"
 touch "$tree/.complete"
