@@ -90,8 +90,7 @@ class _Seat:
     node: str
     name: str  # of the node, for people
     actor: Any = None
-    answer: Any = None  # of the segment under way
-    segment: Segment | None = None
+    work: dict[Any, Segment] = field(default_factory=dict)  # answer → segment, in order; the first is under way
     progress: Any = None
 
 
@@ -116,13 +115,13 @@ class _Team:
             elif time.monotonic() - last_seat_at > _NO_NODE_SECONDS:
                 need = "a GPU" if self.choice.gpus else "a CPU"
                 raise NotAvailable(f"no node of the Ray cluster has {need} for srvid", hint="ray status shows them")
-            waiting = {seat.answer: seat for seat in self.seats if seat.answer is not None}
+            waiting = {answer: seat for seat in self.seats for answer in seat.work}
             if not waiting:
                 time.sleep(_POLL_SECONDS)
                 continue
             done, _ = self.ray.wait(list(waiting), timeout=_POLL_SECONDS)
             for answer in done:
-                record = self._finished(waiting[answer], todo, tries)
+                record = self._finished(waiting[answer], answer, todo, tries)
                 if record is not None:
                     left -= 1
                     report(record.number, len(record.ticks))
@@ -135,18 +134,24 @@ class _Team:
         """An actor on every free node (or GPU), a segment for every actor."""
         alive = [node for node in self.ray.nodes() if node["Alive"]]
         ids = {node["NodeID"] for node in alive}
-        for seat in [seat for seat in self.seats if seat.node not in ids and seat.answer is None]:
+        for seat in [seat for seat in self.seats if seat.node not in ids and not seat.work]:
             self.seats.remove(seat)
         for node in alive:
             taken = sum(seat.node == node["NodeID"] for seat in self.seats)
             for _ in range(_places(node, self.choice) - taken):
                 self.seats.append(_Seat(node["NodeID"], node["NodeManagerHostname"]))
         for seat in self.seats:
-            if seat.segment is None and todo:
-                if seat.actor is None:
-                    seat.actor = self._hired(seat, alive)
-                seat.segment = todo.popleft()
-                seat.answer = seat.actor.make.remote(seat.segment)
+            if not seat.work and todo:
+                self._give(seat, todo, alive)
+        for seat in self.seats:
+            if len(seat.work) == 1 and len(todo) >= len(self.seats):
+                self._give(seat, todo, alive)  # so that it need not wait for us; not near the end
+
+    def _give(self, seat: _Seat, todo: deque[Segment], alive: list[dict[str, Any]]) -> None:
+        if seat.actor is None:
+            seat.actor = self._hired(seat, alive)
+        segment = todo.popleft()
+        seat.work[seat.actor.make.options(concurrency_group="work").remote(segment)] = segment
 
     def _hired(self, seat: _Seat, alive: list[dict[str, Any]]) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -156,7 +161,7 @@ class _Team:
         hired = self.ray.remote(
             num_cpus=cpus,
             num_gpus=self.choice.gpus,
-            max_concurrency=2,  # one makes a segment, the other tells how far it is
+            concurrency_groups={"work": 1, "ask": 1},  # one makes segments, the other tells how far it is
             scheduling_strategy=NodeAffinitySchedulingStrategy(seat.node, soft=False),
         )(_Maker)
         return hired.remote(self.task, self.choice, self._file_server())
@@ -175,16 +180,18 @@ class _Team:
 
     # answers --------------------------------------------------------------------------------
 
-    def _finished(self, seat: _Seat, todo: deque[Segment], tries: Counter[int]) -> Record | None:
+    def _finished(self, seat: _Seat, answer: Any, todo: deque[Segment], tries: Counter[int]) -> Record | None:
         """The record of the segment it made; None where the segment went back into the list."""
-        segment, answer = seat.segment, seat.answer
-        seat.segment = seat.answer = seat.progress = None
-        assert segment is not None
+        if answer not in seat.work:
+            return None  # the actor was lost a moment ago, with all it had
+        segment = seat.work.pop(answer)
         try:
             record, content = _got(self.ray, answer)
         except CERTAIN:
             raise
         except (EngineError, self.ray.exceptions.RayError) as error:
+            todo.extendleft(reversed([segment, *seat.work.values()]))
+            seat.work.clear()
             self._leave(seat)
             tries[segment.number] += 1
             if tries[segment.number] >= TRIES:
@@ -193,7 +200,6 @@ class _Team:
                     f"segment {segment.number} failed {TRIES} times, last on {seat.name}: {reason}",
                     hint="ray logs on that node say more",
                 ) from error
-            todo.appendleft(segment)
             return None
         store_segment(WorkFolder(self.task.folder), self.task.manifest, record, content)
         assert isinstance(record, Record)
@@ -201,10 +207,10 @@ class _Team:
 
     def _ask_progress(self, report: Report) -> None:
         for seat in self.seats:
-            if seat.segment is None or seat.actor is None:
+            if not seat.work:
                 continue
             if seat.progress is None:
-                seat.progress = seat.actor.progress.remote()
+                seat.progress = seat.actor.progress.options(concurrency_group="ask").remote()
             done, _ = self.ray.wait([seat.progress], timeout=0)
             if not done:
                 continue
@@ -213,7 +219,7 @@ class _Team:
             except self.ray.exceptions.RayError:
                 continue  # it died: its answer says so
             seat.progress = None
-            if number == seat.segment.number:
+            if number in [segment.number for segment in seat.work.values()]:
                 report(number, frames)
 
     def _leave(self, seat: _Seat) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -72,33 +73,39 @@ def _video_packets(
     decoding = decoding_ticks(sink.ticks, max(record.reorder for record in records))
     place = 0
     for record in records:
+        if not record.ticks:
+            continue  # nothing of it could be salvaged
         path = folder.segment_path(record.number, manifest)
         _check_unchanged(path, folder, record)
         shown = dict(zip(record.ticks, record.durations, strict=True))
-        with (
-            reading(f"segment {path.name} cannot be read", kind=StorageError),
-            av.open(native_path(str(path)), "r", format=manifest.segment_format) as container,
-        ):
-            video = container.streams.video[0]
+        # read twice rather than held: a lossless segment may be larger than the memory
+        ticks = _ticks_of(path, record, manifest)
+        for packet, tick in zip(_packets(path, manifest, sink), ticks, strict=True):
+            packet.time_base = sink.time_base
+            packet.pts, packet.dts, packet.duration = tick, decoding[place], shown[tick]
+            packet.stream = sink.encoder.stream
+            place += 1
+            yield packet
+
+
+def _packets(path: Path, manifest: Manifest, sink: Sink | None = None) -> Iterator[Packet[VideoStream]]:
+    """The packets of one segment, its header checked against that of `sink`."""
+    with (
+        reading(f"segment {path.name} cannot be read", kind=StorageError),
+        av.open(native_path(str(path)), "r", format=manifest.segment_format) as container,
+    ):
+        video = container.streams.video[0]
+        if sink is not None:
             _check_header(video, sink, path)
-            packets = [packet for packet in container.demux(video) if packet.size]
-            for packet, tick in zip(packets, _ticks_of(packets, record, manifest.time_base), strict=True):
-                packet.time_base = sink.time_base
-                packet.pts, packet.dts, packet.duration = tick, decoding[place], shown[tick]
-                packet.stream = sink.encoder.stream
-                place += 1
-                yield packet
+        yield from (packet for packet in container.demux(video) if packet.size)
 
 
-def _ticks_of(packets: Sequence[Packet[VideoStream]], record: Record, time_base: Fraction) -> list[int]:
+def _ticks_of(path: Path, record: Record, manifest: Manifest) -> list[int]:
     """The output time of each packet; a segment's clock is finer than the video's, and begins anywhere."""
-    stamps = [packet.pts for packet in packets if packet.pts is not None]
-    if len(stamps) == len(packets) == len(record.ticks):
-        first = min(stamps)
-        found = [
-            record.ticks[0] + _exact(stamp - first, packet, time_base)
-            for packet, stamp in zip(packets, stamps, strict=True)
-        ]
+    seconds = [(packet.pts or 0) * _base(packet) for packet in _packets(path, manifest)]
+    if len(seconds) == len(record.ticks):
+        first = min(seconds)
+        found = [record.ticks[0] + _exact((time - first) / manifest.time_base) for time in seconds]
         if sorted(found) == list(record.ticks):
             return found
     raise VerificationError(
@@ -107,9 +114,8 @@ def _ticks_of(packets: Sequence[Packet[VideoStream]], record: Record, time_base:
     )
 
 
-def _exact(stamp: int, packet: Packet[VideoStream], time_base: Fraction) -> int:
-    ticks = stamp * Fraction(packet.time_base.numerator, packet.time_base.denominator) / time_base
-    return ticks.numerator if ticks.denominator == 1 else -1
+def _exact(ticks: Fraction) -> int:
+    return ticks.numerator if ticks.denominator == 1 else -1  # which no frame has, counted from the first
 
 
 def _check_unchanged(path: Path, folder: WorkFolder, record: Record) -> None:
@@ -179,5 +185,5 @@ def _lies_within(packet: Packet[Stream], plan: Plan) -> bool:
     )
 
 
-def _base(packet: Packet[Stream]) -> Fraction:
+def _base(packet: Packet[Any]) -> Fraction:
     return Fraction(packet.time_base.numerator, packet.time_base.denominator)

@@ -151,7 +151,7 @@ class _SegmentSink:
         self.ticks = array("q")
         self._durations: dict[int, int] = {}
         self._order: list[int] = []  # ticks in the order of decoding
-        self._manifest, self._segment = task.manifest, segment
+        self._manifest, self._segment, self._salvage = task.manifest, segment, task.salvage
         self._shift_ticks = round(task.plan.shift_seconds / task.manifest.time_base)
         self._path = WorkFolder(task.folder).segment_path(segment.number, task.manifest)
         # a process whose coordinator died may still be at work: never two on one file
@@ -185,9 +185,10 @@ class _SegmentSink:
                 self._container.mux_one(packet)
 
     def finish(self) -> None:
-        if not self.ticks:
+        if self.ticks:
+            self.write(self.encoder.flush())
+        elif not self._salvage:
             raise BadInput(f"no frame of segment {self._segment.number} can be decoded", hint="is the input damaged?")
-        self.write(self.encoder.flush())
         with writing(self._part):
             self._container.close()
             sync_file(self._part)
@@ -211,7 +212,7 @@ class _SegmentSink:
             key=self._manifest.key,
             ticks=tuple(ticks),
             durations=tuple(self._durations[tick - ticks[0]] for tick in ticks),
-            reorder=max(index - rank[tick] for index, tick in enumerate(self._order)),
+            reorder=max((index - rank[tick] for index, tick in enumerate(self._order)), default=0),
             bytes=size,
             digest=digest,
             damage=damage,

@@ -88,3 +88,27 @@ def test_a_video_without_presentation_times_is_streamed_and_says_so(
     subprocess.run(["ffmpeg", "-v", "error", "-i", clip("plain.mp4"), "-c", "copy", str(source)], check=True)
     notes = upscale_here(source, tmp_path / "out.mkv", segment=1).notes
     assert notes == ["no segments, so this run cannot be resumed: avi stores no presentation times"]
+
+
+def test_a_segment_of_which_nothing_decodes_is_left_out_of_a_salvaged_video(
+    clip: Clip, srvid: Run, shown: Shown, tmp_path: Path
+) -> None:
+    broken, target = tmp_path / "broken.mp4", tmp_path / "out.mkv"
+    content = bytearray(clip("plain.mp4").read_bytes())
+    with av.open(str(clip("plain.mp4"))) as file:
+        lost = [p for p in file.demux(file.streams.video[0]) if p.size and 2 <= (p.pts or 0) * p.time_base < 4]
+        for packet in lost:
+            assert packet.pos is not None
+            content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    broken.write_bytes(content)
+    arguments = (broken, target, "--segment", 1, "--codec", "ffv1")
+    refused = srvid(*arguments)
+    assert refused.returncode == 1
+    assert "--salvage keeps what can be decoded" in refused.stderr
+    done = srvid(*arguments, "--salvage", "--restart")
+    assert done.returncode == 0, done.stderr
+    assert "salvaged: " in done.stderr
+    whole = {time for time, _ in shown(clip("plain.mp4"))}
+    left = {time for time, _ in shown(target)}
+    assert left <= whole
+    assert {time for time in whole if time < 2 or time >= 4} <= left
