@@ -123,6 +123,11 @@ class Upscaler:
     # ---- what callers use
 
     @property
+    def align(self) -> int:
+        """Rows at which a band of RGB or gray may begin: multiples of this."""
+        return graph.alignment(self.spec, rgb(packed=True))
+
+    @property
     def halo_px(self) -> int | None:
         """Input rows of context on each side that make a band of RGB or gray exact; None = unbounded."""
         fmt = rgb(packed=True)

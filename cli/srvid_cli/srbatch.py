@@ -15,7 +15,8 @@ from srvid_cli.errors import run_command
 
 if TYPE_CHECKING:
     from sr_core.backend import Precision
-    from sr_core.image.enlarge import BandUpscaler, EnlargeOptions
+    from sr_core.image.bands import BandUpscaler
+    from sr_core.image.enlarge import EnlargeOptions
     from srvid_cli.batch.plan import BatchPlan, Naming
     from srvid_cli.batch.report import Reporter
 

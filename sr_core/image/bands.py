@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
+from typing import Protocol
 
 import numpy as np
 
 from sr_core.frame import Array
 from sr_core.image.alpha import BLEED_PX
 from sr_core.image.array import PlaneUpscaler, upscale_image
+from sr_core.tiling import round_up
+
+
+class BandUpscaler(PlaneUpscaler, Protocol):
+    """An Upscaler, which knows how much context a band needs and where one may begin."""
+
+    @property
+    def halo_px(self) -> int | None: ...
+
+    @property
+    def align(self) -> int: ...
+
 
 UNBOUNDED_CONTEXT = 64  # rows of context where a network sees everything; bands then differ slightly
 _LANCZOS_RADIUS = 3  # Pillow's LANCZOS reaches 3 source pixels (times the reduction)
@@ -56,7 +69,7 @@ def made_ahead(pool: Executor, bands: Iterator[Array]) -> Iterator[Array]:
 
 
 def enlarged_bands(
-    upscaler: PlaneUpscaler,
+    upscaler: BandUpscaler,
     bands: Iterable[Array],
     *,
     rows: int,
@@ -65,12 +78,16 @@ def enlarged_bands(
     alpha_is_constant: bool | None = None,
     on_rows: Callable[[int], None] | None = None,
 ) -> Iterator[Array]:
-    """Upscale `bands` (rows, width, channels) as `rows` at a time; as the whole image would be.
+    """Upscale `bands` (rows, width, channels) about `rows` at a time; as the whole image would be.
+
+    Every window begins on a multiple of `upscaler.align`: a network that looks at blocks of pixels sees
+    the same blocks as in the whole image.
 
     Args:
         on_rows: called with the number of source rows done; may raise to stop.
     """
-    scale = upscaler.scale
+    scale, align = upscaler.scale, upscaler.align
+    rows, context = round_up(rows, align), round_up(context, align)
     for window, above, own in windows(bands, rows=rows, context=context):
         if on_rows is not None:
             on_rows(0)

@@ -12,12 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.image.array import PlaneUpscaler
-from sr_core.image.bands import context_rows, enlarged_bands, made_ahead, resized_bands
+from sr_core.image.bands import BandUpscaler, context_rows, enlarged_bands, made_ahead, resized_bands
 from sr_core.image.exif import has_thumbnail
 from sr_core.image.formats import FORMATS, ImageFormat
 from sr_core.image.jpeg_writer import oversized
@@ -33,13 +31,6 @@ BAND_PIXELS = 2 << 20  # source pixels upscaled at a time: the grain of progress
 _MIN_BAND_ROWS = 64
 _WHOLE_COST = 3.0  # bytes in use per byte of decoded input and output while an image is in memory
 _BAND_SHARE = 8  # a band's output takes this part of the budget
-
-
-class BandUpscaler(PlaneUpscaler, Protocol):
-    """An Upscaler, which knows how much context a band needs."""
-
-    @property
-    def halo_px(self) -> int | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ class NearestUpscaler:
         self.scale = scale
         self.in_flight = 2
         self.halo_px = 0
+        self.align = 1
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="nearest")
 
     def __enter__(self) -> Self:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from sr_core.errors import Cancelled, OutputExists, SrError, StorageError
-from sr_core.image.enlarge import BandUpscaler, EnlargeOptions, enlarge
+from sr_core.image.bands import BandUpscaler
+from sr_core.image.enlarge import EnlargeOptions, enlarge
 from srvid_cli.batch.manifest import Manifest, hash_of_file
 from srvid_cli.batch.memory import MemoryBudget
 from srvid_cli.batch.plan import Job
