@@ -14,7 +14,7 @@ from sr_zoo.archs.registry import build_network
 from sr_zoo.models import shipped_names, weights_dir
 from sr_zoo.onnx_run import Runner, open_runner
 
-FLAT_CODES, SMOOTH_CODES = 1.0, 1.0  # RMS a shipped model may leave; 1 code is the step of 8 bits
+FLAT_CODES, SMOOTH_CODES = 0.5, 0.5  # RMS a shipped model may leave: half a code is lost in 8-bit rounding
 
 
 def torch_runner(network: torch.nn.Module) -> Runner:
