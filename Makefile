@@ -27,9 +27,12 @@ check: .make/test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/core
 
-# The plug-ins inside the real GIMP 3 and Krita 5.2, from a Debian tree (root, 1.3 GB, about a minute).
+# The plug-ins inside the real GIMP 3, Krita 5.2 and napari (root, a Debian tree of 1.3 GB, some minutes).
 test-hosts: .make/test
 	bash tests/plugins/hosts/make_tree.sh $(HOSTS)
+	@test -x $(HOSTS)/../napari-venv/bin/python || { $(PYTHON) -m venv $(HOSTS)/../napari-venv && \
+		$(HOSTS)/../napari-venv/bin/python -m pip install --quiet --disable-pip-version-check \
+		napari PySide6-Essentials pytest pytest-qt openvino onnx av pillow click; }
 	SRVID_HOST_TREE=$(HOSTS) SRVID_REQUIRE_HOSTS=1 $(BIN)/python -m pytest tests/plugins
 
 bench: .make/test
