@@ -11,6 +11,7 @@ Scaling uses an engine that sleeps, so that two cores can play eight.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import re
@@ -169,37 +170,33 @@ def crashes(folder: Path, kills: int) -> None:
     options = ["--scale", "2", "--model", "nearest", "--segment", "4", "--preset", "slow", "--json"]
     subprocess.run([*base, str(undisturbed), *options], check=True, capture_output=True)
     chance = random.Random(1)
-    made = counted = killed = finished = wrong = 0
+    killed = finished = wrong = lost = 0
     while killed < kills:
-        process = subprocess.Popen([*base, str(target), *options], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        deadline, before, last = time.monotonic() + 0.7 + 2.5 * chance.random(), 0, 0
-        os.set_blocking(process.stdout.fileno(), False)
-        text = ""
+        events = folder / "events.jsonl"
+        with events.open("w") as file:
+            process = subprocess.Popen([*base, str(target), *options], stdout=file, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 0.7 + 2.5 * chance.random()
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        text = process.stdout.read() or ""
-        process.wait()
-        for event in re.findall(r'"event": "(resume|progress)".*?"(?:frames_done|frames)": (\d+)', text):
-            if event[0] == "resume":
-                before = int(event[1])
-            last = int(event[1])
-        made += max(0, last - before)
-        if process.returncode == 0:
+        code = process.wait()
+        if target.exists() and not (work / "manifest.json").exists():  # done, perhaps killed at its very end
             finished += 1
-            wrong += target.read_bytes() != undisturbed.read_bytes() or work.exists()
+            wrong += target.read_bytes() != undisturbed.read_bytes()
             target.unlink()
-            counted += frames
-        else:
-            killed += 1
-    done = subprocess.run([*base, str(target), *options], check=True, capture_output=True, text=True)
-    resumed = re.search(r'"frames_done": (\d+)', done.stdout)
-    made += frames - (int(resumed.group(1)) if resumed else 0)
-    counted += frames
+            continue
+        if code != -signal.SIGKILL:
+            sys.exit(f"ended with {code}: {events.read_text()[-500:]}")
+        killed += 1
+        seen = re.findall(r'"event": "progress", "frames": (\d+)', events.read_text())
+        kept = sum(len(json.loads(record.read_bytes())["ticks"]) for record in work.glob("0*.json"))
+        lost += max(0, int(seen[-1]) - kept) if seen else 0
+    subprocess.run([*base, str(target), *options], check=True, capture_output=True)
+    finished += 1
     wrong += target.read_bytes() != undisturbed.read_bytes() or work.exists()
-    print(f"{killed} kills, {finished + 1} finished files, {wrong} of them wrong or with something left behind")
-    print(f"frames made twice: {made - counted} of {counted} ({(made - counted) / counted:.1%}), in 4 s segments")
+    print(f"{killed} kills, {finished} finished files, {wrong} of them wrong or with something left behind")
+    print(f"frames seen done and made again: {lost} of {finished * frames} ({lost / (finished * frames):.1%})")
+    print(f"{lost / killed:.0f} a kill, in segments of 100 frames, two of them under way")
 
 
 def overhead(folder: Path) -> None:
