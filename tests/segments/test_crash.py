@@ -22,11 +22,9 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 @needs_fork
-def test_a_crash_between_any_two_file_system_steps_loses_nothing(tmp_path: Path) -> None:
-    source, folder = tmp_path / "in.mp4", tmp_path / "out"
+def test_a_crash_between_any_two_file_system_steps_loses_nothing(clip: Clip, tmp_path: Path) -> None:
+    source, folder = clip("tiny.mp4"), tmp_path / "out"
     folder.mkdir()
-    clip = ["-f", "lavfi", "-i", "testsrc2=s=32x32:r=8:d=2", "-c:v", "libx264", "-g", "8"]
-    subprocess.run(["ffmpeg", "-v", "error", *clip, str(source)], check=True)
     script = [sys.executable, "-W", "ignore", str(HERE / "crash_at_every_step.py"), str(source), str(folder)]
     paths = [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
