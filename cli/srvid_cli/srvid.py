@@ -59,7 +59,7 @@ Examples:
 )
 @click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
-@click.option("--no-wait", is_flag=True, help="Start at once, while a TensorRT engine is still being built.")
+@click.option("--no-wait", is_flag=True, help="Start while a TensorRT engine is being built; without segments.")
 @click.option("--hwaccel", type=click.Choice(["cuda"]), help="Decode on the graphics card (NVDEC).")
 @click.option("--codec", type=click.Choice(_CODECS), help="Default: libx264 (libsvtav1 for .webm).")
 @click.option("--crf", type=float, help="Quality; smaller is better. Default: 18 for libx264.")
