@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from sr_core.errors import BadInput, OutputExists, StorageError
-from sr_core.media.codecs import choose_pix_fmt, encoder_options, video_codec
+from sr_core.media.codecs import VideoCodec, choose_pix_fmt, encoder_options, video_codec
 from sr_core.media.containers import OutputFormat, lasting_tags, muxer_options, output_format
 from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
 from sr_core.media.encoder import EncoderSettings
@@ -98,6 +98,8 @@ def plan_output(source: Source, request: Request) -> Plan:
     container = output_format(request.target)
     codec = video_codec(request.codec or container.default_codec)
     width, height, engine_scale = _sizes(facts, request)
+    sample_aspect = _sample_aspect(facts, width, height)
+    _check_aspect(sample_aspect, container, codec)
     pix_fmt, format_notes = choose_pix_fmt(codec, facts.format, width=width, height=height, wanted=request.pix_fmt)
     settings = EncoderSettings(
         codec=codec,
@@ -111,7 +113,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         ),
         time_base=facts.time_base,
         frame_rate=facts.frame_rate_from_header,
-        sample_aspect=_sample_aspect(facts, width, height),
+        sample_aspect=sample_aspect,
         color=facts.color,
         tags=facts.tags,
         display_matrix=_scaled_matrix(facts, width, height),
@@ -177,6 +179,20 @@ def _sample_aspect(facts: VideoFacts, width: int, height: int) -> Fraction:
     if abs(drift - 1) <= _MAX_ASPECT_DRIFT:
         return facts.sample_aspect
     return (facts.sample_aspect or Fraction(1)) / drift
+
+
+def _check_aspect(sample_aspect: Fraction, container: OutputFormat, codec: VideoCodec) -> None:
+    """Refuse what would be shown in the wrong shape.
+
+    FFmpeg's Matroska muxer reads the aspect from a field of the stream that PyAV cannot set; H.264 and
+    HEVC carry it in the bitstream, where it is found again.
+    """
+    if sample_aspect in (0, 1) or container.muxer not in ("matroska", "webm") or codec.codec in ("h264", "hevc"):
+        return
+    raise BadInput(
+        f"samples of {sample_aspect} cannot be stored by {codec.encoder} in {container.muxer}",
+        hint="write .mp4 or .mov, or use --codec libx264 or libx265",
+    )
 
 
 def _scaled_matrix(facts: VideoFacts, width: int, height: int) -> Matrix9 | None:

@@ -323,7 +323,7 @@ def test_a_format_without_profiles_gets_srgb_pixels(tmp_path: Path, identity: Up
 class _Recording:
     """The identity network, remembering what it was shown."""
 
-    scale, halo_px = 1, 0
+    scale, halo_px, align = 1, 0, 1
 
     def __init__(self, inner: Upscaler) -> None:
         self._inner, self.seen = inner, list[Array]()

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from sr_core.errors import BadInput
 from sr_core.frame import yuv
 from sr_core.media.hdr import Hdr10, Mastering, hdr10_from_side_data, pour_into
 from sr_core.media.pixels import nearest_format, planes_of
@@ -346,3 +347,14 @@ def test_rgb_becomes_yuv_of_the_same_colours(clip: Clip, tmp_path: Path, name: s
         .astype(float)
     )
     assert np.abs(np.repeat(np.repeat(wanted, 2, 0), 2, 1) - found).mean() < 2.5
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libsvtav1"])
+def test_a_sample_aspect_that_matroska_would_lose_is_refused_before_the_run(
+    shared_data: Path, tmp_path: Path, codec: str
+) -> None:
+    target = tmp_path / "large.mkv"
+    with pytest.raises(BadInput, match="samples of 64/45") as caught:
+        upscaled(shared_data / "video" / "sar_64_45.mp4", target, codec=codec)
+    assert "libx264" in caught.value.hint
+    assert not list(tmp_path.iterdir())
