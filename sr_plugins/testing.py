@@ -6,6 +6,7 @@ Tests and benchmarks of plug-ins use these; nothing else in the package imports 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from sr_core.backend import Progress
+from sr_core.backend import Progress, usable_cpus
 from sr_core.errors import BadModel, EngineError
 from sr_core.frame import Array
 from sr_core.model_spec import spec_of
@@ -64,12 +65,9 @@ def open_test_model(
 
 
 def cancel_limit_seconds() -> float:
-    """Within what a cancel must be over in a test: far less than the job would take, on any machine.
-
-    The promise is half a second; `benchmarks/plugins.py` measures it (42 to 44 ms). A test on a busy
-    machine can only tell that the job was dropped rather than finished.
-    """
-    return 10.0
+    """Within what a cancel must be over: half a second, or ten on a machine too busy to tell."""
+    is_busy = hasattr(os, "getloadavg") and os.getloadavg()[0] > 2 * usable_cpus()
+    return 10.0 if is_busy else 0.5
 
 
 class RunningWorker:
