@@ -14,7 +14,10 @@ from sr_core.errors import BadModel
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec
 
 OLDEST_OPSET = 17
-_TAIL = frozenset({"Add", "Sub", "Mul", "Clip", "Min", "Max", "Identity", "Cast", "Round", "Floor"})
+_TAIL = frozenset({"Add", "Sub", "Mul", "Clip", "Min", "Max", "Identity", "Cast", "Round", "Floor"}) | {
+    "Slice",
+    "Transpose",
+}
 _BASE = frozenset({"Pad", "Conv", "ConvTranspose", "DepthToSpace", "Resize", "Identity", "Concat", "Mul", "Cast"})
 
 

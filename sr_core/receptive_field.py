@@ -30,6 +30,8 @@ _POINTWISE = frozenset(
     Where Xor BatchNormalization""".split()
 )
 _LAYOUT_PERMUTATIONS = ([0, 1, 2, 3], [1, 0, 2, 3], [0, 3, 1, 2], [0, 2, 3, 1])  # rows stay before columns
+_TURN = [0, 1, 3, 2]  # rows become columns
+_MIRROR = (-1, -1)  # start and step of a Slice from the last sample to the first
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,8 @@ def input_windows(model: ModelProto, output: str, wanted: Window) -> dict[str, W
             window = (window[0].union(other[0]), window[1].union(other[1]))
         step = _backward(node, constants)
         source = (step(window[0], 0), step(window[1], 1))
+        if node.op_type == "Transpose" and _attributes(node)["perm"] == _TURN:
+            source = (source[1], source[0])
         for name in node.input:
             if name in live:
                 seen = needed.get(name)
@@ -222,11 +226,16 @@ def _slice(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[st
     starts, axes = np.asarray(values[0]), np.asarray(values[2])
     steps = np.asarray(values[3]) if len(values) > 3 else np.ones_like(starts)
     rules = {int(axis) % 4: (int(s), int(d)) for s, axis, d in zip(starts, axes, steps, strict=True)}
-    if any(axis in rules and (rules[axis][0] < 0 or rules[axis][1] < 1) for axis in (2, 3)):
+    if any(axis in rules and (rules[axis][0] < 0 or rules[axis][1] < 1) and rules[axis] != _MIRROR for axis in (2, 3)):
         raise _UnboundedError("Slice counted from the end")
 
     def step(interval: Interval, axis: int) -> Interval:
         start, stride = rules.get(axis + 2, (0, 1))
+        if (start, stride) == _MIRROR:
+            # The plane's size is not known here; mirrors come in pairs (`ensemble`), so any line serves that
+            # lies at the same place at every resolution: CENTRE input pixels, times the samples per pixel.
+            line = round(4 * (interval.first + interval.last) / 2 / CENTRE) * CENTRE // 4
+            return Interval(2 * line - 1 - interval.last, 2 * line - 1 - interval.first)
         return Interval(interval.first * stride + start, interval.last * stride + start)
 
     return step
@@ -259,7 +268,7 @@ def _resize(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[s
 
 
 def _transpose(node: NodeProto, attributes: Mapping[str, Any], constants: Mapping[str, Any]) -> Step:
-    if list(attributes.get("perm", [])) not in _LAYOUT_PERMUTATIONS:
+    if list(attributes.get("perm", [])) not in (*_LAYOUT_PERMUTATIONS, _TURN):
         raise _UnboundedError("Transpose that mixes space and channels")
     return lambda interval, axis: interval
 

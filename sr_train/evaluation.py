@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_core.ensemble import self_ensembled
 from sr_core.errors import BadModel
 from sr_core.model_spec import ModelSpec, load_model, read_spec
 from sr_train.benchmark_sets import SETS, TestPair, find_set, read_pairs
@@ -80,8 +81,9 @@ def evaluate(
         spec, upscale, macs = ModelSpec(name=BICUBIC, scale=scale), _bicubic_upscaler(scale), 0.0
     else:
         spec = read_spec(model)
-        macs = macs_per_output_pixel(load_model(model), spec)
-        upscale = _model_upscaler(spec, open_runner(load_model(model)), self_ensemble)
+        proto = self_ensembled(load_model(model)) if self_ensemble else load_model(model)
+        macs = macs_per_output_pixel(proto, spec)
+        upscale = _model_upscaler(spec, open_runner(proto))
     results = []
     for name in sets:
         scores = []
@@ -102,35 +104,19 @@ def evaluate(
     return results
 
 
-def ensembled(run: Runner) -> Runner:
-    """The mean of `run` over the eight flips and quarter turns, each undone."""
-
-    def averaged(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs = []
-        for turn in range(8):
-            turned = np.rot90(batch, turn % 4, axes=(2, 3))
-            made = run(turned[..., ::-1] if turn >= 4 else turned)
-            outputs.append(np.rot90(made[..., ::-1] if turn >= 4 else made, -(turn % 4), axes=(2, 3)))
-        mean: NDArray[np.float32] = np.mean(outputs, axis=0, dtype=np.float64).astype(np.float32)
-        return mean
-
-    return averaged
-
-
 Upscaled = tuple[Image8, NDArray[np.float64]]  # RGB image; luma to measure
 
 
-def _model_upscaler(spec: ModelSpec, run: Runner, self_ensemble: bool) -> Callable[[TestPair], Upscaled]:
-    runner = ensembled(run) if self_ensemble else run
+def _model_upscaler(spec: ModelSpec, run: Runner) -> Callable[[TestPair], Upscaled]:
 
     def on_rgb(pair: TestPair) -> Upscaled:
         batch = (pair.low.transpose(2, 0, 1)[None] / 255).astype(np.float32)
-        made = _codes(runner(batch)[0].transpose(1, 2, 0) * 255)
+        made = _codes(run(batch)[0].transpose(1, 2, 0) * 255)
         return made, (made[..., 0].astype(np.float64) if pair.grey else luma_from_rgb(made))
 
     def on_luma(pair: TestPair) -> Upscaled:
         luma = pair.low[..., 0].astype(np.float64) if pair.grey else luma_from_rgb(pair.low)
-        made = _codes(runner((luma / 255)[None, None].astype(np.float32))[0, 0] * 255)
+        made = _codes(run((luma / 255)[None, None].astype(np.float32))[0, 0] * 255)
         return _with_luma(pair, made, spec.scale), made.astype(np.float64)
 
     return on_rgb if spec.colour == "rgb" else on_luma

@@ -29,6 +29,7 @@ class EngineChoice:
     precision: Precision = "auto"
     tile: int | tuple[int, int] | None = None
     threads: int | None = None
+    self_ensemble: bool = False
     wait_for_engine: bool = True
     progress: Progress | None = None
     say: Callable[[str], None] | None = None
@@ -56,6 +57,7 @@ class EngineChoice:
             precision=self.precision,
             tile=self.tile,
             threads=self.threads,
+            self_ensemble=self.self_ensemble,
             wait_for_engine=self.wait_for_engine,
             progress=self.progress,
             say=self.say,
@@ -67,7 +69,7 @@ class EngineChoice:
             return {"model": NEAREST}
         from sr_core.upscaler import Upscaler
 
-        proto, spec = resolve_model(self.model, scale=scale)
+        proto, spec = resolve_model(self.model, scale=scale, self_ensemble=self.self_ensemble)
         frames = (facts.format, facts.color, facts.width, facts.height)
         with replace(self, say=None)(scale) as upscaler:
             assert isinstance(upscaler, Upscaler)

@@ -25,11 +25,14 @@ def backend_names() -> tuple[str, ...]:
     return ("auto", *BACKENDS)
 
 
-def resolve_model(model: str = DEFAULT_MODEL, *, scale: int | None = None) -> tuple[ModelProto, ModelSpec]:
+def resolve_model(
+    model: str = DEFAULT_MODEL, *, scale: int | None = None, self_ensemble: bool = False
+) -> tuple[ModelProto, ModelSpec]:
     """Load a shipped model by name ('clear', 'clear-x4') or a user's own file by path.
 
     Args:
         scale: the wanted scale; needed for a name without '-xN', checked for everything else.
+        self_ensemble: average it over eight flips and turns (`sr_core.ensemble`).
 
     Raises:
         BadModel: unknown name, unreadable file, or no such scale.
@@ -55,6 +58,10 @@ def resolve_model(model: str = DEFAULT_MODEL, *, scale: int | None = None) -> tu
             f"model {spec.name!r} enlarges {spec.scale} times, but scale {scale} was asked for",
             hint=f"use --scale {spec.scale}, or another model",
         )
+    if self_ensemble:
+        from sr_core.ensemble import self_ensembled
+
+        proto = self_ensembled(proto)
     return proto, spec
 
 
@@ -66,6 +73,7 @@ def open_upscaler(
     precision: Precision = "auto",
     tile: int | tuple[int, int] | None = None,
     threads: int | None = None,
+    self_ensemble: bool = False,
     shared_tiles: bool = False,
     reuse: bool = True,
     wait_for_engine: bool = True,
@@ -81,6 +89,7 @@ def open_upscaler(
         precision: 'auto', 'exact' (FP32 throughout) or 'fast'.
         tile: side, or (width, height), of what a tile reads, in input pixels; None = chosen here.
         threads: CPU threads to use; None = all.
+        self_ensemble: see `resolve_model`: a little better, eight times slower.
         shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
         wait_for_engine, say: see `choose_backend`.
         progress: called as (phase, share done) while engines are built or tiles are measured.
@@ -90,7 +99,7 @@ def open_upscaler(
     """
     from sr_core.upscaler import Upscaler
 
-    proto, spec = resolve_model(model, scale=scale)
+    proto, spec = resolve_model(model, scale=scale, self_ensemble=self_ensemble)
     return Upscaler(
         proto,
         spec,

@@ -8,7 +8,7 @@ The paper prints no count; its layer list gives 1600 + 18432 + 288 s^2 weights (
 import torch
 from torch import Tensor, nn
 
-from sr_zoo.archs.heads import make_head
+from sr_zoo.archs.heads import carry_, interpolate_, make_head
 
 
 class Espcn(nn.Module):
@@ -19,6 +19,9 @@ class Espcn(nn.Module):
         self.first = nn.Conv2d(planes, 64, 5, padding=2)
         self.second = nn.Conv2d(64, 32, 3, padding=1)
         self.head = make_head(head, 32, planes, scale)
+        carry_(self.first, gain=0.25)  # where tanh is nearly straight
+        carry_(self.second)
+        interpolate_(self.head, scale, gain=4.0)
         self.squash = {"tanh": torch.tanh, "relu": torch.relu}[activation]
 
     def forward(self, lr: Tensor) -> Tensor:

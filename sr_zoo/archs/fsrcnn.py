@@ -9,7 +9,7 @@ counted.
 
 from torch import Tensor, nn
 
-from sr_zoo.archs.heads import make_head
+from sr_zoo.archs.heads import carry_, interpolate_, make_head
 
 
 class Fsrcnn(nn.Module):
@@ -29,13 +29,14 @@ class Fsrcnn(nn.Module):
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, a=0.25)
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+                carry_(layer)
         self.head: nn.Module
         if head == "transposed":
             self.head = nn.ConvTranspose2d(d, planes, 9, stride=scale, padding=4, output_padding=scale - 1)
-            nn.init.normal_(self.head.weight, std=1e-3)
-            nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+            nn.init.normal_(self.head.weight, std=1e-2)
         else:
             self.head = make_head(head, d, planes, scale)
+        interpolate_(self.head, scale)
 
     def forward(self, lr: Tensor) -> Tensor:
         sr: Tensor = self.head(self.features(lr))

@@ -42,6 +42,44 @@ def icnr_(weight: Tensor, scale: int) -> Tensor:
     return weight.copy_(first.repeat_interleave(scale**2, dim=0))
 
 
+@torch.no_grad()
+def carry_(conv: nn.Conv2d, gain: float = 1.0) -> None:
+    """Let output 0 of `conv` be `gain` times its input 0, or the mean of its inputs where those are an image.
+
+    A chain of these that ends in `interpolate_` starts as an interpolation; from noise, a plain network spends
+    most of a short training learning to copy its input.
+    """
+    assert conv.bias is not None
+    inputs = conv.weight.shape[1]
+    carried = slice(inputs if inputs <= 3 else 1)
+    height, width = conv.kernel_size
+    conv.weight[0] = 0.0
+    conv.weight[0, carried, height // 2, width // 2] = gain / len(conv.weight[0, carried])
+    conv.bias.zero_()
+
+
+@torch.no_grad()
+def interpolate_(head: nn.Module, scale: int, gain: float = 1.0) -> None:
+    """Let `head`, of `make_head`, start as `gain` times a bilinear enlargement of feature 0, and little of the
+    others; a transposed kernel too small for that is cut."""
+    conv = next(module for module in head.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d))
+    assert conv.bias is not None
+    conv.weight.mul_(0.1)
+    conv.bias.zero_()
+    if isinstance(conv, nn.ConvTranspose2d):
+        size, padding = conv.kernel_size[0], int(conv.padding[0])
+        x = torch.arange(size) - padding - (scale - 1) / 2  # from the input pixel's centre, in output pixels
+        tent = (1 - x.abs() / scale).clamp_min(0)
+        conv.weight[0] = gain * torch.outer(tent, tent)
+    elif any(isinstance(module, nn.PixelShuffle) for module in head.modules()):
+        taps = torch.from_numpy(phase_taps(scale, "bilinear")).float()
+        window = torch.einsum("iy,jx->ijyx", taps, taps).reshape(scale**2, 3, 3)
+        conv.weight[:, 0] = gain * window.repeat(conv.weight.shape[0] // scale**2, 1, 1)
+    else:
+        conv.weight[:, 0] = 0.0
+        conv.weight[:, 0, 1, 1] = gain
+
+
 class InterpolatedBase(nn.Module):
     """An interpolation as an edge pad, one fixed convolution and a depth-to-space.
 

@@ -10,7 +10,7 @@ The paper's 9-1-5, 9-3-5 and 9-5-5 (n1 = 64, n2 = 32) have 8,032, 24,416 and 57,
 
 from torch import Tensor, nn
 
-from sr_zoo.archs.heads import InterpolatedBase
+from sr_zoo.archs.heads import InterpolatedBase, carry_
 
 
 class Srcnn(nn.Module):
@@ -35,6 +35,8 @@ class Srcnn(nn.Module):
             nn.init.kaiming_normal_(conv.weight)  # the paper's N(0, 0.001) needs 10^8 updates to leave zero
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         nn.init.normal_(self.reconstruction.weight, std=1e-2)
+        for conv in (self.patches, self.mapping, self.reconstruction):
+            carry_(conv)
 
     def forward(self, lr: Tensor) -> Tensor:
         enlarged = self.enlarge(lr)

@@ -9,7 +9,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sr_core.errors import BadInput, BadModel
-from sr_train.evaluation import ensembled, evaluate
+from sr_train.evaluation import evaluate
 from sr_train.metrics import gmsd, lr_consistency, luma_from_rgb, psnr, ssim
 from sr_train.niqe import niqe
 from sr_train.published import PUBLISHED
@@ -98,11 +98,6 @@ def test_a_faithful_output_shrinks_back_to_its_input(shared_data: Path) -> None:
     faithful = imresize(low, 4)
     tinted = np.clip(np.add(faithful.astype(int), (6, 0, -6)), 0, 255).astype(np.uint8)
     assert lr_consistency(faithful, low, 4) > lr_consistency(tinted, low, 4) + 3
-
-
-def test_self_ensemble_undoes_every_flip_and_turn() -> None:
-    image = np.random.default_rng(1).random((1, 3, 6, 8)).astype(np.float32)
-    assert np.allclose(ensembled(lambda batch: batch)(image), image, atol=1e-6)
 
 
 def test_an_unknown_set_is_refused_with_the_list(shared_data: Path) -> None:
