@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sr_core.model_spec import load_model, read_spec
 from sr_core.storage import cache_dir
 from sr_train.checkerboard import checkerboard_codes
+from sr_train.config import read_config
 from sr_train.loop import run_training
 from sr_train.shipping import load_trained
 from sr_zoo.archs.heads import HEADS
@@ -58,7 +59,7 @@ def main(data: Path, steps: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             recipe = Path(folder) / "recipe.toml"
             recipe.write_text(RECIPE.format(scale=SCALE, head=head, steps=steps))
-            checkpoint = run_training(recipe, out=Path(folder), cache=cache_dir("train"), data_root=data)
+            checkpoint = run_training(read_config(recipe), out=Path(folder), cache=cache_dir("train"), data_root=data)
             trained = load_trained(checkpoint)[0].eval()
         after = checkerboard_codes(torch_runner(trained), scale=SCALE, channels=1)
         print(f"| {head} | {before[0]:.3f} | {before[1]:.3f} | {after[0]:.3f} | {after[1]:.3f} |")

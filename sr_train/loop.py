@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sr_core.errors import BadInput, NotAvailable
 from sr_train.benchmark_sets import read_pairs
 from sr_train.checkpoints import RunState, load_state, save_state, warm_start
-from sr_train.config import TrainConfig, read_config
+from sr_train.config import TrainConfig
 from sr_train.images import ImageBank, open_bank
 from sr_train.imresize import Image8
 from sr_train.losses import Loss, make_loss
@@ -49,7 +49,7 @@ class Progress:
 
 
 def run_training(
-    recipe: Path,
+    config: TrainConfig,
     *,
     out: Path,
     cache: Path,
@@ -58,17 +58,16 @@ def run_training(
     save_every_seconds: float = SAVE_EVERY_SECONDS,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Path:
-    """Train as `recipe` says and return the checkpoint, written to `out` every few minutes and at the end.
+    """Train as `config` says and return the checkpoint, written to `out` every few minutes and at the end.
 
     Args:
         cache: where decoded images are kept between runs.
-        data_root: replaces the recipe's [data] root.
+        data_root: replaces `config.data.root`.
         resume: go on from the checkpoint in `out`, if there is one.
 
     Raises:
-        BadInput: the recipe, the images or the checkpoint cannot be used; or the loss is no longer a number.
+        BadInput: the images or the checkpoint cannot be used; or the loss is no longer a number.
     """
-    config = read_config(recipe)
     model, optim = config.model, config.optim
     root = data_root or Path(config.data.root)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

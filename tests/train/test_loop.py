@@ -12,6 +12,7 @@ from PIL import Image
 from sr_core.errors import BadInput
 from sr_core.model_spec import read_spec
 from sr_train.checkpoints import read_checkpoint, warm_start
+from sr_train.config import read_config
 from sr_train.curves import draw_curves
 from sr_train.images import open_bank
 from sr_train.loop import Progress, run_training
@@ -63,7 +64,9 @@ def write_recipe(folder: Path, **parts: str) -> Path:
 
 def train(recipe: Path, pictures: Path, out: Path, **options: object) -> tuple[Path, list[Progress]]:
     seen: list[Progress] = []
-    made = run_training(recipe, out=out, cache=pictures / "cache", data_root=pictures, report=seen.append, **options)  # type: ignore[arg-type]
+    made = run_training(
+        read_config(recipe), out=out, cache=pictures / "cache", data_root=pictures, report=seen.append, **options
+    )  # type: ignore[arg-type]
     return made, seen
 
 
@@ -91,7 +94,7 @@ def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(pictur
 
     with pytest.raises(Stopped):
         run_training(
-            recipe,
+            read_config(recipe),
             out=tmp_path / "cut",
             cache=pictures / "cache",
             data_root=pictures,

@@ -44,9 +44,7 @@ def command(recipe: str, data: str | None, out: str, resume: bool, no_export: bo
     config = read_config(Path(recipe))
     folder = Path(out) / Path(recipe).stem
     root = Path(data) if data else Path(config.data.root)
-    checkpoint = run_training(
-        Path(recipe), out=folder, cache=cache_dir("train"), data_root=root, resume=resume, report=_show
-    )
+    checkpoint = run_training(config, out=folder, cache=cache_dir("train"), data_root=root, resume=resume, report=_show)
     draw_curves(checkpoint, folder / "curves.png")
     click.echo(f"wrote {checkpoint} and {folder / 'curves.png'}")
     if not no_export:
