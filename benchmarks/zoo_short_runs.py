@@ -68,7 +68,7 @@ def main(data: Path, names: list[str], minutes: float) -> None:
 
         began = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
-            try:
+            with suppress(_Enough):
                 run_training(
                     config,
                     out=Path(folder),
@@ -77,12 +77,8 @@ def main(data: Path, names: list[str], minutes: float) -> None:
                     save_every_seconds=60,
                     report=report,
                 )
-            except _Enough:
-                pass
-        last = seen[-1]
-        print(
-            f"| {name} | {last.step} | {time.process_time() - began:.0f} | {last.psnr_y - bicubic:+.2f} |", flush=True
-        )
+        seconds, last = time.process_time() - began, seen[-1]
+        print(f"| {name} | {last.step} | {seconds:.0f} | {last.psnr_y - bicubic:+.2f} |", flush=True)
 
 
 if __name__ == "__main__":
