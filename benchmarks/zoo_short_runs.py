@@ -9,6 +9,7 @@ weights, are left for L1. Small crops and Muon, as a CPU has no days. Validated 
 import argparse
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,16 +68,15 @@ def main(data: Path, names: list[str], minutes: float) -> None:
                     raise _Enough
 
         began = time.process_time()
-        with tempfile.TemporaryDirectory() as folder:
-            with suppress(_Enough):
-                run_training(
-                    config,
-                    out=Path(folder),
-                    cache=cache_dir("train"),
-                    data_root=data,
-                    save_every_seconds=60,
-                    report=report,
-                )
+        with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
+            run_training(
+                config,
+                out=Path(folder),
+                cache=cache_dir("train"),
+                data_root=data,
+                save_every_seconds=60,
+                report=report,
+            )
         seconds, last = time.process_time() - began, seen[-1]
         print(f"| {name} | {last.step} | {seconds:.0f} | {last.psnr_y - bicubic:+.2f} |", flush=True)
 
