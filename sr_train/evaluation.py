@@ -44,12 +44,13 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One model on one set."""
+    """One model on one set; `training` is the model's own account of how it was made."""
 
     model: str
     scale: int
     test_set: str
     macs_per_pixel: float
+    training: str
     scores: tuple[Score, ...]
 
     def mean(self, measure: str) -> float:
@@ -98,6 +99,7 @@ def evaluate(
                 scale=spec.scale,
                 test_set=name.lower() if name.lower() in SETS else name,
                 macs_per_pixel=macs,
+                training=spec.training,
                 scores=tuple(scores),
             )
         )

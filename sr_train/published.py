@@ -1,5 +1,13 @@
 """What the authors published: Y PSNR in dB by network, scale and set, from the authors' own tables."""
 
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from sr_zoo.archs.registry import build_network, find_arch
+
 # network -> scale -> (Set5, Set14, B100); None where not printed. Sources: the papers named in sr_zoo/archs/
 PUBLISHED: dict[str, dict[int, tuple[float, float | None, float | None]]] = {
     "bicubic": {2: (33.66, 30.24, 29.56), 3: (30.39, 27.55, 27.21), 4: (28.42, 26.00, 25.96)},
@@ -20,6 +28,44 @@ PUBLISHED: dict[str, dict[int, tuple[float, float | None, float | None]]] = {
     "rrdb": {4: (32.73, 28.99, 27.85)},
 }
 SETS = ("set5", "set14", "b100")
+ARCH_OF = {"drrn": "drrn-b1u25", "rrdb": "esrgan"}  # where the paper's table names it otherwise
+SIDE = 48  # input pixels a side when multiply-adds are counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedRow:
+    """A network's figure from its paper, at its cost counted here."""
+
+    model: str
+    scale: int
+    test_set: str
+    psnr_y: float
+    macs_per_pixel: float
+
+
+def published_rows(sets: Sequence[str], *, without: Container[tuple[str, int]]) -> Iterator[PublishedRow]:
+    """Every published figure on `sets`, save of the (network, scale) pairs `without`; by scale, then as
+    above."""
+    for scale in (2, 3, 4):
+        for network in (name for name in PUBLISHED if (name, scale) not in without):
+            figures = {name: published_psnr(network, scale, name) for name in sets}
+            if any(figures.values()):
+                macs = macs_of_network(ARCH_OF.get(network, network), scale)
+                for test_set, psnr_y in figures.items():
+                    if psnr_y is not None:
+                        yield PublishedRow(
+                            model=network, scale=scale, test_set=test_set, psnr_y=psnr_y, macs_per_pixel=macs
+                        )
+
+
+def macs_of_network(network: str, scale: int) -> float:
+    """Multiply-adds per output pixel of a network of the zoo as published, counted by torch without running it."""
+    with torch.device("meta"):  # no weight is made
+        built = build_network(network, scale=scale).eval().to("meta")
+    planes = 1 if find_arch(network).colour == "y" else 3
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        built(torch.empty(1, planes, SIDE, SIDE, device="meta"))
+    return float(counter.get_total_flops()) / 2 / (SIDE * scale) ** 2
 
 
 def published_psnr(model: str, scale: int, test_set: str) -> float | None:

@@ -15,7 +15,7 @@ from sr_train.benchmark_sets import TestPair
 from sr_train.evaluation import Evaluation
 from sr_train.imresize import Image8, imresize
 from sr_train.plot import Axis, Series, draw_chart
-from sr_train.published import published_psnr
+from sr_train.published import PublishedRow, published_psnr
 
 CROP_PX = 96  # output pixels a side of each crop
 SMALLEST_MACS = 10.0  # bicubic's place on the logarithmic axis: 16 taps an output pixel, two passes
@@ -62,22 +62,35 @@ def busiest_window(image: Image8, side: int) -> tuple[slice, slice]:
 def markdown_table(results: Sequence[Evaluation], *, header: bool = True) -> Iterator[str]:
     """Lines of a table: what we measure beside what the authors published."""
     if header:
-        yield "| model | set | PSNR Y | published | SSIM Y | PSNR RGB | GMSD | LR consistency | NIQE | MACs/px |"
-        yield "|---|---|---|---|---|---|---|---|---|---|"
+        yield "| model | set | PSNR Y | published | SSIM Y | PSNR RGB | GMSD | LR consist. | NIQE | MACs/px | trained |"
+        yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for one in results:
         theirs = published_psnr(one.model, one.scale, one.test_set)
         name = one.model if one.model.endswith(f"x{one.scale}") else f"{one.model} x{one.scale}"
         yield (
             f"| {name} | {one.test_set} | {one.mean('psnr_y'):.2f} | {'' if theirs is None else f'{theirs:.2f}'} "
             f"| {one.mean('ssim_y'):.4f} | {one.mean('psnr_rgb'):.2f} | {one.mean('gmsd'):.4f} "
-            f"| {one.mean('lr_consistency'):.1f} | {one.mean('niqe'):.2f} | {one.macs_per_pixel:,.0f} |"
+            f"| {one.mean('lr_consistency'):.1f} | {one.mean('niqe'):.2f} | {one.macs_per_pixel:,.0f} "
+            f"| {one.training} |"
         )
 
 
-def write_report(results: Sequence[Evaluation], folder: Path, sheet: CropSheet | None) -> Iterator[Path]:
+def published_table(rows: Sequence[PublishedRow]) -> Iterator[str]:
+    """More lines of that table: networks that come without weights, by their authors' figures."""
+    for row in rows:
+        yield (
+            f"| {row.model} x{row.scale} | {row.test_set} | | {row.psnr_y:.2f} | | | | | | {row.macs_per_pixel:,.0f} "
+            "| by its authors |"
+        )
+
+
+def write_report(
+    results: Sequence[Evaluation], published: Sequence[PublishedRow], folder: Path, sheet: CropSheet | None
+) -> Iterator[Path]:
     """Write table.md, images.csv, results.json, plots and crops; yield what was written."""
     table = folder / "table.md"
-    write_atomically(table, ("\n".join(markdown_table(results)) + "\n").encode())
+    lines = (*markdown_table(results), *published_table(published))
+    write_atomically(table, ("\n".join(lines) + "\n").encode())
     yield table
     rows = io.StringIO()
     writer: csv.DictWriter[str] | None = None
@@ -93,12 +106,12 @@ def write_report(results: Sequence[Evaluation], folder: Path, sheet: CropSheet |
     everything = json.dumps([asdict(one) for one in results], indent=1).encode()
     write_atomically(folder / "results.json", everything)
     yield folder / "results.json"
-    yield from _plots(results, folder)
+    yield from _plots(results, published, folder)
     if sheet is not None:
         yield from sheet.write(folder / "crops")
 
 
-def _plots(results: Sequence[Evaluation], folder: Path) -> Iterator[Path]:
+def _plots(results: Sequence[Evaluation], published: Sequence[PublishedRow], folder: Path) -> Iterator[Path]:
     """Quality against cost, and perception against distortion, one chart a set and scale."""
     for test_set, scale in dict.fromkeys((one.test_set, one.scale) for one in results):
         chosen = [one for one in results if (one.test_set, one.scale) == (test_set, scale)]
@@ -110,7 +123,12 @@ def _plots(results: Sequence[Evaluation], folder: Path) -> Iterator[Path]:
         title = f"{Path(test_set).name} x{scale}"
         path = folder / f"cost-{Path(test_set).name}-x{scale}.png"
         macs = Axis(title="multiply-adds per output pixel", logarithmic=True)
-        draw_chart(path, [Series(name=title, points=cost, labels=names)], x=macs, y=quality)
+        theirs = [row for row in published if (row.test_set, row.scale) == (test_set, scale)]
+        drawn = [Series(name=title, points=cost, labels=names)]
+        if theirs:
+            points = tuple((row.macs_per_pixel, row.psnr_y) for row in theirs)
+            drawn.append(Series(name="by their authors", points=points, labels=tuple(row.model for row in theirs)))
+        draw_chart(path, drawn, x=macs, y=quality)
         yield path
         path = folder / f"perception-{Path(test_set).name}-x{scale}.png"
         niqe = Axis(title="NIQE (own fit), lower is more natural")

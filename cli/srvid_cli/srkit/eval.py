@@ -24,7 +24,8 @@ def command(
 ) -> None:
     """Print PSNR and SSIM (Y) of MODELS on the papers' test sets, beside what was published.
 
-    MODELS are shipped names, files, 'bicubic' (with --scale) or 'all'.
+    MODELS are shipped names, files, 'bicubic' (with --scale) or 'all'. 'all' ends with the figures that the
+    authors of the other networks published.
 
     \b
     srkit eval clear-x4 fsrcnn-x4 --set set5 --set set14
@@ -33,7 +34,8 @@ def command(
     from pathlib import Path
 
     from sr_train.evaluation import evaluate
-    from sr_train.report import CropSheet, markdown_table, write_report
+    from sr_train.published import published_rows
+    from sr_train.report import CropSheet, markdown_table, published_table, write_report
     from sr_zoo.importing import imported_model
     from sr_zoo.models import find_model, shipped_models
     from srvid.front_door import MODEL_SUFFIXES
@@ -63,6 +65,12 @@ def command(
         )
         for line in markdown_table(results[-len(sets) :], header=len(results) == len(sets)):
             click.echo(line)
+    published = []
+    if "all" in models:
+        ours = {(one.model.removesuffix(f"-x{one.scale}"), one.scale) for one in results}
+        for row in published_rows(sets, without=ours):
+            published.append(row)
+            click.echo(next(published_table([row])))
     if report:
-        for path in write_report(results, Path(report), sheet):
+        for path in write_report(results, published, Path(report), sheet):
             click.echo(f"wrote {path}")
