@@ -32,7 +32,7 @@ with Source(path) as source, srvid.open_upscaler(model, scale=scale) as engine:
             break
     waiting = []
     for frame in held if {runs} else ():
-        waiting.append(engine.submit(frame.planes, source.facts.format, frame.color))
+        waiting.append(engine.submit(frame.planes(), source.facts.format, frame.color))
         if len(waiting) > engine.in_flight:
             waiting.pop(0).result()
     for future in waiting:

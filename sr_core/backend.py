@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from sr_core.errors import NotAvailable
-from sr_core.frame import Array
+from sr_core.frame import Array, Device
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -87,6 +87,10 @@ class Backend(Protocol):
     device: str  # for people: 'AMD EPYC, 2 cores', 'NVIDIA L4'
     contexts: int  # how many contexts pay here
     tunes_tiles: bool  # True: tile sizes are worth measuring (CPU); False: as large as memory allows
+
+    @property
+    def plane_device(self) -> Device | None:
+        """Where its sessions also take planes as they lie there, by DLPack; None: arrays only."""
 
     def open(self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None) -> Session:
         """Compile `graph`.

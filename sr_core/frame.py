@@ -10,12 +10,15 @@ RGB planes are always in the order R, G, B (FFmpeg's `gbrp` is reordered where i
 Samples are unsigned integers of `depth` bits in the low bits of uint8/uint16, except where
 `msb_aligned` (P010: value << (16 - depth)), or floats: RGB and gray and Y in 0..1, U and V in
 -0.5..0.5. A subsampled chroma plane has ceil(size / 2) samples.
+
+Planes that are given to an upscaler may also lie on a graphics card (`PlaneOnDevice`); what comes
+back always lies in ordinary memory.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +27,7 @@ from sr_core.errors import BadInput
 
 Array = npt.NDArray[Any]
 Planes = tuple[Array, ...]
+Device = tuple[int, int]  # as DLPack counts: (kind of memory, number); (2, 1) is the second NVIDIA GPU
 Family = Literal["yuv", "gray", "rgb"]
 Layout = Literal["planar", "semiplanar", "packed"]
 
@@ -34,6 +38,21 @@ _PLANE_NAMES: dict[tuple[str, str], tuple[str, ...]] = {
     ("rgb", "planar"): ("r", "g", "b"),
     ("rgb", "packed"): ("rgb",),
 }
+
+
+class PlaneOnDevice(Protocol):
+    """A plane that is not in ordinary memory: it can be cut, and only a session there can read it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __getitem__(self, index: tuple[slice, slice], /) -> Self: ...
+
+
+GivenPlanes = tuple[Array | PlaneOnDevice, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +114,7 @@ class PixelFormat:
         """New planes, uninitialised, owned by the caller."""
         return tuple(np.empty(shape, self.dtype) for shape in self.plane_shapes(width, height))
 
-    def check(self, planes: Planes) -> tuple[int, int]:
+    def check(self, planes: GivenPlanes) -> tuple[int, int]:
         """Return (width, height) of `planes`, or raise BadInput with what does not fit."""
         names = self.plane_names
         if len(planes) != len(names):

@@ -32,6 +32,7 @@ class HandoverBackend:
     """
 
     tunes_tiles = False
+    plane_device = None  # frames may go to either of the two, and the first reads arrays
 
     def __init__(self, ready: Backend, better: Backend, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.name = better.name

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from sr_core.backend import Backend, Precision, Progress, Session
 from sr_core.blending import Blender
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput, EngineError
-from sr_core.frame import Array, PixelFormat, Planes, rgb
+from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, PlaneOnDevice, Planes, rgb
 from sr_core.handover import HandoverSession
 from sr_core.model_spec import ModelSpec
 from sr_core.tile_tuning import best_read, measured_costs
@@ -61,10 +61,11 @@ class _Job:
 
     fmt: PixelFormat
     compiled: _Compiled
-    planes: Planes
+    planes: GivenPlanes
     out: Planes
     done: Future[Planes]
     result: Planes
+    kept: Planes | None = None  # copies of `planes` in a sequence, for the next frame to be compared with
     previous: _Job | None = None
     tiles: dict[Tile, Future[None]] = field(default_factory=dict)
     blender: Blender | None = None
@@ -143,12 +144,23 @@ class Upscaler:
         plan = self._session_for(fmt, color, width, height).plan
         return plan.read_width, plan.read_height
 
-    def submit(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Future[Planes]:
+    def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None:
+        """Where planes of such frames may lie as well as in arrays; None: arrays only.
+
+        A frame that has to be padded for the network is padded in ordinary memory.
+        """
+        align = graph.alignment(self.spec, fmt)
+        return None if width % align or height % align else self.backend.plane_device
+
+    def submit(
+        self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None
+    ) -> Future[Planes]:
         """Queue one frame of a sequence; the future holds planes `scale` times as large.
 
         Args:
-            planes: read only, may be strided views; must stay alive and unchanged until the future
-                is done.
+            planes: read only, may be strided views, and may lie on the device that `device_for`
+                names; must stay alive and unchanged until the future is done. Planes on a device
+                are never compared with the frame before: every tile is computed.
             out: planes to write into (views allowed); new ones by default.
 
         The result belongs to the caller, who must not write into it before the next frame's
@@ -195,7 +207,7 @@ class Upscaler:
     # ---- one frame
 
     def _start(
-        self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None, *, in_sequence: bool
+        self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: Planes | None, *, in_sequence: bool
     ) -> _Job:
         if self._closed:
             raise EngineError("this upscaler is closed")
@@ -208,7 +220,8 @@ class Upscaler:
         )
         job = self._job(compiled, planes, fmt, (width, height), out)
         if in_sequence:
-            job.planes = tuple(plane.copy() for plane in job.planes)
+            if all(isinstance(plane, np.ndarray) for plane in planes):
+                job.planes = job.kept = tuple(np.array(plane) for plane in planes)
             with self._lock:
                 before, self._previous = self._previous, job
             if before is not None and before.compiled is compiled:
@@ -221,7 +234,7 @@ class Upscaler:
         return job
 
     def _job(
-        self, compiled: _Compiled, planes: Planes, fmt: PixelFormat, size: tuple[int, int], out: Planes | None
+        self, compiled: _Compiled, planes: GivenPlanes, fmt: PixelFormat, size: tuple[int, int], out: Planes | None
     ) -> _Job:
         width, height = size[0] * self.scale, size[1] * self.scale
         plan = compiled.plan
@@ -272,16 +285,17 @@ class Upscaler:
                 top = (tile.down.start - tile.down.read) * self.scale // divisor[1]
                 np.copyto(owned, source[top : top + owned.shape[0], left : left + owned.shape[1]])
 
-        job.compiled.session.run(read, deliver)
+        # what is not an array lies where the backend said that its sessions read
+        job.compiled.session.run(cast(Sequence[Array], read), deliver)
         with self._lock:
             self.counts.computed += 1
 
     def _copied_from_previous(self, job: _Job, tile: Tile) -> bool:
         """Copy the tile from the frame before, if every sample it reads is the same there."""
         before, plan = job.previous, job.compiled.plan
-        if before is None or job.blender is not None:
+        if before is None or before.kept is None or job.kept is None or job.blender is not None:
             return False
-        for now, then, divisor in zip(job.planes, before.planes, _divisors(job.fmt), strict=True):
+        for now, then, divisor in zip(job.kept, before.kept, _divisors(job.fmt), strict=True):
             area = (tile.across.read, plan.read_width, tile.down.read, plan.read_height)
             if not _same(_window(now, *area, divisor), _window(then, *area, divisor)):
                 return False
@@ -372,9 +386,12 @@ def _divisors(fmt: PixelFormat) -> list[tuple[int, int]]:
     return [fmt.plane_divisor(name) for name in fmt.plane_names]
 
 
-def _window(plane: Array, left: int, width: int, top: int, height: int, divisor: tuple[int, int]) -> Array:
+def _window[Plane: Array | PlaneOnDevice](
+    plane: Plane, left: int, width: int, top: int, height: int, divisor: tuple[int, int]
+) -> Plane:
     across, down = divisor
-    return plane[top // down : (top + height) // down, left // across : (left + width) // across]
+    window = plane[top // down : (top + height) // down, left // across : (left + width) // across]
+    return cast(Plane, window)
 
 
 def _own(plane: Array, tile: Tile, scale: int, divisor: tuple[int, int]) -> Array:
@@ -383,10 +400,12 @@ def _own(plane: Array, tile: Tile, scale: int, divisor: tuple[int, int]) -> Arra
     return plane[top:bottom, left:right]
 
 
-def _padded(plane: Array, shape: tuple[int, ...]) -> Array:
+def _padded(plane: Array | PlaneOnDevice, shape: tuple[int, ...]) -> Array | PlaneOnDevice:
     """`plane`, its last row and column repeated up to `shape`."""
     if plane.shape == shape:
         return plane
+    if not isinstance(plane, np.ndarray):
+        raise BadInput(f"a plane of {plane.shape} on a device would have to be padded to {shape}")
     missing = [(0, wanted - there) for wanted, there in zip(shape, plane.shape, strict=True)]
     return np.pad(plane, missing, mode="edge")
 

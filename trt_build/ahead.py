@@ -55,6 +55,7 @@ class AheadBackend:
     """
 
     tunes_tiles = False
+    plane_device = None
     contexts = SLOTS
 
     def __init__(

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sr_core.backend import Progress
+from sr_core.backends.cuda import Cuda
 from sr_core.backends.tensorrt_library import NativeLog, TensorRtLibrary, native_log
-from sr_core.engine_key import BuildOptions
+from sr_core.engine_key import BuildOptions, GpuFacts
 from sr_core.errors import BadModel, Cancelled, EngineError
 
 _POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed
@@ -41,11 +42,13 @@ def build_plan(
     *,
     target: str,
     options: BuildOptions,
+    gpu: GpuFacts | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Compile `onnx_bytes` for `target`.
 
     Args:
+        gpu: where `tensorrt` times its tactics; None = CUDA's first.
         progress: called as (phase, share done 0..1) from the building thread. What it raises
             stops the build and is raised here.
 
@@ -61,6 +64,8 @@ def build_plan(
 
     def work() -> None:
         try:
+            if gpu is not None and library.builds_on_gpu:
+                Cuda().cudaSetDevice(gpu.index)  # holds for this thread
             outcome.append(_build(library, onnx_bytes, target, options, ticket))
         except BaseException as error:  # handed over whole to the waiting thread
             failure.append(error)

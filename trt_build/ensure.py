@@ -109,7 +109,9 @@ def build_engine(
         note = f"rebuilt: {problem}" if problem else store.nearest(key, label)
         checked = _final_graph(graph, precision, progress)
         onnx_bytes = checked.model.SerializeToString(deterministic=True)
-        plan = build_plan(native, onnx_bytes, target=target, options=key.options, progress=_later_share(progress))
+        plan = build_plan(
+            native, onnx_bytes, target=target, options=key.options, gpu=gpu, progress=_later_share(progress)
+        )
         facts = _facts(graph, key, checked, plan, onnx_bytes)
         store.put(plan.content, facts)
     notes = [note] if note else []

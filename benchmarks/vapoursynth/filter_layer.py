@@ -55,7 +55,7 @@ class NullSession:
 class NullBackend:
     """A backend of the table, for the time of this benchmark."""
 
-    name, device, tunes_tiles = "null", "nothing", False
+    name, device, tunes_tiles, plane_device = "null", "nothing", False, None
 
     def __init__(self, *, threads: int | None = None) -> None:
         self.contexts = threads or 2

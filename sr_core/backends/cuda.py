@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from sr_core.backends import dlpack
 from sr_core.engine_key import GpuFacts
 from sr_core.errors import EngineError, NotAvailable
 
@@ -21,6 +22,8 @@ class Cuda:
 
     `runtime` is the module `cuda.bindings.runtime`, or what a test puts in its place.
     """
+
+    device_kind = dlpack.CUDA  # of the memory that cudaMalloc gives
 
     def __init__(self, runtime: Any = None) -> None:
         self.runtime = runtime if runtime is not None else _bindings()
@@ -78,6 +81,21 @@ def find_gpus(runtime: Any = None) -> tuple[GpuFacts, ...]:
             )
         raise NotAvailable(f"CUDA sees no GPU: {cuda.explain(code)}", hint="is CUDA_VISIBLE_DEVICES set?")
     return tuple(_facts(cuda, index, driver) for index in range(count))
+
+
+def gpu_at(index: int | None, gpus: tuple[GpuFacts, ...]) -> GpuFacts:
+    """GPU number `index` of `gpus`; None takes the first, which CUDA makes the fastest.
+
+    Raises:
+        NotAvailable: there is no such number; the hint lists those there are.
+    """
+    if index is None:
+        return gpus[0]
+    for gpu in gpus:
+        if gpu.index == index:
+            return gpu
+    found = ", ".join(f"{gpu.index} {gpu.name}" for gpu in gpus)
+    raise NotAvailable(f"there is no GPU {index}", hint=f"there is: {found}")
 
 
 def _facts(cuda: Cuda, index: int, driver: str) -> GpuFacts:

@@ -20,6 +20,7 @@ class OnnxRuntime:
     """The first provider of CUDA, DirectML and CoreML that the installed package has, else the CPU."""
 
     name = "onnxruntime"
+    plane_device = None
 
     def __init__(self, *, threads: int | None = None) -> None:
         available = ort.get_available_providers()

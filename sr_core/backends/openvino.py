@@ -34,6 +34,7 @@ class OpenVino:
 
     name = "openvino"
     tunes_tiles = True
+    plane_device = None
 
     def __init__(self, *, threads: int | None = None) -> None:
         self._core = ov.Core()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr_core.backend import ComposedGraph, Precision, Progress
-from sr_core.backends.cuda import Cuda, find_gpus
+from sr_core.backends.cuda import Cuda, find_gpus, gpu_at
 from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
 from sr_core.backends.tensorrt_session import SLOTS, TensorRtSession
 from sr_core.difference import Difference, difference
@@ -34,7 +34,7 @@ class TensorRt:
     Args:
         threads: accepted as every backend's; a GPU session needs no CPU threads of its own.
         ensure_engine: finds or builds engines (`trt_build.ensure.ensure_engine`).
-        device_index: which GPU, as CUDA counts them.
+        device_index: which GPU, as CUDA counts them; None = the first.
 
     Raises:
         NotAvailable: package, driver or GPU missing, or a GPU the library does not support.
@@ -45,14 +45,11 @@ class TensorRt:
     contexts = SLOTS
 
     def __init__(
-        self, *, threads: int | None = None, ensure_engine: EnsureEngine | None = None, device_index: int = 0
+        self, *, threads: int | None = None, ensure_engine: EnsureEngine | None = None, device_index: int | None = None
     ) -> None:
         del threads
         self._ensure_engine = ensure_engine
-        gpus = find_gpus()
-        if device_index >= len(gpus):
-            raise NotAvailable(f"there is no GPU {device_index}, only {len(gpus)}", hint="GPUs count from 0")
-        self.gpu: GpuFacts = gpus[device_index]
+        self.gpu: GpuFacts = gpu_at(device_index, find_gpus())
         if self.name not in self.gpu.libraries:
             raise NotAvailable(
                 f"{self.name} does not support {self.gpu.name} ({self.gpu.target})",
@@ -60,7 +57,8 @@ class TensorRt:
             )
         self._library: TensorRtLibrary = load_library(self.name)
         self.version = self._library.version
-        self.device = f"{self.gpu.name}, {self.gpu.memory_bytes >> 30} GiB, {self.gpu.driver}"
+        self.plane_device = (Cuda.device_kind, self.gpu.index)
+        self.device = f"GPU {self.gpu.index}, {self.gpu.name}, {self.gpu.memory_bytes >> 30} GiB, {self.gpu.driver}"
 
     def open(
         self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None

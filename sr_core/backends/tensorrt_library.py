@@ -57,6 +57,7 @@ class TensorRtLibrary:
 
     name = "tensorrt"
     captures_graphs = True  # we capture the CUDA graph ourselves
+    builds_on_gpu = True  # tactics are timed on the card
 
     def __init__(self, trt: Trt) -> None:
         self.trt = trt
@@ -118,6 +119,7 @@ class TensorRtRtxLibrary(TensorRtLibrary):
     """The `tensorrt_rtx` package."""
 
     name = "tensorrt_rtx"
+    builds_on_gpu = False
     captures_graphs = False  # WHOLE_GRAPH_CAPTURE below; capturing twice is invalid
 
     def check_target(self, target: str) -> None:

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 
 from sr_core.backend import Deliver, plane_of
-from sr_core.backends import dlpack
 from sr_core.backends.cuda import LEGACY_STREAM, Cuda
 from sr_core.backends.dlpack import DevicePlane
 from sr_core.backends.tensorrt_library import NativeLog, TensorRtLibrary, native_log, write_jit_cache
@@ -277,7 +276,7 @@ class TensorRtSession:
 
     def _borrowed(self, plane: Any) -> DevicePlane:
         borrowed = DevicePlane.borrow(plane)
-        wanted = (dlpack.CUDA, self._native.device_index)
+        wanted = (self.cuda.device_kind, self._native.device_index)
         if borrowed.device != wanted or not borrowed.has_dense_rows:
             raise BadInput(f"a plane on device {borrowed.device} cannot be read by an engine on {wanted}")
         return borrowed
@@ -325,7 +324,7 @@ class TensorRtSession:
 
     def _device_plane(self, slot: _Slot, name: str) -> DevicePlane:
         host = slot.host[name]
-        device = (dlpack.CUDA, self._native.device_index)
+        device = (self.cuda.device_kind, self._native.device_index)
         return DevicePlane(slot.device[name], host.shape, host.dtype, device=device, owner=self)
 
     def _error(self, what: str, *, hint: str = "") -> EngineError:

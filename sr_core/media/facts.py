@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from sr_core.color import ColorSpec, color_from_tags
 from sr_core.errors import BadInput
 from sr_core.frame import PixelFormat
+from sr_core.media.device_frames import hidden_edges, samples_name
 from sr_core.media.hdr import Hdr10, hdr10_from_side_data
 from sr_core.media.native import exact
 from sr_core.media.pixels import has_alpha, nearest_format
@@ -84,7 +85,8 @@ def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fra
     side = {kind.name: bytes(data) for kind, data in frame.side_data.items()}
     coded = context.coded_side_data
     matrix = coded.get("display_matrix")
-    pix_fmt = frame.format.name
+    pix_fmt = samples_name(frame)
+    left, top = hidden_edges(frame, context)
     fmt = nearest_format(pix_fmt)
     rate = exact(stream.average_rate) if stream.average_rate else None
     if rate is None and stream.guessed_rate:
@@ -92,8 +94,8 @@ def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fra
     return VideoFacts(
         index=stream.index,
         codec=context.codec.canonical_name,
-        width=frame.width,
-        height=frame.height,
+        width=frame.width - left,
+        height=frame.height - top,
         pix_fmt=pix_fmt,
         format=fmt,
         color=color_of(frame, fmt),
@@ -139,7 +141,7 @@ def color_of(frame: av.VideoFrame, fmt: PixelFormat) -> ColorSpec:
     stated = {1: False, 2: True}.get(int(frame.color_range))
     return color_from_tags(
         matrix=int(frame.colorspace),
-        is_full_range=True if frame.format.name.startswith("yuvj") else stated,
+        is_full_range=True if samples_name(frame).startswith("yuvj") else stated,
         chroma_location=int(frame.chroma_location),
         width=frame.width,
         height=frame.height,

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from sr_core.color import ColorSpec
-from sr_core.frame import Array, PixelFormat, Planes
+from sr_core.frame import Array, GivenPlanes, PixelFormat, Planes
 
 
 class NearestUpscaler:
@@ -33,15 +33,20 @@ class NearestUpscaler:
     ) -> None:
         self.close()
 
-    def submit(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
+    def device_for(self, fmt: PixelFormat, width: int, height: int) -> None:
+        """It reads arrays."""
+
+    def submit(self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
         """The enlarged planes, soon. `planes` must stay as they are until then."""
         return self._pool.submit(self.planes, planes, fmt, color)
 
-    def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Planes:
+    def planes(self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec) -> Planes:
         """The enlarged planes, now."""
         width, height = fmt.check(planes)
         shapes = fmt.plane_shapes(width * self.scale, height * self.scale)
-        return tuple(_enlarged(plane, self.scale, shape) for plane, shape in zip(planes, shapes, strict=True))
+        return tuple(
+            _enlarged(np.asarray(plane), self.scale, shape) for plane, shape in zip(planes, shapes, strict=True)
+        )
 
     def close(self) -> None:
         """Wait for what was submitted."""

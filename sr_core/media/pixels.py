@@ -124,10 +124,15 @@ def planes_of(frame: av.VideoFrame, fmt: PixelFormat) -> Planes:
     The decoder may still predict from these samples, so they are never written to.
     """
     width, height = frame.width, frame.height
-    planes = [_plane_view(frame, index, shape, fmt) for index, shape in enumerate(fmt.plane_shapes(width, height))]
+    shapes = enumerate(fmt.plane_shapes(width, height))
+    return in_our_order(tuple(_plane_view(frame, index, shape, fmt) for index, shape in shapes), fmt)
+
+
+def in_our_order[Plane](stored: tuple[Plane, ...], fmt: PixelFormat) -> tuple[Plane, ...]:
+    """A frame's planes in the order of `fmt.plane_names`."""
     if fmt.family == "rgb" and fmt.layout == "planar":
-        planes = [planes[index] for index in _GBR_ORDER]
-    return tuple(planes)
+        return tuple(stored[index] for index in _GBR_ORDER)
+    return stored
 
 
 def _plane_view(frame: av.VideoFrame, index: int, shape: tuple[int, ...], fmt: PixelFormat) -> Array:

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
@@ -29,12 +30,13 @@ from av.video.stream import VideoStream
 
 from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, DamagedMedia
-from sr_core.frame import Planes
+from sr_core.frame import Device, GivenPlanes, PixelFormat
 from sr_core.media.convert import convert_frame
 from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.deinterlace import Deinterlacer
+from sr_core.media.device_frames import device_of, hidden_edges, on_host, planes_on, samples_name, without_edges
 from sr_core.media.facts import VideoFacts, facts_of
-from sr_core.media.hwaccel import decoder_on
+from sr_core.media.hwaccel import Decoder, decoder_on
 from sr_core.media.native import STDIN, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format, planes_of
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
@@ -51,13 +53,27 @@ _SALVAGE_HINT = "--salvage keeps what can be decoded"
 
 @dataclass(frozen=True, kw_only=True)
 class SourceFrame:
-    """One decoded frame. `planes` are views into `native`, which must be kept while they are used."""
+    """One decoded frame. Planes are views into `native`, which must be kept while they are used.
 
-    planes: Planes
+    Attributes:
+        hidden: columns at the left and rows at the top of `native` that are not the picture's.
+    """
+
+    format: PixelFormat
     color: ColorSpec
     ticks: int
     duration_ticks: int
     native: av.VideoFrame
+    hidden: tuple[int, int] = (0, 0)
+
+    def planes(self, device: Device | None = None) -> GivenPlanes:
+        """The planes where they lie, if that is `device`; otherwise in ordinary memory, downloaded if need be."""
+        found: GivenPlanes | None = None
+        if device is not None:
+            found = planes_on(device, self.native, self.format)
+        if found is None:
+            found = planes_of(on_host(self.native), self.format)
+        return without_edges(found, self.format, self.hidden)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +94,8 @@ class Source:
 
         Args:
             salvage: keep what decodes of a damaged input.
-            hwaccel: 'cuda' decodes on NVDEC; `notes` says why where that is not possible.
+            hwaccel: 'cuda' or 'cuda:1' decodes on that card's NVDEC and leaves the frames there; `notes`
+                says where that is not possible.
             file: read instead of `path`, which is then only a name.
 
         Raises:
@@ -93,7 +110,8 @@ class Source:
         self.retimed = IncreasingTicks()
         self._salvage = salvage
         self._file = file
-        self._hwaccel, note = decoder_on(hwaccel)
+        self._decoder: Decoder | None
+        self._decoder, note = decoder_on(hwaccel)
         self.notes = [note] if note else []  # for people: what was asked for and could not be
         self._pushed_ticks: list[int] = []
         self._reformatter = VideoReformatter()
@@ -129,9 +147,12 @@ class Source:
             if self._file is not None:
                 self._file.seek(0)
             where = self._file or native_path(self.path)
-            self.container: InputContainer = av.open(where, "r", hwaccel=self._hwaccel)
+            hwaccel = None if self._decoder is None else self._decoder.hwaccel()
+            self.container: InputContainer = av.open(where, "r", hwaccel=hwaccel)
         self.stream = self._choose_stream()
         self.stream.codec_context.thread_type = "AUTO"  # PyAV's own default is slices only
+        # otherwise FFmpeg keeps hidden columns at the left so that rows stay aligned
+        self.stream.codec_context.flags |= Flags.unaligned
         self._packets = self._demuxed()
         self._held: list[Packet[Stream]] = []
         self._ready: deque[av.VideoFrame] = deque()
@@ -155,9 +176,22 @@ class Source:
             detail = f": {self.damage}" if self.damage else ""
             raise kind(f"no frame of {self.name} can be decoded{detail}", hint="does it play elsewhere?")
         self._ready.appendleft(first)
-        if self._hwaccel is not None and not self.stream.codec_context.is_hwaccel:
-            self.notes.append(f"the card does not decode {self.stream.codec_context.name}: decoding on the CPU")
         self.facts: VideoFacts = facts_of(self.stream, first, duration_seconds=self._duration_seconds())
+        if self._decoder is not None:
+            self.notes += self._decoder_notes(self._decoder, first)
+
+    def _decoder_notes(self, decoder: Decoder, first: av.VideoFrame) -> list[str]:
+        """What does not happen on the card although it was asked for."""
+        facts = self.facts
+        if not self.stream.codec_context.is_hwaccel or (decoder.shares_frames and first.sw_format is None):
+            return [f"the card does not decode this {facts.codec}: decoding on the CPU"]
+        if not decoder.shares_frames:
+            return []
+        if facts.is_interlaced:
+            return ["frames are downloaded from the card to be deinterlaced"]
+        if planes_on(device_of(first), first, facts.format) is None:
+            return [f"{facts.pix_fmt} of {facts.width}x{facts.height} cannot stay on the card: frames are downloaded"]
+        return []
 
     def _first_frame(self) -> av.VideoFrame | None:
         return next((frame for frame in self._decoded() if frame is not None), None)
@@ -199,7 +233,9 @@ class Source:
             self._seek(seek_ticks or (first_ticks,), first_ticks)
         deinterlacer = Deinterlacer(self.stream) if self.facts.is_interlaced else None
         frames = self._decoded()
-        for native in deinterlacer.run(frames) if deinterlacer else frames:
+        if deinterlacer is not None:
+            frames = deinterlacer.run(None if frame is None else on_host(frame) for frame in frames)
+        for native in frames:
             if native is None:
                 yield Unit(frame=None, packets=self._take_held(start, end))
                 continue
@@ -233,21 +269,24 @@ class Source:
 
     def _source_frame(self, native: av.VideoFrame, ticks: int) -> SourceFrame:
         facts = self.facts
-        if (native.width, native.height) != (facts.width, facts.height):
+        hidden = hidden_edges(native, self.stream.codec_context)
+        width, height = native.width - hidden[0], native.height - hidden[1]
+        if (width, height) != (facts.width, facts.height):
             at = text_from_seconds(ticks * facts.time_base - self.start_seconds)
             raise BadInput(
-                f"the picture changes from {facts.width}x{facts.height} to {native.width}x{native.height} at {at}",
+                f"the picture changes from {facts.width}x{facts.height} to {width}x{height} at {at}",
                 hint=f"upscale the parts one by one: --end {at}, then --start {at}",
             )
-        if pixel_format(native.format.name) != facts.format:
+        if pixel_format(samples_name(native)) != facts.format:
             target = ffmpeg_name(facts.format)
-            native = convert_frame(self._reformatter, native, target, facts.color)
+            native = convert_frame(self._reformatter, on_host(native), target, facts.color)
         return SourceFrame(
-            planes=planes_of(native, facts.format),
+            format=facts.format,
             color=facts.color,
             ticks=self.retimed.next(ticks),
             duration_ticks=native.duration,
             native=native,
+            hidden=hidden,
         )
 
     def _ticks_of(self, native: av.VideoFrame) -> int:

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 
 from sr_core.color import ColorSpec
 from sr_core.errors import DamagedMedia, VerificationError
-from sr_core.frame import PixelFormat, Planes
+from sr_core.frame import Device, GivenPlanes, PixelFormat, Planes
 from sr_core.media.containers import output_format
 from sr_core.media.damage import Damage
 from sr_core.media.encoder import VideoEncoder
@@ -48,8 +48,11 @@ class FrameEngine(Protocol):
     scale: int
     in_flight: int
 
-    def submit(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
+    def submit(self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
         """Same format, `scale` times the size; new arrays that belong to the caller."""
+
+    def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None:
+        """Where it also takes planes of such frames as they lie; None: arrays only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,10 +259,12 @@ class Run:
         return self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds)
 
     def _read(self) -> None:
+        facts = self.source.facts
+        device = self.engine.device_for(facts.format, facts.width, facts.height)
         for unit in self._units():
             future = None
             if unit.frame is not None:
-                future = self.engine.submit(unit.frame.planes, self.source.facts.format, unit.frame.color)
+                future = self.engine.submit(unit.frame.planes(device), facts.format, unit.frame.color)
             self._put((unit, future))
         self._fed()
         self._put(None)

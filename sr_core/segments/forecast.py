@@ -107,13 +107,15 @@ class _Measurement:
         self._timed = self._encoded = self._bytes = 0
 
     def run(self) -> tuple[int, float, int]:
+        facts = self._source.facts
         for unit in self._source.units(
             copied=frozenset(), start=_middle(self._source, self._plan), end=self._plan.end_seconds
         ):
             frame = unit.frame
             if frame is None:
                 continue
-            self._pending.append((frame, self._engine.submit(frame.planes, self._source.facts.format, frame.color)))
+            device = self._engine.device_for(facts.format, facts.width, facts.height)
+            self._pending.append((frame, self._engine.submit(frame.planes(device), facts.format, frame.color)))
             if len(self._pending) > self._engine.in_flight:
                 self._encode_oldest()
             if self._encoded >= _MEASURED_FRAMES or self._elapsed() > _MEASURED_SECONDS:

@@ -205,8 +205,9 @@ class _Job:
     def _settings(self, source: Source, plan: Plan) -> dict[str, str]:
         """By name, as people know them; the digest at the end covers what has none."""
         settings, request = plan.encoder, self.request
+        decoder = request.hwaccel and request.hwaccel.partition(":")[0]  # on which card makes no difference
         everything = repr(
-            (replace(plan, frames_expected=None, notes=()), request.keeps_audio, request.salvage, request.hwaccel)
+            (replace(plan, frames_expected=None, notes=()), request.keeps_audio, request.salvage, decoder)
         )
         return {
             "scale": str(plan.engine_scale),

@@ -43,6 +43,7 @@ class ReferenceBackend:
     device = "numpy"
     contexts = 2
     tunes_tiles = False
+    plane_device = None
 
     def open(self, graph: ComposedGraph, **_: object) -> ReferenceSession:
         return ReferenceSession(graph)

@@ -13,6 +13,7 @@ import enum
 import itertools
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +38,9 @@ class FakeCuda:
         self.ignore_waits = ignore_waits
         self.memory_left = memory_bytes
         self.capture_fails = False
+        self.copied_bytes: Counter[int] = Counter()  # by kind of copy
+        self._thread = threading.local()
+        self._device_of: dict[int, int] = {}  # stream or event -> GPU
         self._queues: dict[int, list[tuple[Callable[[], bool], Work]]] = {0: []}
         self._events: dict[int, list[int]] = {}
         self._capture: tuple[int, list[Work]] | None = None
@@ -74,7 +78,17 @@ class FakeCuda:
     def cudaGetErrorString(self, code: int) -> tuple[int, bytes]:
         return 0, b"out of memory"
 
+    @property
+    def current(self) -> int:
+        """The calling thread's GPU; every thread begins on 0."""
+        return int(getattr(self._thread, "device", 0))
+
+    def is_current(self, handle: int) -> bool:
+        """Whether a stream or event belongs to the calling thread's GPU."""
+        return self._device_of[handle] == self.current
+
     def cudaSetDevice(self, index: int) -> tuple[int]:
+        self._thread.device = index
         return (0,)
 
     def cudaMalloc(self, size: int) -> tuple[Any, ...]:
@@ -98,6 +112,7 @@ class FakeCuda:
     def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int, int]:
         stream = self._handle()
         self._queues[stream] = []
+        self._device_of[stream] = self.current
         return 0, stream
 
     def cudaStreamDestroy(self, stream: int) -> tuple[int]:
@@ -108,6 +123,7 @@ class FakeCuda:
     def cudaEventCreateWithFlags(self, flags: int) -> tuple[int, int]:
         event = self._handle()
         self._events[event] = [0, 0]  # times recorded, newest time reached
+        self._device_of[event] = self.current
         return 0, event
 
     def cudaEventDestroy(self, event: int) -> tuple[int]:
@@ -116,6 +132,10 @@ class FakeCuda:
         return (0,)
 
     def cudaEventRecord(self, event: int, stream: int) -> tuple[int]:
+        if self._device_of[event] != self._device_of.get(
+            stream, self.current
+        ):  # the legacy stream is the current GPU's
+            return (400,)
         with self._lock:
             self._events[event][0] += 1
             number = self._events[event][0]
@@ -140,6 +160,7 @@ class FakeCuda:
         return (0,)
 
     def cudaMemcpyAsync(self, target: int, source: int, size: int, kind: int, stream: int) -> tuple[int]:
+        self.copied_bytes[kind] += size
         self.push(stream, lambda: ctypes.memmove(target, source, size))
         return (0,)
 
@@ -158,6 +179,7 @@ class FakeCuda:
             for row in range(rows):
                 ctypes.memmove(target + row * target_pitch, source + row * pitch, width)
 
+        self.copied_bytes[kind] += width * rows
         self.push(stream, copy)
         return (0,)
 
@@ -185,5 +207,7 @@ class FakeCuda:
         return (0,)
 
     def cudaGraphLaunch(self, graph: Any, stream: int) -> tuple[int]:
+        if not self.is_current(stream):
+            return (400,)
         self.push(stream, lambda: [work() for work in graph.work])
         return (0,)

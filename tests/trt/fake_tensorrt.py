@@ -51,6 +51,9 @@ class _Context:
         return address in self._cuda.memory
 
     def execute_async_v3(self, stream: int) -> bool:
+        if not self._cuda.is_current(stream):
+            self._trt.logger.log(Severity.ERROR, "Cask convolution execution: invalid resource handle")
+            return False
         if self._trt.fails_to_run:
             self._trt.logger.log(Severity.ERROR, "IExecutionContext::enqueueV3: Error Code 1: Myelin (no kernel image)")
             return False

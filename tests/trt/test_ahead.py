@@ -37,7 +37,7 @@ def test_what_was_built_ahead_is_what_the_upscaler_asks_for_later(tmp_path: Path
         """Stands where the backend will stand on the machine with the GPU."""
 
         name, device, version = "tensorrt_rtx", "L4", "-"
-        contexts, tunes_tiles = AheadBackend.contexts, AheadBackend.tunes_tiles
+        contexts, tunes_tiles, plane_device = AheadBackend.contexts, AheadBackend.tunes_tiles, None
 
         def open(self, graph, *, precision="auto", progress=None):  # type: ignore[no-untyped-def]
             def building(phase: str, share: float) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,52 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sr_core.backend import ComposedGraph
 from sr_core.backends import tensorrt
-from sr_core.backends.cuda import Cuda
+from sr_core.backends.dlpack import CUDA
 from sr_core.backends.tensorrt import TensorRtRtx
-from sr_core.engine_key import BuiltEngine
 from sr_core.errors import EngineError, NotAvailable
-from tests.trt.fake_cuda import FakeCuda
-from tests.trt.fake_tensorrt import FakeRtxLibrary, FakeTensorRt
+from tests.trt.conftest import Machine
 from tests.trt.networks import NV12, P010, composed
 from tests.trt.test_engine_store import H100, L4
-from trt_build.ensure import ensure_engine, final_graph
-from trt_build.store import EngineStore
-
-
-class Machine:
-    """An L4 with the fakes behind it; `ensure` builds for real and swaps the plan for what the fake runs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = EngineStore(folder)
-        self.cuda = FakeCuda()
-        self.trt = FakeTensorRt(self.cuda)
-        self.references_computed = 0
-
-    def ensure(self, graph: ComposedGraph, **arguments: Any) -> BuiltEngine:
-        built = ensure_engine(graph, **(arguments | {"library": "tensorrt_rtx", "store": self.store}))
-        compute = built.reference
-        assert compute is not None
-
-        def counted() -> Any:
-            self.references_computed += 1
-            return compute()
-
-        plan = final_graph(graph, arguments["precision"]).model.SerializeToString()
-        return replace(built, plan=plan, reference=counted)
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    made = Machine(tmp_path / "engines")
-    monkeypatch.setenv("SRVID_CACHE", str(tmp_path))
-    monkeypatch.setattr(tensorrt, "find_gpus", lambda: (L4,))
-    monkeypatch.setattr(tensorrt, "load_library", lambda name: FakeRtxLibrary(made.trt))
-    monkeypatch.setattr(tensorrt, "Cuda", lambda: Cuda(made.cuda))
-    yield made
-    gc.collect()
-    assert not made.cuda.memory
 
 
 @pytest.mark.parametrize("fmt", [NV12, P010], ids=str)
@@ -130,6 +89,26 @@ def test_a_card_the_library_does_not_support_is_refused_with_the_one_that_does(
     assert "tensorrt" in caught.value.hint
 
 
-def test_a_gpu_that_is_not_there_is_refused_with_how_many_are(machine: Machine) -> None:
-    with pytest.raises(NotAvailable, match="no GPU 3, only 1"):
-        TensorRtRtx(device_index=3)
+def test_a_gpu_that_is_not_there_is_refused_with_those_that_are(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = replace(L4, name="NVIDIA RTX 4090", index=1)
+    monkeypatch.setattr(tensorrt, "find_gpus", lambda: (L4, second))
+    assert TensorRtRtx().gpu == L4
+    assert TensorRtRtx(device_index=1).device.startswith("GPU 1, NVIDIA RTX 4090, ")
+    assert TensorRtRtx(device_index=1).plane_device == (CUDA, 1)
+    for absent in (2, -1):
+        with pytest.raises(NotAvailable, match=f"no GPU {absent}") as caught:
+            TensorRtRtx(device_index=absent)
+        assert caught.value.hint == "there is: 0 NVIDIA L4, 1 NVIDIA RTX 4090"
+
+
+def test_two_equal_cards_share_one_engine_and_its_verdict(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What an engine is tied to does not include the card's number."""
+    monkeypatch.setattr(tensorrt, "find_gpus", lambda: (L4, replace(L4, index=1)))
+    for index in (0, 1):
+        TensorRtRtx(ensure_engine=machine.ensure, device_index=index).open(composed(NV12)).close()
+    assert len(list((tmp_path / "engines").glob("*.engine"))) == 1
+    assert machine.references_computed == 1

@@ -96,7 +96,7 @@ def test_not_waiting_starts_on_openvino_and_names_what_is_being_built(monkeypatc
     class Card:
         """A TensorRT backend as far as choosing goes."""
 
-        name, device, contexts, tunes_tiles = "tensorrt_rtx", "NVIDIA L4", 3, False
+        name, device, contexts, tunes_tiles, plane_device = "tensorrt_rtx", "NVIDIA L4", 3, False, (2, 0)
 
     monkeypatch.setattr(front_door, "choose", lambda threads=None: Choice(backend=Card()))  # type: ignore[arg-type]
     waiting = choose_backend()

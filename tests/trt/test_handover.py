@@ -26,6 +26,7 @@ class Marking:
 
     name, device, version = "better", "a card", "1"
     contexts, tunes_tiles = 3, False
+    plane_device = None
 
     def __init__(self, inner: Backend, *, fails: bool = False) -> None:
         self.inner, self.fails = inner, fails

@@ -18,7 +18,7 @@ CLIP = Path(__file__).parents[2] / "examples" / "flower.mp4"
 
 def luma_of(source: Source) -> list[Array]:
     with source:
-        return [unit.frame.planes[0].copy() for unit in source.units(copied=frozenset()) if unit.frame is not None]
+        return [np.array(unit.frame.planes()[0]) for unit in source.units(copied=frozenset()) if unit.frame is not None]
 
 
 def test_without_a_driver_the_frames_are_the_cpus_and_a_note_says_why() -> None:

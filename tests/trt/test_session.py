@@ -32,6 +32,7 @@ def open_session(
     library: str = "tensorrt_rtx",
     slots: int = 3,
     jit_cache: Path | None = None,
+    device_index: int = 0,
 ) -> TensorRtSession:
     fake = FakeTensorRt(cuda)
     return TensorRtSession(
@@ -40,6 +41,7 @@ def open_session(
         precision="fp16+fp32",
         slots=slots,
         jit_cache=jit_cache,
+        device_index=device_index,
         cuda=Cuda(cuda),
     )
 
@@ -99,6 +101,25 @@ def test_many_threads_each_get_their_own_frame_back(plans: dict[str, bytes], nam
         session.close()
         for actual, wanted in zip(got, expected, strict=True):
             assert all(np.array_equal(a, w) for a, w in zip(actual, wanted, strict=True))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_session_on_the_second_gpu_is_served_by_threads_that_begin_on_the_first(
+    plans: dict[str, bytes], library: str
+) -> None:
+    given = frames("nv12", 4)
+    cuda = FakeCuda()
+    session = open_session(plans["nv12"], cuda, library=library, device_index=1)
+    with ThreadPoolExecutor(3) as pool:
+        got = list(pool.map(run, repeat(session), given))
+        near = [
+            DevicePlane(plane.ctypes.data, plane.shape, plane.dtype, device=(CUDA, 1), owner=plane)
+            for plane in map(np.ascontiguousarray, given[0])
+        ]
+        got.append(pool.submit(run, session, near).result())  # type: ignore[arg-type]
+    session.close()
+    for actual, planes in zip(got, [*given, given[0]], strict=True):
+        assert all(np.array_equal(a, w) for a, w in zip(actual, alone(plans["nv12"], planes), strict=True))
 
 
 def test_a_session_that_does_not_wait_for_events_is_caught(plans: dict[str, bytes]) -> None:

@@ -1,0 +1,63 @@
+"""A machine with a card, for the tests: the real builder, the fakes behind the runtime."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr_core.backend import ComposedGraph
+from sr_core.backends import tensorrt
+from sr_core.backends.cuda import Cuda
+from sr_core.engine_key import BuiltEngine
+from tests.media.conftest import clip
+from tests.trt.fake_cuda import FakeCuda
+from tests.trt.fake_tensorrt import FakeRtxLibrary, FakeTensorRt
+from tests.trt.test_engine_store import L4
+from trt_build.ensure import ensure_engine, final_graph
+from trt_build.store import EngineStore
+
+__all__ = ["Machine", "clip", "machine"]
+
+
+class Machine:
+    """An L4 with the fakes behind it; `ensure` builds for real and swaps the plan for what the fake runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = EngineStore(folder)
+        self.cuda = FakeCuda()
+        self.trt = FakeTensorRt(self.cuda)
+        self.references_computed = 0
+
+    def ensure(self, graph: ComposedGraph, **arguments: Any) -> BuiltEngine:
+        built = ensure_engine(graph, **(arguments | {"library": "tensorrt_rtx", "store": self.store}))
+        compute = built.reference
+        assert compute is not None
+
+        def counted() -> Any:
+            self.references_computed += 1
+            return compute()
+
+        plan = final_graph(graph, arguments["precision"]).model.SerializeToString()
+        return replace(built, plan=plan, reference=counted)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    made = Machine(tmp_path / "engines")
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path))
+    monkeypatch.setattr(tensorrt, "find_gpus", lambda: (L4,))
+    monkeypatch.setattr(tensorrt, "load_library", lambda name: FakeRtxLibrary(made.trt))
+
+    class OnFake(Cuda):
+        def __init__(self) -> None:
+            super().__init__(made.cuda)
+
+    monkeypatch.setattr(tensorrt, "Cuda", OnFake)
+    yield made
+    gc.collect()
+    assert not made.cuda.memory
