@@ -112,8 +112,12 @@ BACKENDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def open_backend(name: str, *, threads: int | None = None) -> Backend:
-    """Open a backend by name; `threads` limits the CPU threads it may use.
+def open_backend(name: str, *, threads: int | None = None, device: int | None = None) -> Backend:
+    """Open a backend by name.
+
+    Args:
+        threads: limits the CPU threads it may use.
+        device: number of the GPU to use; None = the first, where it uses one.
 
     Raises:
         NotAvailable: unknown name, package not installed, or no device for it.
@@ -128,7 +132,7 @@ def open_backend(name: str, *, threads: int | None = None) -> Backend:
         )
     module, _, class_name = target.partition(":")
     opener = getattr(import_module(module), class_name)
-    return cast(Backend, opener(threads=threads))
+    return cast(Backend, opener(threads=threads, device_index=device))
 
 
 def plane_of(tensor: Array, name: str) -> Array:

@@ -30,6 +30,7 @@ class EngineChoice:
     tile: int | tuple[int, int] | None = None
     threads: int | None = None
     self_ensemble: bool = False
+    device: int | None = None
     wait_for_engine: bool = True
     progress: Progress | None = None
     say: Callable[[str], None] | None = None
@@ -58,6 +59,7 @@ class EngineChoice:
             tile=self.tile,
             threads=self.threads,
             self_ensemble=self.self_ensemble,
+            device=self.device,
             wait_for_engine=self.wait_for_engine,
             progress=self.progress,
             say=self.say,

@@ -74,6 +74,7 @@ def open_upscaler(
     tile: int | tuple[int, int] | None = None,
     threads: int | None = None,
     self_ensemble: bool = False,
+    device: int | None = None,
     shared_tiles: bool = False,
     reuse: bool = True,
     wait_for_engine: bool = True,
@@ -90,6 +91,7 @@ def open_upscaler(
         tile: side, or (width, height), of what a tile reads, in input pixels; None = chosen here.
         threads: CPU threads to use; None = all.
         self_ensemble: see `resolve_model`: a little better, eight times slower.
+        device: number of the GPU to use, as `srkit doctor` lists them; None = chosen here.
         shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
         wait_for_engine, say: see `choose_backend`.
         progress: called as (phase, share done) while engines are built or tiles are measured.
@@ -103,7 +105,7 @@ def open_upscaler(
     return Upscaler(
         proto,
         spec,
-        choose_backend(backend, threads=threads, wait_for_engine=wait_for_engine, say=say),
+        choose_backend(backend, threads=threads, device=device, wait_for_engine=wait_for_engine, say=say),
         precision=precision,
         tile=tile,
         shared_tiles=shared_tiles,
@@ -116,12 +118,14 @@ def choose_backend(
     name: str = "auto",
     *,
     threads: int | None = None,
+    device: int | None = None,
     wait_for_engine: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Backend:
     """Open the named backend; 'auto' takes the best one here (`srvid.backend_choice`).
 
     Args:
+        device: the GPU's number; then nothing but that GPU is taken.
         wait_for_engine: False starts on OpenVINO while a TensorRT engine is being built, and swaps
             between two frames (`sr_core.handover`).
         say: gets one line: which backend, on what, and why nothing better.
@@ -129,7 +133,10 @@ def choose_backend(
     Raises:
         NotAvailable: a named backend is not here, or 'auto' found none.
     """
-    choice = choose(threads=threads) if name == "auto" else Choice(backend=open_named(name, threads=threads))
+    if name == "auto":
+        choice = choose(threads=threads, device=device)
+    else:
+        choice = Choice(backend=open_named(name, threads=threads, device=device))
     if say is not None:
         say(choice.line)
     if wait_for_engine or choice.backend.name not in NVIDIA:

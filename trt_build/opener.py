@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sr_core.backends.tensorrt import TensorRt
 
 
-def open_tensorrt(name: str, *, threads: int | None = None) -> TensorRt:
+def open_tensorrt(name: str, *, threads: int | None = None, device: int | None = None) -> TensorRt:
     """Open backend 'tensorrt' or 'tensorrt_rtx', able to build the engines it lacks.
 
     Raises:
@@ -21,4 +21,6 @@ def open_tensorrt(name: str, *, threads: int | None = None) -> TensorRt:
     from sr_core.backends.tensorrt import TensorRt, TensorRtRtx
     from trt_build.ensure import ensure_engine
 
-    return {"tensorrt": TensorRt, "tensorrt_rtx": TensorRtRtx}[name](threads=threads, ensure_engine=ensure_engine)
+    return {"tensorrt": TensorRt, "tensorrt_rtx": TensorRtRtx}[name](
+        threads=threads, ensure_engine=ensure_engine, device_index=device
+    )

@@ -19,7 +19,7 @@ from onnx import helper
 from sr_core.backend import ComposedGraph, Progress
 from sr_core.backends.tensorrt_library import TensorRtLibrary
 from sr_core.backends.tensorrt_session import SLOTS
-from sr_core.engine_key import BuildOptions
+from sr_core.engine_key import BuildOptions, GpuFacts
 from sr_core.errors import BadInput
 from sr_core.tiling import round_up
 from trt_build.build import Plan, build_plan
@@ -52,6 +52,7 @@ def largest_tile(
     budget_bytes: int,
     target: str,
     align: int = 2,
+    gpu: GpuFacts | None = None,
     largest_px: int = LARGEST_PX,
     progress: Progress | None = None,
 ) -> TileChoice:
@@ -61,14 +62,18 @@ def largest_tile(
         BadInput: not even the smallest tile fits.
         BadModel, EngineError: the graph does not build.
     """
-    tried = [_measured(native, compose_at, round_up(min(side, largest_px), align), target) for side in PROBES_PX]
+
+    def measured(side: int) -> TileChoice:
+        return _measured(native, compose_at, side, target, gpu)
+
+    tried = [measured(round_up(min(side, largest_px), align)) for side in PROBES_PX]
     for attempt in range(_ATTEMPTS):
         side = _next_side(tried, budget_bytes, align, largest_px)
         if side is None:
             break
         if progress is not None:
             progress(f"trying {side}x{side}", (attempt + 1) / (_ATTEMPTS + 1))
-        tried.append(_measured(native, compose_at, side, target))
+        tried.append(measured(side))
     fitting = [choice for choice in tried if choice.needed_bytes <= budget_bytes]
     if fitting:
         return max(fitting, key=lambda choice: choice.side_px)
@@ -96,12 +101,14 @@ def _next_side(tried: list[TileChoice], budget_bytes: int, align: int, largest_p
     return side if side > fits and side >= SMALLEST_PX else None
 
 
-def _measured(native: TensorRtLibrary, compose_at: ComposeAt, side: int, target: str) -> TileChoice:
+def _measured(
+    native: TensorRtLibrary, compose_at: ComposeAt, side: int, target: str, gpu: GpuFacts | None
+) -> TileChoice:
     """Build for the figures alone: lowered, but not checked, and not kept."""
     graph = compose_at(side, side)
     model, added = with_byte_planes(named(graph.model))
     lowered = lower_to_fp16(model, graph.keep_fp32 | added)
-    plan = build_plan(native, lowered.SerializeToString(), target=target, options=BuildOptions())
+    plan = build_plan(native, lowered.SerializeToString(), target=target, options=BuildOptions(), gpu=gpu)
     return TileChoice(
         side_px=side,
         needed_bytes=session_bytes(lowered, plan) + RESERVED_BYTES,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srvid_cli.device import device_option
 from srvid_cli.errors import run_command
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ their content and are skipped.
 )
 @click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
+@device_option
 @click.option("--jobs", type=click.IntRange(1), help="Images under way at once. Default: 2 to 4.")
 @click.option("--memory", help="Budget of the images, such as 800M. Default: half of what is free.")
 @click.option(
@@ -269,6 +271,7 @@ class _Batch:
                 precision=precision,
                 tile=self._options["tile"],
                 threads=self._options["threads"],
+                device=self._options["device"],
                 shared_tiles=True,
                 progress=reporter.line.phase,
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_core.errors import SrError
+from srvid_cli.device import device_option
 from srvid_cli.errors import run_command
 from srvid_cli.events import emit
 from srvid_cli.progress import ProgressLine
@@ -59,6 +60,7 @@ Examples:
 )
 @click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
+@device_option
 @click.option("--no-wait", is_flag=True, help="Start while a TensorRT engine is being built; without segments.")
 @click.option("--hwaccel", type=click.Choice(["cuda"]), help="Decode on the graphics card (NVDEC).")
 @click.option("--codec", type=click.Choice(_CODECS), help="Default: libx264 (libsvtav1 for .webm).")
@@ -92,6 +94,7 @@ def srvid_command(
     precision: Precision,
     tile: int | None,
     threads: int | None,
+    device: int | None,
     no_wait: bool,
     hwaccel: str | None,
     codec: str | None,
@@ -147,11 +150,13 @@ def srvid_command(
         keeps_audio=not no_audio,
         overwrite=overwrite,
         salvage=salvage,
-        hwaccel=hwaccel,
+        hwaccel=hwaccel if hwaccel is None or device is None else f"{hwaccel}:{device}",
     )
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
     from srvid.engine_choice import EngineChoice
 
+    if device is not None and (devices or ray):
+        raise click.UsageError("--device is one GPU for this run; --devices and --ray hand out several: choose one")
     crew = _crew(workers, devices, ray)
     choice = EngineChoice(
         model=model,
@@ -159,6 +164,7 @@ def srvid_command(
         precision=precision,
         tile=tile,
         threads=threads or _threads_each(workers, devices),
+        device=device,
         wait_for_engine=not no_wait,
         progress=listener.line.phase,
         say=lambda text: listener.line.say(f"backend: {text}"),
@@ -195,8 +201,19 @@ def _crew(workers: int | None, devices: str | None, ray: str | None) -> Crew | N
         from sr_core.segments.processes import Processes
 
         gpus = tuple(filter(None, (devices or "").split(",")))
+        _check_devices(gpus)
         return Processes(workers=workers or len(gpus), devices=gpus)
     return None
+
+
+def _check_devices(gpus: tuple[str, ...]) -> None:
+    """Refuse numbers that no GPU has: a worker would see no card at all, and go on without."""
+    from sr_core.backends.cuda import find_gpus, gpu_at
+
+    numbers = [int(name) for name in gpus if name.isdecimal()]  # CUDA also takes 'GPU-3f2a…'
+    found = find_gpus() if numbers else ()
+    for number in numbers:
+        gpu_at(number, found)
 
 
 def _segmenting(seconds: float | None, crew: Crew | None, *, straight: bool, restart: bool) -> Segmenting:

@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime as ort
 
 from sr_core.backend import ComposedGraph, Deliver, Precision, Progress, plane_of, usable_cpus
-from sr_core.errors import EngineError
+from sr_core.backends.cuda import find_gpus, gpu_at
+from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
 
@@ -17,18 +18,24 @@ _PREFERRED = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionP
 
 
 class OnnxRuntime:
-    """The first provider of CUDA, DirectML and CoreML that the installed package has, else the CPU."""
+    """The first provider of CUDA, DirectML and CoreML that the installed package has, else the CPU.
+
+    Raises:
+        NotAvailable: `device_index` is given, and there is no such GPU or none at all.
+    """
 
     name = "onnxruntime"
     plane_device = None
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, device_index: int | None = None) -> None:
         available = ort.get_available_providers()
         self._provider = next((entry for entry in _PREFERRED if entry in available), "CPUExecutionProvider")
+        self._options = {} if device_index is None else {"device_id": str(_checked(device_index, self._provider))}
         on_cpu = self._provider == "CPUExecutionProvider"
         self.contexts = (threads or usable_cpus()) if on_cpu else 2
         self.tunes_tiles = on_cpu
-        self.device = f"{self._provider.removesuffix('ExecutionProvider')}, {self.contexts} contexts"
+        which = "" if device_index is None else f" {device_index}"
+        self.device = f"{self._provider.removesuffix('ExecutionProvider')}{which}, {self.contexts} contexts"
         self.version = str(ort.__version__)
 
     def open(
@@ -42,7 +49,7 @@ class OnnxRuntime:
         options.log_severity_level = 3
         try:
             session = ort.InferenceSession(
-                merged_base(graph.model).SerializeToString(), options, providers=[self._provider]
+                merged_base(graph.model).SerializeToString(), options, providers=[(self._provider, self._options)]
             )
         except Exception as error:  # ONNX Runtime's exceptions share no base class of their own
             raise EngineError(f"ONNX Runtime cannot load the graph: {error}") from error
@@ -81,6 +88,18 @@ class OnnxRuntimeSession:
     def close(self) -> None:
         """Free the session."""
         self._session = None
+
+
+def _checked(index: int, provider: str) -> int:
+    """`index`, if `provider` has numbered devices and there is such a one."""
+    if provider == "CUDAExecutionProvider":
+        return gpu_at(index, find_gpus()).index
+    if provider != "DmlExecutionProvider":
+        raise NotAvailable(
+            f"onnxruntime reaches no GPU {index} here, only {provider.removesuffix('ExecutionProvider')}",
+            hint="leave --device out, or: pip install 'srvid[cuda]'",
+        )
+    return index
 
 
 def _empty(value: ort.NodeArg) -> Array:

@@ -21,7 +21,7 @@ import openvino as ov
 
 from sr_core.backend import ComposedGraph, Deliver, Precision, Progress, plane_of, usable_cpus
 from sr_core.difference import difference
-from sr_core.errors import EngineError
+from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
 
@@ -36,7 +36,12 @@ class OpenVino:
     tunes_tiles = True
     plane_device = None
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, device_index: int | None = None) -> None:
+        if device_index is not None:
+            raise NotAvailable(
+                f"openvino computes on the CPU here, not on GPU {device_index}",
+                hint="leave --device out, or choose another --backend",
+            )
         self._core = ov.Core()
         self.contexts = threads or usable_cpus()
         self.device = f"{self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()}, {self.contexts} threads"

@@ -98,7 +98,7 @@ def test_not_waiting_starts_on_openvino_and_names_what_is_being_built(monkeypatc
 
         name, device, contexts, tunes_tiles, plane_device = "tensorrt_rtx", "NVIDIA L4", 3, False, (2, 0)
 
-    monkeypatch.setattr(front_door, "choose", lambda threads=None: Choice(backend=Card()))  # type: ignore[arg-type]
+    monkeypatch.setattr(front_door, "choose", lambda **_: Choice(backend=Card()))  # type: ignore[arg-type]
     waiting = choose_backend()
     assert isinstance(waiting, Card)
     started = choose_backend(wait_for_engine=False)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from srvid_cli.device import device_option
+
 if TYPE_CHECKING:
     from sr_core.engine_key import BuiltEngine
 
@@ -42,6 +44,7 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 @click.option("--target", "targets", help="sm75, sm86, sm89, sm120, portable; several with commas.")
 @click.option("--all", "all_targets", is_flag=True, help="sm75, sm86, sm89 and sm120.")
 @click.option("--library", type=click.Choice(["tensorrt_rtx", "tensorrt"]), default="tensorrt_rtx", show_default=True)
+@device_option
 @click.option("--format", "formats", default="yuv420p", show_default=True, help="FFmpeg's names, with commas.")
 @click.option(
     "--frame",
@@ -69,6 +72,7 @@ def command(
     targets: str | None,
     all_targets: bool,
     library: str,
+    device: int | None,
     formats: str,
     frame: tuple[int, int],
     tile: tuple[int, int] | None,
@@ -91,7 +95,7 @@ def command(
     """
     from pathlib import Path
 
-    from sr_core.backends.cuda import find_gpus
+    from sr_core.backends.cuda import find_gpus, gpu_at
     from sr_core.backends.tensorrt_library import load_library
     from sr_core.color import FULL_RANGE_RGB, ColorSpec
     from sr_core.engine_key import PORTABLE, SHIPPED_TARGETS, THIS_GPU
@@ -106,7 +110,9 @@ def command(
     if tile is not None and vram is not None:
         raise BadInput("--tile and --vram both choose the tile", hint="give one of them")
     native = load_library(library)
-    gpu = find_gpus()[0] if library == "tensorrt" else None
+    gpu = gpu_at(device, find_gpus()) if native.builds_on_gpu else None
+    if gpu is None and device is not None:
+        raise BadInput(f"{library} builds without a GPU", hint="choose the card by --target, or --library tensorrt")
     if library == "tensorrt":
         chosen: tuple[str, ...] = (targets or THIS_GPU,)
     elif all_targets:
@@ -130,6 +136,7 @@ def command(
                         budget_bytes=vram,
                         target=chosen[0],
                         align=alignment(spec, fmt),
+                        gpu=gpu,
                         progress=bar.show,
                     )
                     size = (found.side_px, found.side_px)

@@ -12,6 +12,7 @@ def command() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from sr_core.backend import BACKENDS, usable_cpus
+    from sr_core.backends.cuda import find_gpus
     from sr_core.errors import SrError
     from sr_core.storage import cache_dir
     from srvid import __version__
@@ -35,6 +36,12 @@ def command() -> None:
             click.echo(f"  {name:14} {version(name)}")
         except PackageNotFoundError:
             click.echo(f"  {name:14} -")
+    click.echo("\nNVIDIA GPUs, as --device numbers them")
+    try:
+        for gpu in find_gpus():
+            click.echo(f"  {gpu.index:<14} {gpu.name}, {gpu.target}, {gpu.memory_bytes >> 30} GiB, {gpu.driver}")
+    except SrError as error:
+        click.echo(f"  none: {error}" + (f" ({error.hint})" if error.hint else ""))
     click.echo("\nbackends")
     for name in BACKENDS:
         try:
