@@ -156,3 +156,11 @@ def rgb(depth: int = 8, *, packed: bool = False) -> PixelFormat:
 def gray(depth: int = 8) -> PixelFormat:
     """The integer one-plane format."""
     return PixelFormat(family="gray", depth=depth)
+
+
+def unit_from_samples(samples: Array) -> Array:
+    """float64 where 1.0 is full scale of the sample type; floats are taken as they are."""
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float64)
+    scaled: Array = samples.astype(np.float64) / np.iinfo(samples.dtype).max
+    return scaled

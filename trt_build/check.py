@@ -32,7 +32,7 @@ from sr_core.color import code_scale, ycc_from_rgb
 from sr_core.difference import difference
 from sr_core.engine_key import Reference
 from sr_core.errors import BadModel, EngineError, NotAvailable, VerificationError
-from sr_core.frame import Array
+from sr_core.frame import Array, unit_from_samples
 from trt_build.fp16 import fp16_nodes, lower_to_fp16, named
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def planes_from_picture(
 
 def _channels(picture: Array, name: str, depth: int, *, is_float: bool) -> Array:
     """[H, W, n] samples of plane `name` in codes of `depth` bits (or 0..1 for floats)."""
-    rgb01 = picture.astype(np.float64) / 255
+    rgb01 = unit_from_samples(picture)
     if name == "rgb" or name in ("r", "g", "b"):
         chosen = rgb01 if name == "rgb" else rgb01[..., "rgb".index(name), None]
         return chosen if is_float else chosen * ((1 << depth) - 1)

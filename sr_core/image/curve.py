@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sr_core.frame import Array
+from sr_core.frame import Array, unit_from_samples
 
 # IEC 61966-2-1 (sRGB): linear toe below 0.0031308, exponent 2.4, offset 0.055.
 _TOE, _TOE_CODE, _SLOPE, _OFFSET, _POWER = 0.0031308, 0.04045, 12.92, 0.055, 2.4
@@ -53,7 +53,7 @@ class Curve:
 
     def encode(self, samples: Array) -> Array:
         """float32 in 0..1 from samples of any type."""
-        values = _unit_floats(samples)
+        values = unit_from_samples(samples)
         codes = _extended(values) if self.is_linear else values
         bottom, top = self._bounds()
         return ((codes - bottom) / (top - bottom)).astype(np.float32)
@@ -79,12 +79,6 @@ def samples_from_unit(values: Array, dtype: np.dtype[Any]) -> Array:
         return values.astype(dtype)
     peak = np.iinfo(dtype).max
     return np.rint(np.clip(values, 0, 1) * peak).astype(dtype)
-
-
-def _unit_floats(samples: Array) -> Array:
-    if samples.dtype.kind == "f":
-        return samples.astype(np.float64)
-    return samples.astype(np.float64) / np.iinfo(samples.dtype).max
 
 
 def _extended(linear: Array) -> Array:

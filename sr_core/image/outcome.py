@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sr_core.frame import Array
+from sr_core.frame import Array, unit_from_samples
 from sr_core.image.curve import samples_from_unit, srgb_from_linear
 from sr_core.image.exif import MAX_JPEG_EXIF_BYTES, THUMBNAIL_SIDE_PX, exif_for_output, xmp_for_output
 from sr_core.image.meaning import Header, Meaning
@@ -53,8 +53,7 @@ def thumbnail_jpeg(pixels: Array, *, is_linear: bool) -> bytes:
 
     step = max(1, max(pixels.shape[:2]) // (4 * THUMBNAIL_SIDE_PX))
     small = pixels[::step, ::step, : 1 if pixels.shape[2] <= 2 else 3]
-    values = small.astype(np.float64) / (1 if small.dtype.kind == "f" else np.iinfo(small.dtype).max)
-    values = np.clip(np.nan_to_num(values), 0, 1)
+    values = np.clip(np.nan_to_num(unit_from_samples(small)), 0, 1)
     if is_linear:
         values = srgb_from_linear(values)
     codes = samples_from_unit(values, np.dtype(np.uint8))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sr_core.frame import Array
+from sr_core.frame import Array, unit_from_samples
 from sr_core.image.curve import Curve, samples_from_unit
 from sr_core.image.formats import ImageFormat
 from sr_core.image.meaning import Alpha, Header, Meaning
@@ -101,18 +101,18 @@ class PixelRoad:
         colors = 1 if band.shape[2] <= 2 else 3
         parts = [curve.encode(band[..., :colors])]
         if band.shape[2] > colors:
-            parts.append(_unit(band[..., colors:]).astype(np.float32))
+            parts.append(unit_from_samples(band[..., colors:]).astype(np.float32))
         return np.concatenate(parts, axis=2)
 
     def decoded(self, band: Array, curve: Curve) -> Array:
         """The network's output → samples of the output's type, straight or premultiplied as it was."""
         dtype = np.dtype(self.dtype)
         if curve.is_identity and not self.is_linear_out:
-            return band if band.dtype == dtype else samples_from_unit(_unit(band), dtype)
+            return band if band.dtype == dtype else samples_from_unit(unit_from_samples(band), dtype)
         colors = 1 if band.shape[2] <= 2 else 3
-        parts = [curve.decode(_unit(band[..., :colors]), dtype, is_linear_out=self.is_linear_out)]
+        parts = [curve.decode(unit_from_samples(band[..., :colors]), dtype, is_linear_out=self.is_linear_out)]
         if band.shape[2] > colors:
-            parts.append(samples_from_unit(_unit(band[..., colors:]), dtype))
+            parts.append(samples_from_unit(unit_from_samples(band[..., colors:]), dtype))
         return np.concatenate(parts, axis=2)
 
     def finished(self, band: Array) -> Array:
@@ -120,8 +120,8 @@ class PixelRoad:
         if self.source_alpha != "none" and self.alpha == "none":
             band = self._on_background(band)
         elif self.alpha == "premultiplied" and not self.is_premultiplied:
-            alpha = _unit(band[..., -1:])
-            color = samples_from_unit(_unit(band[..., :-1]) * alpha, band.dtype)
+            alpha = unit_from_samples(band[..., -1:])
+            color = samples_from_unit(unit_from_samples(band[..., :-1]) * alpha, band.dtype)
             band = np.concatenate([color, band[..., -1:]], axis=2)
         if self.channels - band.shape[2] == 2:  # gray into a format that only has RGB
             band = np.concatenate([np.repeat(band[..., :1], 3, axis=2), band[..., 1:]], axis=2)
@@ -129,8 +129,8 @@ class PixelRoad:
 
     def _on_background(self, band: Array) -> Array:
         assert self.background is not None
-        alpha, color = _unit(band[..., -1:]), _unit(band[..., :-1])
-        under = np.array(self.background, np.float64) / 255
+        alpha, color = unit_from_samples(band[..., -1:]), unit_from_samples(band[..., :-1])
+        under = unit_from_samples(np.array(self.background, np.uint8))
         if color.shape[2] == 1 and len(set(self.background)) == 1:
             under = under[:1]
         return samples_from_unit(color * alpha + under * (1 - alpha), band.dtype)
@@ -229,15 +229,8 @@ def _dtype_for(dtype: str, kind: ImageFormat, notes: list[str]) -> str:
     return chosen
 
 
-def _unit(samples: Array) -> Array:
-    """Floats where 1.0 is full scale."""
-    if samples.dtype.kind == "f":
-        return samples.astype(np.float64)
-    return samples.astype(np.float64) / np.iinfo(samples.dtype).max
-
-
 def _straightened(band: Array) -> Array:
     """Colour divided by alpha; black where alpha is 0."""
-    alpha, color = _unit(band[..., -1:]), _unit(band[..., :-1])
+    alpha, color = unit_from_samples(band[..., -1:]), unit_from_samples(band[..., :-1])
     straight = np.divide(color, alpha, out=np.zeros_like(color), where=alpha > 0)
     return np.concatenate([samples_from_unit(straight, band.dtype), band[..., -1:]], axis=2)
