@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from functools import cache
+from math import gcd
+
 import numpy as np
 import pytest
 
@@ -20,9 +25,12 @@ from trt_build.byte_planes import with_byte_planes
 from trt_build.check import PEAK_LIMIT, REQUIRED_PSNR_DB, lower_and_check
 from trt_build.fp16 import lower_to_fp16
 
+Case = tuple[str, str, str]  # model, format, target
 FORMATS = {"yuv420p8": YUV420P8, "nv12": NV12, "p010": P010, "rgb24": RGB24}
 TARGETS = (*SHIPPED_TARGETS, PORTABLE)
-# A 128x128 tile of the shipped models takes 19 to 26 MiB in TensorRT-RTX 1.7.1.
+PAIRS = tuple((name, target) for name in FORMATS for target in TARGETS)
+WHOLLY = f"{DEFAULT_MODEL}-x2"
+# A 128x128 tile takes 10 to 44 MiB in TensorRT-RTX 1.7.1: ESPCN the least, SRCNN on RGB the most.
 ACTIVATION_BOUND_BYTES = 128 << 20
 
 
@@ -34,35 +42,71 @@ def composed_model(name: str, format_name: str) -> ComposedGraph:
     return compose(model, spec, fmt, color, width=128, height=128)
 
 
+@cache
+def final_onnx(name: str, format_name: str) -> bytes:
+    """What the builder parses."""
+    graph = composed_model(name, format_name)
+    model, added = with_byte_planes(graph.model)
+    return lower_to_fp16(model, graph.keep_fp32 | added).SerializeToString()
+
+
 def test_there_are_shipped_models() -> None:
     assert shipped_names()
 
 
-def cases() -> list[tuple[str, str, tuple[str, ...]]]:
-    """(model, format, targets): every pair for the default model, one target a format for the others."""
-    found = []
-    for row, name in enumerate(shipped_names()):
-        for column, format_name in enumerate(FORMATS):
-            one = (TARGETS[(row + column) % len(TARGETS)],)
-            found.append((name, format_name, TARGETS if name.startswith(f"{DEFAULT_MODEL}-") else one))
-    return found
+def covering(models: Sequence[str], each: int) -> set[Case]:
+    """At least `each` pairs of target and format for every model, and every pair for some model.
+
+    Pair k is target k mod 5 with format k mod 4: 5 and 4 have no common divisor, so 20 in a row are
+    all there are, and two in a row differ in both. Each model takes the next `each` of them.
+    """
+    assert gcd(len(TARGETS), len(FORMATS)) == 1
+    names = list(FORMATS)
+    return {
+        (models[k // each % len(models)], names[k % len(names)], TARGETS[k % len(TARGETS)])
+        for k in range(max(len(models) * each, len(PAIRS)))
+    }
 
 
-@pytest.mark.parametrize(("name", "format_name", "targets"), cases())
-def test_a_shipped_model_builds_for_its_targets(name: str, format_name: str, targets: tuple[str, ...]) -> None:
-    graph = composed_model(name, format_name)
-    model, added = with_byte_planes(graph.model)
-    content = lower_to_fp16(model, graph.keep_fp32 | added).SerializeToString()
+def cases() -> list[Case]:
+    """Every pair for one model and two each for the others; with SRVID_EVERY_ENGINE=1 every pair for all."""
+    models = shipped_names()
+    if os.environ.get("SRVID_EVERY_ENGINE") == "1":
+        return [(model, *pair) for model in models for pair in PAIRS]
+    return sorted({(WHOLLY, *pair) for pair in PAIRS} | covering([m for m in models if m != WHOLLY], 2))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 9, 10, 20, 22, 41])
+def test_the_cases_cover_every_pair_and_every_model(count: int) -> None:
+    models = [f"model-{index}" for index in range(count)]
+    chosen = covering(models, 2)
+    assert {(name, target) for _, name, target in chosen} == set(PAIRS)
+    for model in models:
+        mine = [(name, target) for owner, name, target in chosen if owner == model]
+        assert len({name for name, _ in mine}) >= 2
+        assert len({target for _, target in mine}) >= 2
+    assert len(chosen) == max(2 * count, len(PAIRS))
+
+
+@pytest.mark.parametrize(("name", "format_name", "target"), cases())
+def test_a_shipped_model_builds_for_a_target(name: str, format_name: str, target: str) -> None:
+    """Every model × target × format would be 20 builds a model, and their number grows.
+
+    Here every model is built, for two targets in two formats; every target is built in every
+    format, for one model wholly and once more for the others together. All of them:
+    SRVID_EVERY_ENGINE=1 (make test-engines).
+    """
     native = load_library("tensorrt_rtx")
-    for target in targets:
-        plan = build_plan(native, content, target=target, options=BuildOptions())
-        assert plan.content
-        assert 0 < plan.activation_bytes < ACTIVATION_BOUND_BYTES
+    plan = build_plan(native, final_onnx(name, format_name), target=target, options=BuildOptions())
+    assert plan.content
+    assert 0 < plan.activation_bytes < ACTIVATION_BOUND_BYTES
 
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_a_shipped_model_passes_the_gate_with_no_layer_sent_back(name: str) -> None:
-    checked = lower_and_check(composed_model(name, "nv12"))
+    """In another format for each: planes of 8 bits and of 10, and packed RGB, which feeds luma networks differently."""
+    formats = list(FORMATS)
+    checked = lower_and_check(composed_model(name, formats[shipped_names().index(name) % len(formats)]))
     assert checked.fp32_layers == ()
     assert checked.psnr_db is not None
     assert checked.psnr_db >= REQUIRED_PSNR_DB
