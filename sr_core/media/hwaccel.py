@@ -18,10 +18,8 @@ from av.codec.hwaccel import HWAccel, HWDevice
 
 from sr_core.backends.cuda import Cuda, find_gpus, gpu_at
 from sr_core.engine_key import GpuFacts
-from sr_core.errors import NotAvailable
+from sr_core.errors import EngineError, NotAvailable
 from sr_core.media.native import last_words
-
-_IN_CURRENT_CONTEXT: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}  # See Note [context]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +35,27 @@ class Decoder:
 
     def hwaccel(self) -> HWAccel:
         """What `av.open` takes, to be called in this thread."""
-        if not self.shares_frames:
-            return HWAccel("cuda", device=self.index, allow_software_fallback=True)
-        Cuda().cudaSetDevice(self.index)
         return HWAccel(
-            "cuda", device=self.index, allow_software_fallback=True, is_hw_owned=True, options=_IN_CURRENT_CONTEXT
+            "cuda",
+            device=self.index,
+            allow_software_fallback=True,
+            is_hw_owned=self.shares_frames,
+            options=self._in_context(),
         )
+
+    def try_device(self) -> None:
+        """Open the device and let it go; raises FFmpeg's or CUDA's error where it cannot be opened."""
+        HWDevice("cuda", device=self.index, options=self._in_context())
+
+    def _in_context(self) -> dict[str, object]:
+        if not self.shares_frames:
+            return {}
+        Cuda().cudaSetDevice(self.index)  # makes TensorRT's context this thread's; see Note [context]
+        return {"primary_ctx": "0", "current_ctx": "1"}
 
 
 def decoder_on(name: str | None) -> tuple[Decoder | None, str]:
-    """Return (the decoder called 'cuda' or 'cuda:1', '') or (None, why decoding stays on the CPU).
+    """Return (the decoder called 'cuda' or 'cuda:1', '' or what it cannot do), or (None, why not).
 
     The device is opened once as a probe: `av.open` itself fails where the driver is missing, and
     its error does not say so.
@@ -60,11 +69,16 @@ def decoder_on(name: str | None) -> tuple[Decoder | None, str]:
     gpus = _gpus()
     if gpus:
         gpu_at(index, gpus)
-    try:
-        HWDevice("cuda", device=index)
-    except (av.FFmpegError, OSError, ValueError, NotImplementedError) as error:
-        return None, f"--hwaccel {name} is not available here ({last_words(error)}): decoding on the CPU"
-    return Decoder(index=index, shares_frames=bool(gpus)), ""
+    problem = ""
+    for shares_frames in (True, False) if gpus else (False,):
+        decoder = Decoder(index=index, shares_frames=shares_frames)
+        try:
+            decoder.try_device()
+        except (av.FFmpegError, EngineError, OSError, ValueError, NotImplementedError) as error:
+            problem = last_words(error)
+        else:
+            return decoder, f"frames are downloaded from the card: {problem}" if problem else ""
+    return None, f"--hwaccel {name} is not available here ({problem}): decoding on the CPU"
 
 
 def _gpus() -> tuple[GpuFacts, ...]:

@@ -153,7 +153,13 @@ def test_the_table_says_what_the_installed_rtx_library_says(table: Table) -> Non
 def test_every_cuda_call_exists_in_cuda_bindings() -> None:
     from cuda.bindings import runtime
 
-    paths = ("sr_core/backends/cuda.py", "sr_core/backends/tensorrt_session.py", "benchmarks/trt_gpu.py")
+    paths = (
+        "sr_core/backends/cuda.py",
+        "sr_core/backends/tensorrt_session.py",
+        "sr_core/media/hwaccel.py",
+        "trt_build/build.py",
+        "benchmarks/trt_gpu.py",
+    )
     used = {
         node.attr
         for path in paths

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
 from sr_core.engine_key import PORTABLE, SHIPPED_TARGETS, BuildOptions
 from sr_core.errors import BadInput, BadModel, Cancelled, EngineError, NotAvailable
-from tests.trt.networks import NV12, P010, RGB24, YUV420P8, composed
+from tests.trt.networks import NV12, P010, RGB24, YUV420P8, composed, network
 from trt_build.build import build_plan
 from trt_build.byte_planes import with_byte_planes
 from trt_build.ensure import final_graph
@@ -138,6 +138,20 @@ def test_an_operator_the_parser_lacks_is_named(rtx: TensorRtLibrary) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     with pytest.raises(BadModel, match="Det"):
+        build_plan(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
+
+
+def test_a_graph_of_open_size_is_refused_for_it_has_no_profile(rtx: TensorRtLibrary) -> None:
+    model, _ = network()  # N, H and W are free; engines are for one size
+    with pytest.raises(EngineError, match=r"could not build the engine: .*optimization profile"):
+        build_plan(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
+
+
+def test_planes_whose_sizes_do_not_fit_each_other_are_refused_in_words(rtx: TensorRtLibrary) -> None:
+    model = composed(NV12).model
+    (uv,) = (value for value in model.graph.input if value.name == "uv")
+    uv.type.tensor_type.shape.dim[1].dim_value += 2
+    with pytest.raises((BadModel, EngineError), match=r"cannot read the graph: .*broadcast dimensions"):
         build_plan(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
 
 
