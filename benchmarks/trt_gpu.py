@@ -6,6 +6,7 @@ numerics   worst difference and PSNR of each format against FP32 in ONNX Runtime
            and whether ten runs of one tile are bit-identical
 throughput tiles a second with 1, 2 and 3 callers (do the three streams overlap?), 'auto' ÷ 'exact',
            planes from the host ÷ planes already on the card
+memory     what CUDA takes before an engine is open, and what an open one takes: --vram's reserve
 start      seconds to open an engine that is in the cache, the first time and the second
 
 Writes one JSON file with card, driver and versions. It was never run by its authors: they had no card.
@@ -27,6 +28,7 @@ import onnxruntime as ort
 from onnx import helper
 
 from sr_core.backend import ComposedGraph, plane_of
+from sr_core.backends.cuda import Cuda
 from sr_core.backends.dlpack import DevicePlane
 from sr_core.backends.tensorrt import TensorRt
 from sr_core.backends.tensorrt_session import TensorRtSession
@@ -69,9 +71,13 @@ def measured(backend: TensorRt, model_name: str, tile: int) -> dict[str, Any]:
     """Everything in the module's docstring, as JSON."""
     numerics = {name: _numerics(backend, _composed(model_name, name, tile)) for name in FORMATS}
     nv12 = _composed(model_name, "nv12", tile)
+    cuda = Cuda()
+    cuda.cudaSetDevice(backend.gpu.index)
+    free_bytes, total_bytes = cuda.cudaMemGetInfo()
     began = time.perf_counter()
     session = backend.open(nv12)
     first_open = time.perf_counter() - began
+    free_with_engine_bytes = cuda.cudaMemGetInfo()[0]
     planes = _planes(nv12)
     throughput = {f"{callers} callers": _rate(session, planes, callers) for callers in (1, 2, 3)}
     throughput["planes on the card, 3 callers"] = _rate(session, _on_card(session, planes), 3)
@@ -88,6 +94,10 @@ def measured(backend: TensorRt, model_name: str, tile: int) -> dict[str, Any]:
         "library": f"{backend.name} {backend.version}",
         "model": model_name,
         "tile": f"{tile}x{tile}",
+        "memory_mib": {
+            "taken before an engine is open, other programs included": (total_bytes - free_bytes) >> 20,
+            "taken by an open engine": (free_bytes - free_with_engine_bytes) >> 20,
+        },
         "numerics": numerics,
         "tiles_a_second": throughput,
         "overlap_3_to_1": round(throughput["3 callers"] / throughput["1 callers"], 3),

@@ -26,7 +26,11 @@ from trt_build.build import Plan, build_plan
 from trt_build.byte_planes import with_byte_planes
 from trt_build.fp16 import lower_to_fp16, named
 
-RESERVED_BYTES = 512 << 20  # CUDA context, kernels and a display; an estimate, not measured
+# What no builder states. An estimate: only a card can tell, and benchmarks/trt_gpu.py asks it.
+#   CUDA's context, modules loaded lazily (default since 12.2)   274 MiB  pytorch/pytorch#86509
+#   NVDEC's surfaces, 1080p NV12: 20 of 3 MiB                     60 MiB  4K P010 takes 475 MiB
+#   kernels that TensorRT-RTX compiles on the card, a desktop    178 MiB  the rest of half a GiB
+RESERVED_BYTES = 512 << 20
 PROBES_PX = (256, 640)  # sides of the two builds that give the line
 LARGEST_PX = 4096
 SMALLEST_PX = 64
