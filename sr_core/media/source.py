@@ -35,13 +35,13 @@ from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.deinterlace import Deinterlacer
 from sr_core.media.facts import VideoFacts, facts_of
 from sr_core.media.hwaccel import decoder_on
-from sr_core.media.native import STDIN, exact, last_words, logged, native_path, reading
+from sr_core.media.native import STDIN, check_path, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format, planes_of
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
 
 MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
 # Formats that store no presentation times: FFmpeg invents them in decoding order.
-_WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}
+WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}
 _MAX_PACKETS_HELD = 64  # so many without a frame among them are handed out by themselves
 _MAX_READ_ERRORS = 50  # in a row
 _MAX_DETAILS = 5
@@ -100,7 +100,7 @@ class Source:
         self._next_seconds = Fraction(0)
         self._copied: frozenset[int] | None = None
         if file is None:
-            _check_path(path)
+            check_path(path)
         self._open()
         try:
             self._begin()
@@ -252,7 +252,7 @@ class Source:
 
     def _ticks_of(self, native: av.VideoFrame) -> int:
         """Presentation time of the next frame, in ticks of the stream."""
-        if self.container.format.name in _WITHOUT_PTS and self._pushed_ticks:
+        if self.container.format.name in WITHOUT_PTS and self._pushed_ticks:
             return heapq.heappop(self._pushed_ticks)
         if native.pts is not None:
             return native.pts
@@ -333,7 +333,7 @@ class Source:
                 continue
             if packet.size and not packet.is_discard:
                 stamp = packet.pts if packet.pts is not None else packet.dts
-                if stamp is not None and self.container.format.name in _WITHOUT_PTS:
+                if stamp is not None and self.container.format.name in WITHOUT_PTS:
                     heapq.heappush(self._pushed_ticks, stamp)
             frames: Sequence[object]
             try:
@@ -389,15 +389,3 @@ def _starts_after(packet: Packet[Stream], time: Fraction | None, *, default: boo
     if time is None or stamp is None:
         return default
     return stamp * exact(packet.time_base) >= time
-
-
-def _check_path(path: str) -> None:
-    if path == STDIN:
-        return
-    file = Path(path)
-    if file.is_dir():
-        raise BadInput(f"{path} is a folder", hint="give one video file; srbatch upscales folders of images")
-    if not file.exists():
-        raise BadInput(f"no file {path}", hint="check the path")
-    if file.is_file() and file.stat().st_size == 0:
-        raise DamagedMedia(f"{file.name} is empty", hint="was its copying cut short?")

@@ -21,11 +21,10 @@ from av.stream import Stream
 
 from sr_core.errors import BadInput, DamagedMedia
 from sr_core.media.native import last_words, native_path, reading
-from sr_core.media.source import Source
+from sr_core.media.source import WITHOUT_PTS, Source
 
 _REPORT_BYTES = 64 << 20
 _MAX_READ_ERRORS = 50  # in a row, in a file that is to be salvaged
-_WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}  # FFmpeg invents their times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +131,7 @@ def _packets(container: InputContainer, source: Source, *, salvage: bool) -> Ite
 
 
 def _why_unusable(ticks: array[int], *, untimed: int, container_name: str) -> str:
-    if container_name in _WITHOUT_PTS:
+    if container_name in WITHOUT_PTS:
         return f"{container_name} stores no presentation times"
     if untimed:
         return f"{untimed} frames have no time"
