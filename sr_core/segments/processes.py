@@ -22,7 +22,8 @@ from typing import Literal
 
 from sr_core.errors import BadInput, EngineError, SrError
 from sr_core.media.facts import VideoFacts
-from sr_core.segments.crew import CERTAIN, TRIES, EngineChoice, Report
+from sr_core.retrying import CERTAIN, TRIES
+from sr_core.segments.crew import EngineChoice, Report
 from sr_core.segments.cut import Segment
 from sr_core.segments.job import Record
 from sr_core.segments.segment import Task, make_segment

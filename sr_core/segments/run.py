@@ -14,6 +14,7 @@ from typing import Protocol
 
 from sr_core.backend import usable_cpus
 from sr_core.errors import BadInput, Cancelled, DamagedMedia, SrError, StorageError
+from sr_core.file_stamp import stamp_of
 from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.native import STDIN, STDOUT
 from sr_core.media.plan import Plan, Request, check_target, plan_output
@@ -22,7 +23,7 @@ from sr_core.media.source import Source
 from sr_core.media.transcode import Listener, Progress, Summary, in_thread, upscale_video, verify_sink
 from sr_core.segments.crew import Crew, EngineChoice, Report, ThisProcess, differences, versions_of
 from sr_core.segments.cut import Segment, cut_segments
-from sr_core.segments.index import Index, read_index, stamp_of
+from sr_core.segments.index import Index, read_index
 from sr_core.segments.job import Manifest, Record, WorkFolder, was_joined_into
 from sr_core.segments.join import write_joined
 from sr_core.segments.segment import Task, encoder_threads, pinned, segment_format

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -16,13 +17,16 @@ from typing import Any
 
 import pytest
 
+from sr_core.cluster.connect import connected
+from sr_core.cluster.files import FileServer, unpacked
 from sr_core.color import ColorSpec
 from sr_core.errors import NotAvailable
+from sr_core.file_stamp import FileStamp
 from sr_core.frame import PixelFormat, Planes
 from sr_core.media.facts import VideoFacts
 from sr_core.media.nearest import NearestUpscaler
 from sr_core.media.plan import Request
-from sr_core.segments.cluster import RayCluster, _FileServer, _Maker
+from sr_core.segments.cluster import RayCluster, _Maker
 from sr_core.segments.crew import Report, ThisProcess
 from sr_core.segments.cut import Segment
 from sr_core.segments.job import Record
@@ -133,14 +137,20 @@ def test_a_node_that_does_not_see_the_input_reads_it_over_ray(
     here = Remembering()
     request = Request(source=str(clip("plain.mp4")), target=str(tmp_path / "o.mkv"), scale=2, codec="ffv1")
     upscale(request, EngineChoice(model="nearest"), listener, Segmenting(seconds=Fraction(1), crew=here))
-    ray = RayCluster(address=cluster.address)._connected()
-    server = ray.remote(num_cpus=0)(_FileServer).remote(str(clip("plain.mp4")))
-    task = replace(here.task, source="/nowhere/in.mp4")
+    ray = connected(cluster.address)
+
+    class Elsewhere(FileServer):
+        def read(self, path: str, stamp: FileStamp, offset: int, size: int) -> bytes:
+            return super().read(path.replace("/nowhere", str(clip("plain.mp4").parent)), stamp, offset, size)
+
+    server = ray.remote(num_cpus=0)(Elsewhere).remote()
+    task = replace(here.task, source="/nowhere/plain.mp4")
     maker = ray.remote(num_cpus=1)(_Maker).remote(task, EngineChoice(model="nearest"), server)
-    record, content = ray.get(maker.make.remote(here.segments[2]))
+    record, parcel = ray.get(maker.make.remote(here.segments[2]))
+    content = b"".join(unpacked(ray, parcel))
     ray.shutdown()
     assert record == here.records[2]
-    assert len(content) == record.bytes
+    assert hashlib.sha256(content).hexdigest() == record.digest
 
 
 @needs_ray

@@ -18,7 +18,8 @@ from sr_core.errors import BadInput, EngineError
 from sr_core.media.facts import VideoFacts
 from sr_core.media.nearest import NearestUpscaler
 from sr_core.media.plan import Request
-from sr_core.segments.processes import TRIES, Processes
+from sr_core.retrying import TRIES
+from sr_core.segments.processes import Processes
 from sr_core.segments.run import Segmenting, upscale
 
 Clip = Callable[[str], Path]
