@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from srvid_cli.engine_options import engine_options
 from srvid_cli.errors import run_command
 
 if TYPE_CHECKING:
@@ -70,19 +71,7 @@ their content and are skipped.
     help="scale keeps the size of the print.",
 )
 @click.option("--background", help="Colour under transparency where the format has none: white, '#202020'.")
-@click.option("--model", default="clear", show_default=True, help="Name of a model, or a model file.")
-@click.option(
-    "--backend", default="auto", show_default=True, help="auto, openvino, onnxruntime, tensorrt or tensorrt_rtx."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "exact", "fast"]),
-    default="auto",
-    show_default=True,
-    help="exact is FP32 throughout.",
-)
-@click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
+@engine_options
 @click.option("--jobs", type=click.IntRange(1), help="Images under way at once. Default: 2 to 4.")
 @click.option("--memory", help="Budget of the images, such as 800M. Default: half of what is free.")
 @click.option(
