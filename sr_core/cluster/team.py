@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -107,14 +107,15 @@ class Team:
         *,
         keep: Callable[[Any, Any], Any],
         give_up: Callable[[Any, EngineError], Any] | None = None,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Yield results in any order; closing the iterator stops all work.
 
         Args:
             items: asked for when somebody is free.
             report: gets (number, how much is done) of work under way.
             keep: makes a result of (item, what its worker made); where that is lost on the way, it is made again.
-            give_up: makes a result of an item that failed three times; by default the error is raised.
+            give_up: makes a result of an item that failed three times and of the error, whose `__cause__` is
+                the last failure; by default the error is raised.
 
         Raises:
             SrError: as workers do; NotAvailable where no node is left.
@@ -225,16 +226,14 @@ class Team:
         failed = [item for item in items if self._tries[item.number] >= TRIES]
         todo.put_back(item for item in items if item not in failed)
         reason = str(error).strip().splitlines()[0]
-        return [
-            (
-                item,
-                EngineError(
-                    f"{self.what} {item.number} failed {TRIES} times, last on {seat.name}: {reason}",
-                    hint="ray logs on that node say more",
-                ),
-            )
-            for item in failed
-        ]
+        return [(item, self._failure(item, f"last on {seat.name}: {reason}", error)) for item in failed]
+
+    def _failure(self, item: Item, last: str, cause: Exception) -> EngineError:
+        failure = EngineError(
+            f"{self.what} {item.number} failed {TRIES} times, {last}", hint="ray logs on that node say more"
+        )
+        failure.__cause__ = cause
+        return failure
 
     def _ask_progress(self, report: Callable[[int, int], None]) -> None:
         for seat in self._seats:
