@@ -52,7 +52,9 @@ def ray_cluster() -> Iterator[Any]:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))  # inherited by the workers
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     node = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    # at Ray's own niceness of 15, workers starve on a busy machine until tests time out
+    head = node | {"_system_config": {"worker_niceness": 0}}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(**node)
     yield cluster
     cluster.shutdown()
