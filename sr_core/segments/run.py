@@ -28,7 +28,7 @@ from sr_core.segments.index import Index, read_index
 from sr_core.segments.job import Manifest, Record, WorkFolder, was_joined_into
 from sr_core.segments.join import write_joined
 from sr_core.segments.segment import Task, encoder_threads, pinned, segment_format
-from sr_core.timing import ticks_from_seconds
+from sr_core.timing import first_tick_at, ticks_from_seconds
 
 DEFAULT_SECONDS = Fraction(20)
 _REPORT_SECONDS = 0.25
@@ -184,7 +184,11 @@ class _Job:
         return manifest
 
     def _identity(self, choice: EngineChoice, source: Source, plan: Plan) -> dict[str, str]:
-        return in_thread(lambda: self.segmenting.crew.identity(choice, plan.engine_scale, source.facts))
+        crew = self.segmenting.crew
+        found = in_thread(lambda: crew.identity(choice, plan.engine_scale, source.facts))
+        if "backend" in found and not isinstance(crew, ThisProcess):  # else it says so itself, as it opens
+            self.listener.noted(f"every worker's engine: {found['backend']}")
+        return found
 
     def _index(self, source: Source) -> Index:
         self._check_length(source)
@@ -204,7 +208,7 @@ class _Job:
             index.keys,
             segment_ticks=max(1, ticks_from_seconds(self.segmenting.seconds, base)),
             begin=None if plan.start_seconds is None else ticks_from_seconds(plan.start_seconds, base),
-            end=None if plan.end_seconds is None else _first_tick_at(plan.end_seconds, base),
+            end=None if plan.end_seconds is None else first_tick_at(plan.end_seconds, base),
         )
 
     def _settings(self, source: Source, plan: Plan) -> dict[str, str]:
@@ -380,11 +384,6 @@ class _Job:
             retimed_frames=retimed,
             packets_copied=packets_copied,
         )
-
-
-def _first_tick_at(seconds: Fraction, time_base: Fraction) -> int:
-    """The first tick at or after `seconds`."""
-    return -((-seconds / time_base).__floor__())
 
 
 def _damage_of(records: Iterable[Record]) -> Damage:

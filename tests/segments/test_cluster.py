@@ -146,8 +146,9 @@ def test_a_worker_with_other_versions_is_refused_by_name(
         run(clip("plain.mp4"), tmp_path / "o.mkv", Tallied(tmp_path / "t", odd_version=True), listener, ray_cluster)
 
 
-def test_a_killed_coordinator_leaves_a_job_that_the_cluster_finishes(
-    ray_cluster: Any, clip: Clip, srvid: Here, start_srvid: Here, tmp_path: Path
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_a_stopped_coordinator_leaves_a_job_that_the_cluster_finishes(
+    stop: signal.Signals, code: int, ray_cluster: Any, clip: Clip, srvid: Here, start_srvid: Here, tmp_path: Path
 ) -> None:
     alone, target = tmp_path / "alone.mp4", tmp_path / "out.mp4"
     arguments = ("--segment", 1, "--codec", "libx264", "--preset", "slower")
@@ -156,8 +157,10 @@ def test_a_killed_coordinator_leaves_a_job_that_the_cluster_finishes(
     while not list((tmp_path / "out.mp4.srvid").glob("0*.json")):
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(stop)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == code, printed
+    assert not target.exists()
     done = srvid(clip("plain.mp4"), target, *arguments, "--ray", ray_cluster.address)
     assert done.returncode == 0, done.stderr
     assert "going on" in done.stderr

@@ -127,6 +127,7 @@ def test_each_worker_sees_one_of_the_named_gpus_alone(clip: Clip, upscale_here: 
     choice = Seeing(tmp_path / "tally", times=0, together=3)
     run(clip("plain.mp4"), target, choice, 3, listener, devices=("0", "2", "5"))
     assert choice.seen() == ["0", "2", "5"]
+    assert listener.notes == ["every worker's engine: tensorrt"]
     assert target.read_bytes() == alone.read_bytes()
 
 
