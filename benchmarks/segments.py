@@ -1,6 +1,7 @@
 """What segments cost and how they scale.
 
     python benchmarks/segments.py scaling            local processes, and Ray where it is installed
+    python benchmarks/segments.py real               two processes of one thread against one of two
     python benchmarks/segments.py crashes --kills 50 frames made twice; bytes and folder checked
     python benchmarks/segments.py overhead           CPU-seconds against a straight run, 10 minutes
     python benchmarks/segments.py bitrate [VIDEO]    size and SSIM against a straight run, per codec
@@ -45,6 +46,7 @@ from sr_core.segments.cluster import RayCluster  # noqa: E402
 from sr_core.segments.crew import Crew, ThisProcess  # noqa: E402
 from sr_core.segments.processes import Processes  # noqa: E402
 from sr_core.segments.run import Segmenting, upscale  # noqa: E402
+from srvid.engine_choice import EngineChoice  # noqa: E402
 
 FRAME_SECONDS = 0.1
 
@@ -124,22 +126,31 @@ def clip(folder: Path, *, seconds: int, size: str, rate: int) -> Path:
     return path
 
 
-def run(source: Path, target: Path, crew: Crew, *, seconds: float | None, sleeps: bool = False, **more: str) -> Clock:
+def run(
+    source: Path,
+    target: Path,
+    crew: Crew,
+    *,
+    seconds: float | None,
+    choice: Choice | EngineChoice | None = None,
+    **more: str,
+) -> Clock:
     target.unlink(missing_ok=True)
     clock = Clock()
     request = Request(source=str(source), target=str(target), scale=2, **more)  # type: ignore[arg-type]
     length = None if seconds is None else Fraction(str(seconds))
-    upscale(request, Choice(sleeps=sleeps), clock, Segmenting(seconds=length, crew=crew))
+    upscale(request, choice or Choice(), clock, Segmenting(seconds=length, crew=crew))
     return clock
 
 
 def scaling(folder: Path) -> None:
     source = clip(folder, seconds=160, size="64x48", rate=5)
-    alone = run(source, folder / "alone.mp4", ThisProcess(), seconds=5, sleeps=True).frames_per_second()
+    sleeper = Choice(sleeps=True)
+    alone = run(source, folder / "alone.mp4", ThisProcess(), seconds=5, choice=sleeper).frames_per_second()
     print(f"this process     {alone:6.2f} fps")
     one = 0.0
     for workers in (1, 2, 4, 8):
-        fps = run(source, folder / "o.mp4", Processes(workers=workers), seconds=5, sleeps=True).frames_per_second()
+        fps = run(source, folder / "o.mp4", Processes(workers=workers), seconds=5, choice=sleeper).frames_per_second()
         one = one or fps
         print(f"{workers} processes      {fps:6.2f} fps   {fps / (workers * one):.3f} of {workers} x one", flush=True)
     if find_spec("ray") is None:
@@ -154,10 +165,25 @@ def scaling(folder: Path) -> None:
         for _ in range(nodes - 1):
             cluster.add_node(**arguments)
         crew = RayCluster(address=cluster.address)
-        fps = run(source, folder / "o.mp4", crew, seconds=5, sleeps=True).frames_per_second()
+        fps = run(source, folder / "o.mp4", crew, seconds=5, choice=sleeper).frames_per_second()
         one = one or fps
         print(f"{nodes} Ray nodes      {fps:6.2f} fps   {fps / (nodes * one):.3f} of {nodes} x one", flush=True)
         cluster.shutdown()
+
+
+def real(folder: Path) -> None:
+    """The shipped network; a process that fills the machine against two that share it, in turn."""
+    source = clip(folder, seconds=24, size="320x180", rate=10)
+    ratios: list[float] = []
+    for _ in range(3):
+        fps = []
+        for workers, threads in ((1, 2), (2, 1)):
+            choice = EngineChoice(model="clear", backend="openvino", tile=96, threads=threads)
+            clock = run(source, folder / "o.mp4", Processes(workers=workers), seconds=2, choice=choice)
+            fps.append(clock.frames_per_second())
+        ratios.append(fps[1] / fps[0])
+        print(f"1 process x 2 threads {fps[0]:6.2f} fps   2 processes x 1 thread {fps[1]:6.2f} fps", flush=True)
+    print(f"two processes against one: {sorted(ratios)[1]:.3f}, the middle of {len(ratios)}")
 
 
 def crashes(folder: Path, kills: int) -> None:
@@ -233,7 +259,9 @@ def _ssim(target: Path, source: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("scaling", "crashes", "overhead", "bitrate"), default="overhead")
+    parser.add_argument(
+        "what", nargs="?", choices=("scaling", "real", "crashes", "overhead", "bitrate"), default="overhead"
+    )
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--kills", type=int, default=50)
     arguments = parser.parse_args()
@@ -244,6 +272,8 @@ def main() -> None:
         folder = Path(name)
         if arguments.what == "scaling":
             scaling(folder)
+        elif arguments.what == "real":
+            real(folder)
         elif arguments.what == "crashes":
             crashes(folder, arguments.kills)
         elif arguments.what == "overhead":

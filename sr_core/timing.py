@@ -49,6 +49,11 @@ def ticks_from_seconds(seconds: Fraction, time_base: Fraction) -> int:
     return magnitude if exact >= 0 else -magnitude
 
 
+def first_tick_at(seconds: Fraction, time_base: Fraction) -> int:
+    """The first tick at or after `seconds`."""
+    return -((-seconds / time_base).__floor__())
+
+
 def is_same_instant(first_seconds: Fraction, second_seconds: Fraction, *, tick_seconds: Fraction) -> bool:
     """True if one instant, stored on a clock of `tick_seconds`, may read as the other.
 

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sr_core.backend import BACKENDS, Precision, Progress
 from srvid.backend_choice import NVIDIA
 from srvid.front_door import DEFAULT_MODEL, open_upscaler, resolve_model
 
 if TYPE_CHECKING:
-    from sr_core.media.facts import VideoFacts
+    from sr_core.color import ColorSpec
+    from sr_core.frame import PixelFormat
+    from sr_core.image.bands import BandUpscaler
     from sr_core.media.transcode import FrameEngine
 
+    class Engine(FrameEngine, BandUpscaler, Protocol):
+        """Upscales video and images."""
+
+
 NEAREST = "nearest"  # not a network: repeats pixels, for dry runs
+
+
+class FrameKind(Protocol):
+    """The frames an engine is for; a video's facts are one."""
+
+    @property
+    def format(self) -> PixelFormat: ...
+
+    @property
+    def color(self) -> ColorSpec: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +53,7 @@ class EngineChoice:
     threads: int | None = None
     self_ensemble: bool = False
     device: int | None = None
+    shared_tiles: bool = False
     wait_for_engine: bool = True
     progress: Progress | None = None
     say: Callable[[str], None] | None = None
@@ -45,7 +68,7 @@ class EngineChoice:
         """It would use one if there is one."""
         return self.backend in (*NVIDIA, "auto") and self.model != NEAREST
 
-    def __call__(self, scale: int) -> AbstractContextManager[FrameEngine]:
+    def __call__(self, scale: int) -> AbstractContextManager[Engine]:
         """Open the engine."""
         if self.model == NEAREST:
             from sr_core.media.nearest import NearestUpscaler
@@ -60,12 +83,13 @@ class EngineChoice:
             threads=self.threads,
             self_ensemble=self.self_ensemble,
             device=self.device,
+            shared_tiles=self.shared_tiles,
             wait_for_engine=self.wait_for_engine,
             progress=self.progress,
             say=self.say,
         )
 
-    def identity(self, scale: int, facts: VideoFacts) -> dict[str, str]:
+    def identity(self, scale: int, facts: FrameKind) -> dict[str, str]:
         """Everything about the engine that decides the output's bytes; opens it to find out."""
         if self.model == NEAREST:
             return {"model": NEAREST}
@@ -99,13 +123,18 @@ class EngineChoice:
         """Of srvid and of every runtime installed here."""
         from srvid import __version__
 
-        found = {"srvid": __version__}
-        for package in sorted({module for _, module, _ in BACKENDS.values()} | {"numpy", "onnx"}):
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue
-        return found
+        return {"srvid": __version__} | installed({module for _, module, _ in BACKENDS.values()} | {"numpy", "onnx"})
 
     def __getstate__(self) -> dict[str, object]:
         return vars(self) | {"progress": None, "say": None}
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of those of `packages` that are installed."""
+    found: dict[str, str] = {}
+    for package in sorted(packages):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

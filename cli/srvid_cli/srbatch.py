@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srvid_cli.device import device_option
+from srvid_cli.engine_options import engine_options
 from srvid_cli.errors import run_command
 
 if TYPE_CHECKING:
-    from sr_core.backend import Precision
-    from sr_core.image.bands import BandUpscaler
     from sr_core.image.enlarge import EnlargeOptions
+    from srvid_cli.batch.manifest import Manifest
     from srvid_cli.batch.plan import BatchPlan, Naming
     from srvid_cli.batch.report import Reporter
+    from srvid_cli.batch.run import Result, RunOptions
 
-_NEAREST = "nearest"
 _EXAMPLES = """\b
 Examples:
   srbatch photos/ upscaled/                     four times the size, folders kept
@@ -32,6 +31,7 @@ Examples:
   srbatch photos/ out/ --compare sheet.png      a before/after sheet as well
   find . -name '*.png' | srbatch - out/
   srbatch a/ b/ out/ --name '{stem}-{scale}x'
+  srbatch photos/ upscaled/ --ray auto          on all machines of a Ray cluster
 
 Run the same command again to finish what was interrupted: done files are known by
 their content and are skipped.
@@ -71,21 +71,9 @@ their content and are skipped.
     help="scale keeps the size of the print.",
 )
 @click.option("--background", help="Colour under transparency where the format has none: white, '#202020'.")
-@click.option("--model", default="clear", show_default=True, help="Name of a model, or a model file.")
-@click.option(
-    "--backend", default="auto", show_default=True, help="auto, openvino, onnxruntime, tensorrt or tensorrt_rtx."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "exact", "fast"]),
-    default="auto",
-    show_default=True,
-    help="exact is FP32 throughout.",
-)
-@click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
-@device_option
+@engine_options
 @click.option("--jobs", type=click.IntRange(1), help="Images under way at once. Default: 2 to 4.")
+@click.option("--ray", metavar="ADDRESS", help="Share the images on a Ray cluster: auto, or HOST:PORT.")
 @click.option("--memory", help="Budget of the images, such as 800M. Default: half of what is free.")
 @click.option(
     "--max-input-megapixels",
@@ -140,7 +128,7 @@ class _Batch:
         from sr_core.storage import file_lock
         from srvid_cli.batch.manifest import LOCK_NAME, Manifest, remove_leftovers
         from srvid_cli.batch.report import Reporter, show_summary
-        from srvid_cli.batch.run import RunOptions, run_batch
+        from srvid_cli.batch.run import RunOptions
 
         started = time.monotonic()
         reporter = Reporter(plan, as_json=self._as_json, is_quiet=self._is_quiet)
@@ -160,13 +148,7 @@ class _Batch:
                 overwrite=self._options["overwrite"],
             )
             try:
-                results = run_batch(
-                    plan.jobs,
-                    lambda: self._opened(stack, reporter),
-                    run_options,
-                    manifest=manifest,
-                    listener=reporter,
-                )
+                results = self._results(plan, run_options, manifest, reporter, stack)
             finally:
                 reporter.line.clear()
             if self._options["compare"]:
@@ -177,6 +159,26 @@ class _Batch:
         seconds = time.monotonic() - started
         show_summary(results, plan, as_json=self._as_json, is_quiet=self._is_quiet, seconds=seconds)
         return 1 if plan.refused or any(result.state == "failed" for result in results) else 0
+
+    def _results(
+        self, plan: BatchPlan, options: RunOptions, manifest: Manifest | None, reporter: Reporter, stack: ExitStack
+    ) -> list[Result]:
+        from srvid.engine_choice import EngineChoice
+
+        names = ("model", "backend", "precision", "tile", "threads", "self_ensemble", "device")
+        given = {name: self._options[name] for name in names}
+        choice = EngineChoice(**given, shared_tiles=True, progress=reporter.line.phase)
+        scale = int(self._options["scale"])
+        if self._options["ray"]:
+            from srvid_cli.batch.cluster import run_on_cluster
+
+            address = self._options["ray"]
+            return run_on_cluster(plan.jobs, address, choice, scale, options, manifest=manifest, listener=reporter)
+        from srvid_cli.batch.run import run_batch
+
+        return run_batch(
+            plan.jobs, lambda: stack.enter_context(choice(scale)), options, manifest=manifest, listener=reporter
+        )
 
     def _single_target(self) -> Path | None:
         """OUT as a file: one input file, and OUT ends like an image."""
@@ -247,35 +249,16 @@ class _Batch:
     def _model_hash(self) -> str:
         import hashlib
 
-        if self._options["model"] == _NEAREST:
-            return _NEAREST
         from srvid import resolve_model
+        from srvid.engine_choice import NEAREST
 
-        proto, _ = resolve_model(self._options["model"], scale=int(self._options["scale"]))
-        return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+        if self._options["model"] == NEAREST:
+            return NEAREST
 
-    def _opened(self, stack: ExitStack, reporter: Reporter) -> BandUpscaler:
-        scale = int(self._options["scale"])
-        if self._options["model"] == _NEAREST:
-            from sr_core.media.nearest import NearestUpscaler
-
-            return stack.enter_context(NearestUpscaler(scale))
-        import srvid
-
-        precision: Precision = self._options["precision"]
-        return stack.enter_context(
-            srvid.open_upscaler(
-                self._options["model"],
-                scale=scale,
-                backend=self._options["backend"],
-                precision=precision,
-                tile=self._options["tile"],
-                threads=self._options["threads"],
-                device=self._options["device"],
-                shared_tiles=True,
-                progress=reporter.line.phase,
-            )
+        proto, _ = resolve_model(
+            self._options["model"], scale=int(self._options["scale"]), self_ensemble=self._options["self_ensemble"]
         )
+        return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
 
 
 def _color(text: str | None) -> tuple[int, int, int] | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_core.errors import SrError
-from srvid_cli.device import device_option
+from srvid_cli.engine_options import engine_options
 from srvid_cli.errors import run_command
 from srvid_cli.events import emit
 from srvid_cli.progress import ProgressLine
@@ -44,23 +44,7 @@ Examples:
 @click.option("--scale", type=click.Choice(["2", "3", "4"]), default="4", show_default=True)
 @click.option("--height", type=int, help="Output height; the width follows. Instead of --scale.")
 @click.option("--width", type=int, help="Output width; the height follows.")
-@click.option("--model", default="clear", show_default=True, help="Name of a model, or an .onnx file.")
-@click.option(
-    "--backend",
-    default="auto",
-    show_default=True,
-    help="auto, openvino, onnxruntime, tensorrt or tensorrt_rtx.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "exact", "fast"]),
-    default="auto",
-    show_default=True,
-    help="auto is checked against FP32; exact is FP32 throughout.",
-)
-@click.option("--tile", type=click.IntRange(16), help="Side of a tile in input pixels. Default: measured.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads for the network. Default: all.")
-@device_option
+@engine_options
 @click.option("--no-wait", is_flag=True, help="Start while a TensorRT engine is being built; without segments.")
 @click.option("--hwaccel", type=click.Choice(["cuda"]), help="Decode on the graphics card (NVDEC).")
 @click.option("--codec", type=click.Choice(_CODECS), help="Default: libx264 (libsvtav1 for .webm).")
@@ -94,6 +78,7 @@ def srvid_command(
     precision: Precision,
     tile: int | None,
     threads: int | None,
+    self_ensemble: bool,
     device: int | None,
     no_wait: bool,
     hwaccel: str | None,
@@ -164,6 +149,7 @@ def srvid_command(
         precision=precision,
         tile=tile,
         threads=threads or _threads_each(workers, devices),
+        self_ensemble=self_ensemble,
         device=device,
         wait_for_engine=not no_wait,
         progress=listener.line.phase,

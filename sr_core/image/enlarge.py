@@ -164,12 +164,14 @@ def enlarge(
     options: EnlargeOptions,
     *,
     on_pixels: Callable[[int], None] | None = None,
+    on_complete: Callable[[Path], None] | None = None,
 ) -> EnlargePlan:
     """Enlarge the file `source` into `target`; returns what was done.
 
     Args:
         on_pixels: called with source pixels done since the last call (also 0, often); may raise
             to stop, and then nothing is left behind.
+        on_complete: gets the finished file just before it becomes `target`.
 
     Raises:
         BadInput, DamagedMedia: the source cannot be used.
@@ -197,7 +199,7 @@ def enlarge(
                 upright = oriented(frame.whole(), plan.source.orientation)
                 yield Frame(made_ahead(ahead, work.bands(Frame([upright]))), frame.duration)
 
-        write_image(target, plan.output, meaning, enlarged(), quality=options.quality)
+        write_image(target, plan.output, meaning, enlarged(), quality=options.quality, on_complete=on_complete)
     return plan
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,13 @@ def lost_metadata(meaning: Meaning, format_name: str) -> tuple[str, ...]:
 
 
 def write_image(
-    path: Path, header: Header, meaning: Meaning, frames: Iterable[Frame], *, quality: int | None = None
+    path: Path,
+    header: Header,
+    meaning: Meaning,
+    frames: Iterable[Frame],
+    *,
+    quality: int | None = None,
+    on_complete: Callable[[Path], None] | None = None,
 ) -> None:
     """Write `frames` as `header` states them to `path`.
 
@@ -62,6 +68,7 @@ def write_image(
     Args:
         quality: 1 to 100; 100 is lossless where the format can be (WebP). None = its default, or
             lossless where `header.lossless`.
+        on_complete: see `complete_or_absent`.
 
     Raises:
         BadInput: see `check_writable`.
@@ -73,7 +80,7 @@ def write_image(
         quality = 100 if header.lossless and kind.name == "webp" else kind.quality
     lost: dict[str, Any] = dict.fromkeys(_SINGLES & (meaning.carried() - kind.keeps))
     kept = replace(meaning, **lost)
-    with _complete_or_absent(path) as part:
+    with complete_or_absent(path, on_complete) as part:
         _write(part, header, kept, iter(frames), quality if quality is not None else 100)
 
 
@@ -105,8 +112,12 @@ def _write(part: Path, header: Header, meaning: Meaning, frames: Iterator[Frame]
 
 
 @contextmanager
-def _complete_or_absent(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that gets its name once everything is on the disk."""
+def complete_or_absent(path: Path, on_complete: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """A temporary path beside `path` that gets its name once everything is on the disk.
+
+    Args:
+        on_complete: gets the temporary path, complete, just before it gets its name.
+    """
     part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{path.name}{PART_SUFFIX}"[-200:])
     if not part.name.startswith(PART_PREFIX):  # a very long name was cut at its front
         part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{abs(hash(path.name))}{PART_SUFFIX}")
@@ -115,6 +126,8 @@ def _complete_or_absent(path: Path) -> Iterator[Path]:
         try:
             yield part
             sync_file(part)
+            if on_complete is not None:
+                on_complete(part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ import av
 import av.logging
 from av.rational import AVRational
 
-from sr_core.errors import BadInput, SrError, StorageError
+from sr_core.errors import BadInput, DamagedMedia, SrError, StorageError
 
 STDIN, STDOUT = "pipe:0", "pipe:1"
 _STORAGE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
@@ -33,6 +33,23 @@ def native_path(path: str) -> str:
     Always absolute: it would read 'a:b.mp4' as a protocol. '-' and 'pipe:' are left to pipes.
     """
     return path if path in (STDIN, STDOUT) else os.path.abspath(path)
+
+
+def check_path(path: str) -> None:
+    """Say in words what FFmpeg would say of an input that is missing, a folder or empty.
+
+    Raises:
+        BadInput, DamagedMedia: it is one of these.
+    """
+    if path == STDIN:
+        return
+    file = Path(path)
+    if file.is_dir():
+        raise BadInput(f"{path} is a folder", hint="give one video file; srbatch upscales folders of images")
+    if not file.exists():
+        raise BadInput(f"no file {path}", hint="check the path")
+    if file.is_file() and file.stat().st_size == 0:
+        raise DamagedMedia(f"{file.name} is empty", hint="was its copying cut short?")
 
 
 def exact(value: AVRational) -> Fraction:

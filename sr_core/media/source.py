@@ -13,7 +13,6 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from io import RawIOBase
 from pathlib import Path
@@ -28,60 +27,26 @@ from av.stream import Disposition, Stream
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, DamagedMedia
-from sr_core.frame import Device, GivenPlanes, PixelFormat
 from sr_core.media.convert import convert_frame
 from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.deinterlace import Deinterlacer
-from sr_core.media.device_frames import device_of, hidden_edges, on_host, planes_on, samples_name, without_edges
+from sr_core.media.device_frames import device_of, hidden_edges, on_host, planes_on, samples_name
 from sr_core.media.facts import VideoFacts, facts_of
 from sr_core.media.hwaccel import Decoder, decoder_on
-from sr_core.media.native import STDIN, exact, last_words, logged, native_path, reading
-from sr_core.media.pixels import ffmpeg_name, pixel_format, planes_of
+from sr_core.media.native import STDIN, check_path, exact, last_words, logged, native_path, reading
+from sr_core.media.pixels import ffmpeg_name, pixel_format
+from sr_core.media.source_frame import SourceFrame, Unit
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
 
 MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
 # Formats that store no presentation times: FFmpeg invents them in decoding order.
-_WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}
+WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}
 _MAX_PACKETS_HELD = 64  # so many without a frame among them are handed out by themselves
 _MAX_READ_ERRORS = 50  # in a row
 _MAX_DETAILS = 5
 _RAW_FRAME_RATE = Fraction(25)  # what FFmpeg assumes of a stream that does not say
 _SALVAGE_HINT = "--salvage keeps what can be decoded"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceFrame:
-    """One decoded frame. Planes are views into `native`, which must be kept while they are used.
-
-    Attributes:
-        hidden: columns at the left and rows at the top of `native` that are not the picture's.
-    """
-
-    format: PixelFormat
-    color: ColorSpec
-    ticks: int
-    duration_ticks: int
-    native: av.VideoFrame
-    hidden: tuple[int, int] = (0, 0)
-
-    def planes(self, device: Device | None = None) -> GivenPlanes:
-        """The planes where they lie, if that is `device`; otherwise in ordinary memory, downloaded if need be."""
-        found: GivenPlanes | None = None
-        if device is not None:
-            found = planes_on(device, self.native, self.format)
-        if found is None:
-            found = planes_of(on_host(self.native), self.format)
-        return without_edges(found, self.format, self.hidden)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """What the pipeline carries: packets to copy, then a frame."""
-
-    frame: SourceFrame | None
-    packets: tuple[Packet[Stream], ...]
 
 
 class Source:
@@ -118,7 +83,7 @@ class Source:
         self._next_seconds = Fraction(0)
         self._copied: frozenset[int] | None = None
         if file is None:
-            _check_path(path)
+            check_path(path)
         self._open()
         try:
             self._begin()
@@ -291,7 +256,7 @@ class Source:
 
     def _ticks_of(self, native: av.VideoFrame) -> int:
         """Presentation time of the next frame, in ticks of the stream."""
-        if self.container.format.name in _WITHOUT_PTS and self._pushed_ticks:
+        if self.container.format.name in WITHOUT_PTS and self._pushed_ticks:
             return heapq.heappop(self._pushed_ticks)
         if native.pts is not None:
             return native.pts
@@ -372,7 +337,7 @@ class Source:
                 continue
             if packet.size and not packet.is_discard:
                 stamp = packet.pts if packet.pts is not None else packet.dts
-                if stamp is not None and self.container.format.name in _WITHOUT_PTS:
+                if stamp is not None and self.container.format.name in WITHOUT_PTS:
                     heapq.heappush(self._pushed_ticks, stamp)
             frames: Sequence[object]
             try:
@@ -428,15 +393,3 @@ def _starts_after(packet: Packet[Stream], time: Fraction | None, *, default: boo
     if time is None or stamp is None:
         return default
     return stamp * exact(packet.time_base) >= time
-
-
-def _check_path(path: str) -> None:
-    if path == STDIN:
-        return
-    file = Path(path)
-    if file.is_dir():
-        raise BadInput(f"{path} is a folder", hint="give one video file; srbatch upscales folders of images")
-    if not file.exists():
-        raise BadInput(f"no file {path}", hint="check the path")
-    if file.is_file() and file.stat().st_size == 0:
-        raise DamagedMedia(f"{file.name} is empty", hint="was its copying cut short?")

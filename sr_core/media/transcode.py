@@ -32,7 +32,8 @@ from sr_core.media.damage import Damage
 from sr_core.media.encoder import VideoEncoder
 from sr_core.media.plan import Plan, Request, check_target, plan_output
 from sr_core.media.sink import Sink, part_removed_on_failure
-from sr_core.media.source import Source, SourceFrame, Unit
+from sr_core.media.source import Source
+from sr_core.media.source_frame import SourceFrame, Unit
 from sr_core.media.verify import verify_output
 
 _POLL_SECONDS = 0.1

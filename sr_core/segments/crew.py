@@ -17,15 +17,13 @@ from typing import Protocol
 
 import av
 
-from sr_core.errors import BadInput, Cancelled, NotAvailable, StorageError
+from sr_core.errors import Cancelled
 from sr_core.media.facts import VideoFacts
 from sr_core.media.transcode import FrameEngine
 from sr_core.segments.cut import Segment
 from sr_core.segments.job import Record
 from sr_core.segments.segment import Task, make_segment
 
-TRIES = 3  # for a segment whose maker died
-CERTAIN = (BadInput, StorageError, NotAvailable)  # errors that another try would meet again
 _LANES = 2
 _POLL_SECONDS = 0.1
 

@@ -14,7 +14,8 @@ import av
 from sr_core.frame import Planes
 from sr_core.media.native import STDIN
 from sr_core.media.plan import Plan, Request, plan_output
-from sr_core.media.source import Source, SourceFrame
+from sr_core.media.source import Source
+from sr_core.media.source_frame import SourceFrame
 from sr_core.media.streams import Nowhere
 from sr_core.media.transcode import FrameEngine, in_thread
 from sr_core.segments.crew import EngineChoice

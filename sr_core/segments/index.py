@@ -7,7 +7,6 @@ are hashed on the way: the fingerprint of the input.
 from __future__ import annotations
 
 import hashlib
-import os
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from sr_core.errors import BadInput, DamagedMedia
+from sr_core.errors import DamagedMedia
 from sr_core.media.native import last_words, native_path, reading
-from sr_core.media.source import Source
+from sr_core.media.source import WITHOUT_PTS, Source
 
 _REPORT_BYTES = 64 << 20
 _MAX_READ_ERRORS = 50  # in a row, in a file that is to be salvaged
-_WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}  # FFmpeg invents their times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,27 +41,6 @@ class Index:
     keys: array[int]
     digest: str
     why_unusable: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileStamp:
-    """What is quick to ask of a file, and changes when it is replaced or written."""
-
-    bytes: int
-    mtime_ns: int
-
-
-def stamp_of(path: str) -> FileStamp:
-    """The stamp of the file at `path`.
-
-    Raises:
-        BadInput: it is not there any more.
-    """
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror}", hint="was it moved?") from error
-    return FileStamp(bytes=status.st_size, mtime_ns=status.st_mtime_ns)
 
 
 def read_index(source: Source, *, salvage: bool, report: Callable[[float], None]) -> Index:
@@ -132,7 +109,7 @@ def _packets(container: InputContainer, source: Source, *, salvage: bool) -> Ite
 
 
 def _why_unusable(ticks: array[int], *, untimed: int, container_name: str) -> str:
-    if container_name in _WITHOUT_PTS:
+    if container_name in WITHOUT_PTS:
         return f"{container_name} stores no presentation times"
     if untimed:
         return f"{untimed} frames have no time"

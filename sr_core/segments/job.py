@@ -25,8 +25,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from sr_core.errors import BadInput, StorageError
+from sr_core.file_stamp import FileStamp
 from sr_core.segments.cut import Segment
-from sr_core.segments.index import FileStamp
 from sr_core.storage import cache_dir, file_lock, storage_error, write_atomically
 
 LAYOUT = 1  # of this folder; another number is another program's job

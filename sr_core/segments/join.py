@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +44,7 @@ def write_joined(
     """Write all segments and every copied stream into `sink`, and complete it.
 
     Raises:
-        StorageError: a segment is not as its record says; its record is dropped.
+        StorageError, VerificationError: a segment is not as its record says; its record is dropped.
         SrError: as reading the input and writing the output do.
     """
     sink.ticks.extend(tick for record in records for tick in record.ticks)
@@ -79,8 +80,13 @@ def _video_packets(
         _check_unchanged(path, folder, record)
         shown = dict(zip(record.ticks, record.durations, strict=True))
         # read twice rather than held: a lossless segment may be larger than the memory
-        ticks = _ticks_of(path, record, manifest)
-        for packet, tick in zip(_packets(path, manifest, sink), ticks, strict=True):
+        try:
+            ticks = _ticks_of(path, record, manifest)
+            _check_header(path, manifest, sink)
+        except VerificationError:
+            folder.forget(record.number)
+            raise
+        for packet, tick in zip(_packets(path, manifest), ticks, strict=True):
             packet.time_base = sink.time_base
             packet.pts, packet.dts, packet.duration = tick, decoding[place], shown[tick]
             packet.stream = sink.encoder.stream
@@ -88,16 +94,19 @@ def _video_packets(
             yield packet
 
 
-def _packets(path: Path, manifest: Manifest, sink: Sink | None = None) -> Iterator[Packet[VideoStream]]:
-    """The packets of one segment, its header checked against that of `sink`."""
+@contextmanager
+def _opened(path: Path, manifest: Manifest) -> Iterator[InputContainer]:
     with (
         reading(f"segment {path.name} cannot be read", kind=StorageError),
         av.open(native_path(str(path)), "r", format=manifest.segment_format) as container,
     ):
-        video = container.streams.video[0]
-        if sink is not None:
-            _check_header(video, sink, path)
-        yield from (packet for packet in container.demux(video) if packet.size)
+        yield container
+
+
+def _packets(path: Path, manifest: Manifest) -> Iterator[Packet[VideoStream]]:
+    """The packets of one segment."""
+    with _opened(path, manifest) as container:
+        yield from (packet for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
 def _ticks_of(path: Path, record: Record, manifest: Manifest) -> list[int]:
@@ -123,16 +132,18 @@ def _check_unchanged(path: Path, folder: WorkFolder, record: Record) -> None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != record.digest:
         folder.forget(record.number)
-        raise StorageError(f"{path} was changed on the disk", hint="the same command makes that segment again")
+        raise StorageError(f"{path} was changed on the disk", hint="is the disk failing?")
 
 
-def _check_header(video: VideoStream, sink: Sink, path: Path) -> None:
+def _check_header(path: Path, manifest: Manifest, sink: Sink) -> None:
     """Packets of one encoder under the header of another would not decode."""
     expected = sink.encoder.stream.codec_context.extradata
-    if bytes(video.codec_context.extradata or b"") != bytes(expected or b""):
+    with _opened(path, manifest) as container:
+        found = bytes(container.streams.video[0].codec_context.extradata or b"")
+    if found != bytes(expected or b""):
         raise VerificationError(
             f"the encoder of segment {path.name} wrote another header than this one",
-            hint="was it made on another machine? --restart begins anew",
+            hint="was it made on another kind of machine?",
         )
 
 

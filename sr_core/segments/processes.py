@@ -20,9 +20,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Literal
 
-from sr_core.errors import BadInput, EngineError, SrError
+from sr_core.errors import BadInput, EngineError, NotAvailable, SrError
 from sr_core.media.facts import VideoFacts
-from sr_core.segments.crew import CERTAIN, TRIES, EngineChoice, Report
+from sr_core.retrying import CERTAIN, TRIES
+from sr_core.segments.crew import EngineChoice, Report
 from sr_core.segments.cut import Segment
 from sr_core.segments.job import Record
 from sr_core.segments.segment import Task, make_segment
@@ -54,7 +55,13 @@ class Processes:
 
     def identity(self, choice: EngineChoice, scale: int, facts: VideoFacts) -> dict[str, str]:
         """See `Crew`."""
-        return choice.identity(scale, facts)
+        found = choice.identity(scale, facts)
+        if self.devices and found.get("backend") == "openvino":
+            raise NotAvailable(
+                f"--devices {','.join(self.devices)} names NVIDIA GPUs, but the engine here is openvino",
+                hint="srkit doctor says why; --workers shares the CPUs",
+            )
+        return found
 
     def make(self, task: Task, segments: Sequence[Segment], choice: EngineChoice, report: Report) -> Iterator[Record]:
         """See `Crew`."""

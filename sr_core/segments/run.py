@@ -13,24 +13,30 @@ from pathlib import Path
 from typing import Protocol
 
 from sr_core.backend import usable_cpus
-from sr_core.errors import BadInput, Cancelled, DamagedMedia, SrError, StorageError
+from sr_core.errors import BadInput, Cancelled, DamagedMedia, SrError, StorageError, VerificationError
+from sr_core.file_stamp import stamp_of
 from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.native import STDIN, STDOUT
 from sr_core.media.plan import Plan, Request, check_target, plan_output
 from sr_core.media.sink import Sink
 from sr_core.media.source import Source
 from sr_core.media.transcode import Listener, Progress, Summary, in_thread, upscale_video, verify_sink
+from sr_core.retrying import TRIES
 from sr_core.segments.crew import Crew, EngineChoice, Report, ThisProcess, differences, versions_of
 from sr_core.segments.cut import Segment, cut_segments
-from sr_core.segments.index import Index, read_index, stamp_of
+from sr_core.segments.index import Index, read_index
 from sr_core.segments.job import Manifest, Record, WorkFolder, was_joined_into
 from sr_core.segments.join import write_joined
 from sr_core.segments.segment import Task, encoder_threads, pinned, segment_format
-from sr_core.timing import ticks_from_seconds
+from sr_core.timing import first_tick_at, ticks_from_seconds
 
 DEFAULT_SECONDS = Fraction(20)
 _REPORT_SECONDS = 0.25
 _RESUME_HINT = "finished segments are kept: the same command goes on"
+_UNVERIFIED_HINT = (
+    "please report this with the command; nothing was replaced, and finished segments are kept: "
+    "the same command joins them again, --restart drops them, --no-segments does without"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +141,7 @@ class _Job:
                 self._check_same(manifest, source, plan)
             plan = replace(pinned(plan, manifest.encoder_threads), frames_expected=manifest.frames)
             self.listener.planned(source, plan)
-            records = self._make(manifest, source, plan)
-            return self._join(manifest, source, plan, records)
+            return self._finished(manifest, source, plan)
 
     # beginning ----------------------------------------------------------------------------
 
@@ -179,7 +184,11 @@ class _Job:
         return manifest
 
     def _identity(self, choice: EngineChoice, source: Source, plan: Plan) -> dict[str, str]:
-        return in_thread(lambda: self.segmenting.crew.identity(choice, plan.engine_scale, source.facts))
+        crew = self.segmenting.crew
+        found = in_thread(lambda: crew.identity(choice, plan.engine_scale, source.facts))
+        if "backend" in found and not isinstance(crew, ThisProcess):  # else it says so itself, as it opens
+            self.listener.noted(f"every worker's engine: {found['backend']}")
+        return found
 
     def _index(self, source: Source) -> Index:
         self._check_length(source)
@@ -199,7 +208,7 @@ class _Job:
             index.keys,
             segment_ticks=max(1, ticks_from_seconds(self.segmenting.seconds, base)),
             begin=None if plan.start_seconds is None else ticks_from_seconds(plan.start_seconds, base),
-            end=None if plan.end_seconds is None else _first_tick_at(plan.end_seconds, base),
+            end=None if plan.end_seconds is None else first_tick_at(plan.end_seconds, base),
         )
 
     def _settings(self, source: Source, plan: Plan) -> dict[str, str]:
@@ -259,6 +268,18 @@ class _Job:
         self.folder.remove()
         return self._summary(manifest.frames, target.stat().st_size, source.damage, retimed=0, packets_copied=0)
 
+    def _finished(self, manifest: Manifest, source: Source, plan: Plan) -> Summary:
+        """Make what is missing and join; a segment that is found faulty then is made again."""
+        for _ in range(TRIES - 1):
+            records = self._make(manifest, source, plan)
+            try:
+                return self._join(manifest, source, plan, records)
+            except (StorageError, VerificationError) as error:
+                if all(self.folder.read_record(record.number, manifest) for record in records):
+                    raise
+                self.listener.noted(f"{error}: it is made again")
+        return self._join(manifest, source, plan, self._make(manifest, source, plan))
+
     # making -----------------------------------------------------------------------------------
 
     def _make(self, manifest: Manifest, source: Source, plan: Plan) -> list[Record]:
@@ -289,8 +310,9 @@ class _Job:
             try:
                 for record in self.segmenting.crew.make(task, missing, choice, self._report(manifest)):
                     records[record.number] = record
-            except (SrError, OSError) as error:
-                raise _resumable(error) from error
+            except SrError as error:
+                _resumable(error)
+                raise
         return [records[segment.number] for segment in manifest.segments]
 
     def _report(self, manifest: Manifest) -> Report:
@@ -332,8 +354,9 @@ class _Job:
             output_bytes = sink.part.stat().st_size
             folder.write_joined(manifest, sink.part)
             sink.publish()
-        except BaseException:
+        except BaseException as error:
             sink.discard()
+            _resumable(error)
             raise
         folder.remove()
         return self._summary(
@@ -364,18 +387,14 @@ class _Job:
         )
 
 
-def _first_tick_at(seconds: Fraction, time_base: Fraction) -> int:
-    """The first tick at or after `seconds`."""
-    return -((-seconds / time_base).__floor__())
-
-
 def _damage_of(records: Iterable[Record]) -> Damage:
     found = [f"segment {record.number}: {record.damage}" for record in records if record.damage]
     return Damage(ends_early="; ".join(found))
 
 
-def _resumable(error: SrError | OSError) -> SrError | OSError:
-    """The same error, its hint saying that nothing finished is lost."""
-    if isinstance(error, SrError) and not isinstance(error, Cancelled):
+def _resumable(error: BaseException) -> None:
+    """Let the hint of `error` say that nothing finished is lost."""
+    if isinstance(error, VerificationError):
+        error.hint = _UNVERIFIED_HINT
+    elif isinstance(error, SrError) and not isinstance(error, Cancelled):
         error.hint = f"{error.hint}; {_RESUME_HINT}" if error.hint else _RESUME_HINT
-    return error

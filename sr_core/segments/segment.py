@@ -20,14 +20,15 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from sr_core.errors import BadInput, DamagedMedia
+from sr_core.file_stamp import stamp_of
 from sr_core.media.encoder import EncoderSettings, VideoEncoder, open_error
 from sr_core.media.facts import VideoFacts
 from sr_core.media.native import logged, native_path, writing
 from sr_core.media.plan import Plan
-from sr_core.media.source import Source, Unit
+from sr_core.media.source import Source
+from sr_core.media.source_frame import Unit
 from sr_core.media.transcode import FrameEngine, Run
 from sr_core.segments.cut import Segment
-from sr_core.segments.index import stamp_of
 from sr_core.segments.job import Manifest, Record, WorkFolder, sync_folder
 from sr_core.segments.remote_file import RemoteFile
 from sr_core.storage import storage_error, sync_file
@@ -117,18 +118,20 @@ def make_segment(
     return record
 
 
-def store_segment(folder: WorkFolder, manifest: Manifest, record: Record, content: bytes) -> None:
+def store_segment(folder: WorkFolder, manifest: Manifest, record: Record, content: Iterable[bytes]) -> None:
     """Put a segment that was made elsewhere where it belongs."""
     path = folder.segment_path(record.number, manifest)
     part = path.with_name(f"{record.number:05}.{os.getpid()}.part")
     try:
-        part.write_bytes(content)
+        with part.open("wb") as file:
+            file.writelines(content)
         sync_file(part)
         os.replace(part, path)
         sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise storage_error(error, path, "cannot write") from error
+    finally:
+        part.unlink(missing_ok=True)
     folder.write_record(record)
 
 

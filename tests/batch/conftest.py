@@ -55,7 +55,7 @@ def srbatch(tmp_path: Path) -> Run:
     def run(*arguments: object, stdin: str = "", prefix: tuple[str, ...] = ()) -> Ended:
         done = subprocess.run(
             [*prefix, *command(*arguments)],
-            input=stdin, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=120,
+            input=stdin, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=300,
         )  # fmt: skip
         return Ended(done.returncode, done.stdout, done.stderr)
 

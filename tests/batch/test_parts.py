@@ -98,13 +98,13 @@ def test_a_torn_line_in_the_journal_costs_one_file_only(tmp_path: Path) -> None:
     manifest = Manifest(tmp_path)
     for name in ("a", "b"):
         (tmp_path / name).write_text(name)
-        manifest.record(tmp_path / name, input_hash="in", settings="s")
+        manifest.record(tmp_path / name, tmp_path / name, input_hash="in", settings="s")
     journal = tmp_path / MANIFEST_NAME
     journal.write_text(journal.read_text()[:-30])
     again = Manifest(tmp_path)
     assert again.is_done(tmp_path / "a", input_hash="in", settings="s")
     assert not again.is_done(tmp_path / "b", input_hash="in", settings="s")
-    again.record(tmp_path / "b", input_hash="in", settings="s")
+    again.record(tmp_path / "b", tmp_path / "b", input_hash="in", settings="s")
     third = Manifest(tmp_path)
     assert third.is_done(tmp_path / "a", input_hash="in", settings="s")
     assert third.is_done(tmp_path / "b", input_hash="in", settings="s")
@@ -113,7 +113,7 @@ def test_a_torn_line_in_the_journal_costs_one_file_only(tmp_path: Path) -> None:
 def test_done_means_this_input_these_settings_and_this_very_output(tmp_path: Path) -> None:
     manifest = Manifest(tmp_path)
     (tmp_path / "a").write_text("output")
-    manifest.record(tmp_path / "a", input_hash="in", settings="s")
+    manifest.record(tmp_path / "a", tmp_path / "a", input_hash="in", settings="s")
     assert not manifest.is_done(tmp_path / "a", input_hash="other", settings="s")
     assert not manifest.is_done(tmp_path / "a", input_hash="in", settings="other")
     (tmp_path / "a").write_text("changed")

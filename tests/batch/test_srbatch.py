@@ -113,7 +113,7 @@ def test_kill_9_leaves_no_partial_file_and_the_next_run_finishes(srbatch: Run, t
             image.load()
     done_before = len(list((tmp_path / "out").glob("*.png")))
     assert done_before < 12
-    ended = srbatch("in", "out", "--overwrite")
+    ended = srbatch("in", "out")
     assert ended.code == 0, ended.err
     assert tree(tmp_path / "out") == [f"{index:02}.png" for index in range(12)]
     assert " 0 up to date" not in ended.err

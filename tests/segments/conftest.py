@@ -65,7 +65,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def srvid() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the real command to its end."""
 
-    def run(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             srvid_command(*arguments), capture_output=True, text=True, timeout=timeout, env=environment(), check=False
         )

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from sr_core.errors import BadInput, EngineError
+from sr_core.errors import BadInput, EngineError, NotAvailable
 from sr_core.media.facts import VideoFacts
 from sr_core.media.nearest import NearestUpscaler
 from sr_core.media.plan import Request
-from sr_core.segments.processes import TRIES, Processes
+from sr_core.retrying import TRIES
+from sr_core.segments.processes import Processes
 from sr_core.segments.run import Segmenting, upscale
 
 Clip = Callable[[str], Path]
@@ -54,9 +55,35 @@ class Deadly:
         return {}
 
 
-def run(source: Path, target: Path, choice: Deadly, workers: int, listener: Any) -> None:
+@dataclass(frozen=True)
+class Seeing(Deadly):
+    """Notes which GPUs its process may see, and begins when `together` processes have done so."""
+
+    together: int = 1
+    backend: str = "tensorrt"
+
+    @contextmanager
+    def __call__(self, scale: int) -> Iterator[NearestUpscaler]:
+        with self.tally.open("a") as file:
+            file.write(os.environ["CUDA_VISIBLE_DEVICES"] + "\n")
+        deadline = time.monotonic() + 60
+        while len(self.seen()) < self.together:
+            assert time.monotonic() < deadline, "the other workers did not begin"
+            time.sleep(0.02)
+        with NearestUpscaler(scale) as engine:
+            yield engine
+
+    def seen(self) -> list[str]:
+        return sorted(self.tally.read_text().split())
+
+    def identity(self, scale: int, facts: VideoFacts) -> dict[str, str]:
+        return {"model": "nearest", "backend": self.backend}
+
+
+def run(source: Path, target: Path, choice: Deadly, workers: int, listener: Any, devices: tuple[str, ...] = ()) -> None:
     request = Request(source=str(source), target=str(target), scale=2, codec="ffv1")
-    upscale(request, choice, listener, Segmenting(seconds=Fraction(2), crew=Processes(workers=workers)))
+    crew = Processes(workers=workers, devices=devices)
+    upscale(request, choice, listener, Segmenting(seconds=Fraction(2), crew=crew))
 
 
 def test_segments_of_dead_workers_are_made_by_others(clip: Clip, upscale_here: Here, tmp_path: Path) -> None:
@@ -92,6 +119,24 @@ def test_workers_end_when_their_coordinator_is_killed(clip: Clip, start_srvid: H
     while any(Path(f"/proc/{worker}").exists() for worker in workers):
         assert time.monotonic() < deadline, "workers outlive their coordinator"
         time.sleep(0.05)
+
+
+def test_each_worker_sees_one_of_the_named_gpus_alone(clip: Clip, upscale_here: Here, tmp_path: Path) -> None:
+    alone, target = tmp_path / "alone.mkv", tmp_path / "out.mkv"
+    listener = upscale_here(clip("plain.mp4"), alone, segment=2)
+    choice = Seeing(tmp_path / "tally", times=0, together=3)
+    run(clip("plain.mp4"), target, choice, 3, listener, devices=("0", "2", "5"))
+    assert choice.seen() == ["0", "2", "5"]
+    assert listener.notes == ["every worker's engine: tensorrt"]
+    assert target.read_bytes() == alone.read_bytes()
+
+
+def test_gpus_that_the_engine_would_not_use_are_an_error(clip: Clip, upscale_here: Here, tmp_path: Path) -> None:
+    listener = upscale_here(clip("plain.mp4"), tmp_path / "alone.mkv", segment=2)
+    choice = Seeing(tmp_path / "tally", times=0, backend="openvino")
+    with pytest.raises(NotAvailable, match="--devices 0,1 names NVIDIA GPUs, but the engine here is openvino"):
+        run(clip("plain.mp4"), tmp_path / "out.mkv", choice, 2, listener, devices=("0", "1"))
+    assert not (tmp_path / "out.mkv.srvid").exists()
 
 
 def test_no_workers_at_all_is_refused() -> None:

@@ -25,7 +25,8 @@ from sr_core.frame import PixelFormat, yuv
 from sr_core.media.device_frames import hidden_edges, on_host, planes_on
 from sr_core.media.pixels import pixel_format, planes_of
 from sr_core.media.plan import Request
-from sr_core.media.source import Source, SourceFrame
+from sr_core.media.source import Source
+from sr_core.media.source_frame import SourceFrame
 from sr_core.media.transcode import upscale_video
 from sr_core.upscaler import Upscaler
 from tests.media.conftest import Clip, Heard

@@ -2,7 +2,8 @@
 
 One JSON object a line: {"target", "input", "settings", "output"}; the last three are hashes. An
 output counts as done when the journal has the same input and settings for it and the file still
-hashes to what was written. A line torn by a crash is ignored.
+hashes to what was written. A line is written just before the file gets its name, so that no crash
+leaves an output that nobody knows; one torn by a crash is ignored.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Manifest:
             return False
         return target.is_file() and hash_of_file(target) == entry["output"]
 
-    def record(self, target: Path, *, input_hash: str, settings: str) -> None:
-        """Note that `target` is complete.
+    def record(self, target: Path, made: Path, *, input_hash: str, settings: str) -> None:
+        """Note that `target` will be the file `made`, which is complete.
 
         Raises:
             StorageError: the journal cannot be written.
@@ -64,7 +65,7 @@ class Manifest:
             "target": self._key(target),
             "input": input_hash,
             "settings": settings,
-            "output": hash_of_file(target),
+            "output": hash_of_file(made),
         }
         line = json.dumps(entry, ensure_ascii=True) + "\n"
         with self._lock:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 from sr_core.errors import Cancelled, OutputExists, SrError, StorageError
 from sr_core.image.bands import BandUpscaler
@@ -23,6 +23,9 @@ from srvid_cli.batch.memory import MemoryBudget
 from srvid_cli.batch.plan import Job
 
 _POLL_SECONDS = 0.2  # how often Ctrl-C is looked for
+
+
+State = Literal["done", "skipped", "failed"]
 
 
 class Listener(Protocol):
@@ -39,9 +42,14 @@ class Result:
 
     source: Path
     target: Path
-    state: Literal["done", "skipped", "failed"]
+    state: State
     job: Job
     error: SrError | None = None
+
+    @classmethod
+    def of(cls, job: Job, state: State, error: SrError | None = None) -> Self:
+        """How `job` ended."""
+        return cls(source=job.source, target=job.target, state=state, job=job, error=error)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +131,7 @@ def run_batch(
                     result = future.result()
                     results.append(result)
                     listener.finished(result)
-                    if _is_full_disk(result.error):
+                    if is_full_disk(result.error):
                         full_disk = result.error
                         shared.stop.set()
         finally:
@@ -132,17 +140,59 @@ def run_batch(
     if shared.opening_error is not None:
         raise shared.opening_error
     if full_disk is not None and len(results) < len(jobs):
-        raise StorageError(
-            f"stopped with {len(jobs) - len(results)} images left: {full_disk}",
-            hint=full_disk.hint + "; run the same command again to finish the rest",
-        )
+        raise stopped(full_disk, images_left=len(jobs) - len(results))
     return results
 
 
-def _one(job: Job, shared: _Shared) -> Result:
-    def result(state: Literal["done", "skipped", "failed"], error: SrError | None = None) -> Result:
-        return Result(source=job.source, target=job.target, state=state, job=job, error=error)
+def stopped(full_disk: SrError, *, images_left: int) -> StorageError:
+    """Nothing more can be written."""
+    return StorageError(
+        f"stopped with {images_left} images left: {full_disk}",
+        hint=full_disk.hint + "; run the same command again to finish the rest",
+    )
 
+
+def admitted(job: Job, options: RunOptions, manifest: Manifest | None) -> str | None:
+    """The hash of the input where `job` is to be done ('' without a manifest); None: it is done already.
+
+    Raises:
+        OutputExists: something else has the output's name.
+        OSError: the input cannot be read.
+    """
+    input_hash = hash_of_file(job.source) if manifest is not None else ""
+    if manifest is not None and manifest.is_done(job.target, input_hash=input_hash, settings=options.settings):
+        return None
+    if (job.target.exists() or job.target.is_symlink()) and not options.overwrite:
+        raise OutputExists(
+            f"{job.target} is there already, and not from this input with these settings",
+            hint="use --overwrite to replace it",
+        )
+    return input_hash
+
+
+def noting(job: Job, options: RunOptions, manifest: Manifest | None, input_hash: str) -> Callable[[Path], None]:
+    """Notes the finished file of `job` in the manifest, if there is one."""
+
+    def note(made: Path) -> None:
+        if manifest is not None:
+            manifest.record(job.target, made, input_hash=input_hash, settings=options.settings)
+
+    return note
+
+
+def failure_of(error: Exception) -> SrError:
+    """What is said of one file: a bug of ours or of a codec must cost that file, not the batch."""
+    if isinstance(error, SrError):
+        return error
+    if isinstance(error, OSError):
+        failure = SrError(f"{error.strerror or error}")
+    else:
+        failure = SrError(f"unexpected {type(error).__name__}: {error}", hint="please report this file")
+    failure.__cause__ = error
+    return failure
+
+
+def _one(job: Job, shared: _Shared) -> Result:
     def told(pixels: int) -> None:
         if shared.stop.is_set():
             raise Cancelled("stopped")
@@ -152,33 +202,25 @@ def _one(job: Job, shared: _Shared) -> Result:
     try:
         with shared.budget.held(job.plan.memory_bytes):
             told(0)
-            input_hash = hash_of_file(job.source) if shared.manifest is not None else ""
-            settings = shared.options.settings
-            if shared.manifest is not None and shared.manifest.is_done(
-                job.target, input_hash=input_hash, settings=settings
-            ):
-                return result("skipped")
-            if (job.target.exists() or job.target.is_symlink()) and not shared.options.overwrite:
-                raise OutputExists(
-                    f"{job.target} is there already, and not from this input with these settings",
-                    hint="use --overwrite to replace it",
-                )
-            enlarge(job.source, job.target, shared.engine(), shared.options.enlarge, on_pixels=told)
-            if shared.manifest is not None:
-                shared.manifest.record(job.target, input_hash=input_hash, settings=settings)
-            return result("done")
+            input_hash = admitted(job, shared.options, shared.manifest)
+            if input_hash is None:
+                return Result.of(job, "skipped")
+            enlarge(
+                job.source,
+                job.target,
+                shared.engine(),
+                shared.options.enlarge,
+                on_pixels=told,
+                on_complete=noting(job, shared.options, shared.manifest, input_hash),
+            )
+            return Result.of(job, "done")
     except Cancelled:
         raise
-    except SrError as error:
-        return result("failed", error)
-    except OSError as error:
-        return result("failed", SrError(f"{error.strerror or error}"))
-    except Exception as error:  # a bug of ours or of a codec must cost one file, not the batch
-        failure = SrError(f"unexpected {type(error).__name__}: {error}", hint="please report this file")
-        failure.__cause__ = error
-        return result("failed", failure)
+    except Exception as error:
+        return Result.of(job, "failed", failure_of(error))
 
 
-def _is_full_disk(error: SrError | None) -> bool:
+def is_full_disk(error: SrError | None) -> bool:
+    """Whether every image to come would fail like this one."""
     cause = error.__cause__ if error is not None else None
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
