@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 SESSIONS_KEPT = 6  # compiled shapes held at once; images of mixed sizes need a few
+PLANS_KEPT = 64  # frame sizes whose tile plan is remembered; a plan is small, choosing one takes a millisecond
 BLEND_OVERLAP = 32  # input pixels that tiles of an unbounded network share on each side
 GPU_READ = 512  # tile side where a backend does not tune and nobody chose
 
@@ -116,6 +117,7 @@ class Upscaler:
         self._shared_tiles, self._reuse, self._progress = shared_tiles, reuse, progress
         self._compiled: OrderedDict[_Key, _Compiled] = OrderedDict()
         self._halos: dict[tuple[PixelFormat, ColorSpec], int | None] = {}
+        self._plans: OrderedDict[_Key, TilePlan] = OrderedDict()
         self._lock = threading.Lock()
         self._previous: _Job | None = None
         self._pool = ThreadPoolExecutor(backend.contexts, thread_name_prefix="srvid-tile")
@@ -327,11 +329,8 @@ class Upscaler:
         align = graph.alignment(self.spec, fmt)
         padded = (round_up(width, align), round_up(height, align))
         with self._lock:
-            halo = self._halo(fmt, color, align)
-            blends = halo is None
-            overlap = BLEND_OVERLAP if halo is None else halo
-            read = self._read_size(fmt, color, padded, overlap, align)
-            plan = plan_tiles(*padded, read=read, halo=overlap, align=align)
+            plan = self._plan(fmt, color, padded, align)
+            blends = self._halo(fmt, color, align) is None
             key = _Key(fmt, color, plan.read_width, plan.read_height)
             known = self._compiled.get(key)
             if known is None:
@@ -346,6 +345,18 @@ class Upscaler:
             while len(self._compiled) > SESSIONS_KEPT:
                 self._compiled.popitem(last=False)  # freed when its last frame is done
             return known
+
+    def _plan(self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], align: int) -> TilePlan:
+        """The tiles of a frame of `size`, chosen once: measured costs are read from a file, under the model's hash."""
+        key = _Key(fmt, color, *size)
+        if key not in self._plans:
+            halo = self._halo(fmt, color, align)
+            overlap = BLEND_OVERLAP if halo is None else halo
+            read = self._read_size(fmt, color, size, overlap, align)
+            self._plans[key] = plan_tiles(*size, read=read, halo=overlap, align=align)
+            while len(self._plans) > PLANS_KEPT:
+                self._plans.popitem(last=False)
+        return self._plans[key]
 
     def _open(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> Session:
         composed = graph.compose(self._model, self.spec, fmt, color, width=width, height=height)
