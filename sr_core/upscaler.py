@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Self, cast
 import numpy as np
 
 from sr_core import graph
-from sr_core.backend import Backend, Precision, Progress, Session
+from sr_core.backend import Backend, DirectSession, Precision, Progress, Session
 from sr_core.blending import Blender
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput, EngineError
-from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, PlaneOnDevice, Planes, rgb
+from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes, rgb
 from sr_core.handover import HandoverSession
 from sr_core.model_spec import ModelSpec
+from sr_core.tile_parts import divisors_of, is_same, own_part, padded_to, read_part
 from sr_core.tile_tuning import best_read, measured_costs
 from sr_core.tiling import Tile, TilePlan, balanced_read, plan_tiles, round_up
 
@@ -217,7 +218,7 @@ class Upscaler:
         compiled = self._session_for(fmt, color, width, height)
         plan = compiled.plan
         planes = tuple(
-            _padded(plane, shape)
+            padded_to(plane, shape)
             for plane, shape in zip(planes, fmt.plane_shapes(plan.width, plan.height), strict=True)
         )
         job = self._job(compiled, planes, fmt, (width, height), out)
@@ -273,22 +274,29 @@ class Upscaler:
     def _compute(self, job: _Job, tile: Tile) -> None:
         plan = job.compiled.plan
         read = [
-            _window(plane, tile.across.read, plan.read_width, tile.down.read, plan.read_height, divisor)
-            for plane, divisor in zip(job.planes, _divisors(job.fmt), strict=True)
+            read_part(plane, tile.across.read, plan.read_width, tile.down.read, plan.read_height, divisor)
+            for plane, divisor in zip(job.planes, divisors_of(job.fmt), strict=True)
         ]
+
+        own, corners = [], []
+        for target, (across, down) in zip(job.out, divisors_of(job.fmt), strict=True):
+            own.append(own_part(target, tile, self.scale, (across, down)))
+            top = (tile.down.start - tile.down.read) * self.scale // down
+            corners.append((top, (tile.across.start - tile.across.read) * self.scale // across))
 
         def deliver(outputs: Sequence[Array]) -> None:
             if job.blender is not None:
                 job.blender.add(tile, outputs)
                 return
-            for source, target, divisor in zip(outputs, job.out, _divisors(job.fmt), strict=True):
-                owned = _own(target, tile, self.scale, divisor)
-                left = (tile.across.start - tile.across.read) * self.scale // divisor[0]
-                top = (tile.down.start - tile.down.read) * self.scale // divisor[1]
-                np.copyto(owned, source[top : top + owned.shape[0], left : left + owned.shape[1]])
+            for source, target, (top, left) in zip(outputs, own, corners, strict=True):
+                np.copyto(target, source[top : top + target.shape[0], left : left + target.shape[1]])
 
-        # what is not an array lies where the backend said that its sessions read
-        job.compiled.session.run(cast(Sequence[Array], read), deliver)
+        session = job.compiled.session
+        arrays = cast(Sequence[Array], read)  # what is not an array lies where the backend said its sessions read
+        if job.blender is None and isinstance(session, DirectSession):
+            session.run_into(arrays, own, corners)
+        else:
+            session.run(arrays, deliver)
         with self._lock:
             self.counts.computed += 1
 
@@ -297,14 +305,14 @@ class Upscaler:
         before, plan = job.previous, job.compiled.plan
         if before is None or before.kept is None or job.kept is None or job.blender is not None:
             return False
-        for now, then, divisor in zip(job.kept, before.kept, _divisors(job.fmt), strict=True):
+        for now, then, divisor in zip(job.kept, before.kept, divisors_of(job.fmt), strict=True):
             area = (tile.across.read, plan.read_width, tile.down.read, plan.read_height)
-            if not _same(_window(now, *area, divisor), _window(then, *area, divisor)):
+            if not is_same(read_part(now, *area, divisor), read_part(then, *area, divisor)):
                 return False
         if before.tiles[tile].exception() is not None:
             return False
-        for source, target, divisor in zip(before.out, job.out, _divisors(job.fmt), strict=True):
-            np.copyto(_own(target, tile, self.scale, divisor), _own(source, tile, self.scale, divisor))
+        for source, target, divisor in zip(before.out, job.out, divisors_of(job.fmt), strict=True):
+            np.copyto(own_part(target, tile, self.scale, divisor), own_part(source, tile, self.scale, divisor))
         with self._lock:
             self.counts.reused += 1
         return True
@@ -391,37 +399,3 @@ class Upscaler:
             progress=self._progress,
         )
         return best_read(costs, size, halo=halo, align=align, shared=self._shared_tiles)
-
-
-def _divisors(fmt: PixelFormat) -> list[tuple[int, int]]:
-    return [fmt.plane_divisor(name) for name in fmt.plane_names]
-
-
-def _window[Plane: Array | PlaneOnDevice](
-    plane: Plane, left: int, width: int, top: int, height: int, divisor: tuple[int, int]
-) -> Plane:
-    across, down = divisor
-    window = plane[top // down : (top + height) // down, left // across : (left + width) // across]
-    return cast(Plane, window)
-
-
-def _own(plane: Array, tile: Tile, scale: int, divisor: tuple[int, int]) -> Array:
-    left, right = (edge * scale // divisor[0] for edge in (tile.across.start, tile.across.stop))
-    top, bottom = (edge * scale // divisor[1] for edge in (tile.down.start, tile.down.stop))
-    return plane[top:bottom, left:right]
-
-
-def _padded(plane: Array | PlaneOnDevice, shape: tuple[int, ...]) -> Array | PlaneOnDevice:
-    """`plane`, its last row and column repeated up to `shape`."""
-    if plane.shape == shape:
-        return plane
-    if not isinstance(plane, np.ndarray):
-        raise BadInput(f"a plane of {plane.shape} on a device would have to be padded to {shape}")
-    missing = [(0, wanted - there) for wanted, there in zip(shape, plane.shape, strict=True)]
-    return np.pad(plane, missing, mode="edge")
-
-
-def _same(now: Array, then: Array) -> bool:
-    """Equal, looking at one row first: changed regions usually differ there already."""
-    middle = now.shape[0] // 2
-    return np.array_equal(now[middle], then[middle]) and np.array_equal(now, then)
