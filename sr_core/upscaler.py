@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
@@ -122,6 +123,7 @@ class Upscaler:
         self._lock = threading.Lock()
         self._previous: _Job | None = None
         self._pool = ThreadPoolExecutor(backend.contexts, thread_name_prefix="srvid-tile")
+        self._here: set[Future[Planes]] = set()  # frames that run on their callers' threads
         self._closed = False
 
     # ---- what callers use
@@ -173,11 +175,15 @@ class Upscaler:
         Raises:
             BadInput: planes do not fit the format.
         """
-        return self._start(planes, fmt, color, out, in_sequence=self._reuse).done
+        return self._start(planes, fmt, color, out, in_sequence=self._reuse, waits=False).done
+
+    def next_planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Planes:
+        """As `submit`, and wait: for callers with threads of their own, whose thread then does the work."""
+        return self._start(planes, fmt, color, out, in_sequence=self._reuse, waits=True).done.result()
 
     def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Planes:
         """Upscale one frame and wait for it. As `submit`, without reuse."""
-        return self._start(planes, fmt, color, out, in_sequence=False).done.result()
+        return self._start(planes, fmt, color, out, in_sequence=False, waits=True).done.result()
 
     def image(self, array: Array) -> Array:
         """Upscale an H×W or H×W×{1,2,3,4} image; the last of 2 or 4 channels is alpha.
@@ -194,6 +200,7 @@ class Upscaler:
             return
         self._closed = True
         self._pool.shutdown(wait=True)
+        wait_for(self._here.copy())
         self._previous = None
         for compiled in self._compiled.values():
             compiled.session.close()
@@ -210,7 +217,14 @@ class Upscaler:
     # ---- one frame
 
     def _start(
-        self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: Planes | None, *, in_sequence: bool
+        self,
+        planes: GivenPlanes,
+        fmt: PixelFormat,
+        color: ColorSpec,
+        out: Planes | None,
+        *,
+        in_sequence: bool,
+        waits: bool,
     ) -> _Job:
         if self._closed:
             raise EngineError("this upscaler is closed")
@@ -232,6 +246,11 @@ class Upscaler:
         job.open_tiles = len(plan)
         for tile in plan:
             job.tiles[tile] = Future()
+        if waits and len(plan) == 1:  # handing it to another thread and back takes 0.2 ms of CPU
+            self._here.add(job.done)
+            job.done.add_done_callback(self._here.discard)
+            self._run_tile(job, *plan)
+            return job
         for tile in plan:
             self._pool.submit(self._run_tile, job, tile)
         return job
