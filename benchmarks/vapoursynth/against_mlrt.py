@@ -35,7 +35,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 PEER_PACKAGES = ("vapoursynth==81", "vapoursynth-mlrt-ov==17.1", "vapoursynth-mlrt-ort==17.1.1")
 WIDTH, HEIGHT, SCALE = 480, 270, 2
 SHORT = 2
-FRAMES = {"null": 120, "light": 40, "heavy": 6}  # beyond SHORT; chosen so that one run takes seconds
+FRAMES = {"null": 800, "light": 60, "heavy": 8}  # beyond SHORT; start-up, which is subtracted, varies by 0.2 s
 
 CLIP = """
 import vapoursynth as vs
