@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 from sr_core.errors import NotAvailable
 from sr_core.frame import Array, Device
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+    from sr_core.packing import PackedGraph
 
 Precision = Literal["auto", "exact", "fast"]
 Deliver = Callable[[Sequence[Array]], None]
@@ -39,6 +41,8 @@ class ComposedGraph:
         scale: output pixels per input pixel.
         width, height: luma size of the input tile.
         depth: bits of an integer sample (float formats: 16 or 32).
+        packed: composes the same function with packed outputs, for backends that run it in FP32; None
+            where the network does not end in a sub-pixel convolution.
     """
 
     model: ModelProto
@@ -47,6 +51,7 @@ class ComposedGraph:
     width: int
     height: int
     depth: int
+    packed: Callable[[], PackedGraph | None] = lambda: None
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -78,6 +83,14 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Free the runtime's memory. No `run` may be in progress."""
+
+
+@runtime_checkable
+class DirectSession(Protocol):
+    """A session that can write into the caller's planes, which saves a copy."""
+
+    def run_into(self, planes: Sequence[Array], targets: Sequence[Array], corners: Sequence[tuple[int, int]]) -> None:
+        """As `Session.run`, but fills each target with the part of its output plane from (row, column) on."""
 
 
 class Backend(Protocol):

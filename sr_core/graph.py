@@ -4,32 +4,29 @@
     planes ─ cast ─────────────────────► luma ─ network ─► luma ────────────────────── clip, round ─► planes
                     chroma ────────────── bicubic, in its own siting ─────────────────┘   (luma-only networks)
 
-Everything is linear between the cast and the network, so each colour edge is one or two small
-convolutions: the chroma filter and the matrix are multiplied out here, in float64. RGB is not
-clipped on the way: values outside 0..1 (super-white, wide gamut in a narrow matrix) pass through,
-and only the final codes are limited. See facts/openvino.md §5 for why this form is the fastest.
+The edges are written by `color_edges`. Where the network ends in a sub-pixel convolution, `packed()`
+of the composed graph gives the same function with the exit folded into that convolution (`packed_exit`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 from onnx import ModelProto, helper
 
-from sr_core import taps
 from sr_core.backend import ComposedGraph
-from sr_core.color import SITING_OFFSET, ColorSpec, code_scale, rgb_from_ycc, ycc_from_rgb
+from sr_core.color import ColorSpec
+from sr_core.color_edges import ColorEdges
 from sr_core.errors import BadInput
 from sr_core.frame import PixelFormat
 from sr_core.model_spec import ModelSpec
 from sr_core.network import prepared_network, sensitive_nodes
 from sr_core.onnx_builder import ONNX_TYPE, OnnxBuilder
+from sr_core.packed_exit import PackedExit, can_pack
+from sr_core.packing import PackedGraph
 from sr_core.receptive_field import receptive_radius
-
-Matrix = npt.NDArray[np.float64]
-STUDIO_BLACK, STUDIO_SPAN = 16 / 255, 219 / 255  # what luma-only networks are fed, BT.601 8-bit / 255
+from sr_core.sub_pixel import cut_tail
 
 
 def compose(
@@ -50,10 +47,8 @@ def compose(
     if width % align or height % align:
         raise BadInput(f"a graph for {fmt} needs sizes divisible by {align}, got {width}x{height}")
     network, opset = prepared_network(model, spec)
-    build = OnnxBuilder()
-    edges = _Edges(build, fmt, color, spec)
-    for name, shape in zip(fmt.plane_names, fmt.plane_shapes(width, height), strict=True):
-        build.inputs.append(helper.make_tensor_value_info(name, ONNX_TYPE[fmt.dtype], _tensor_shape(shape)))
+    edges = _entrance(spec, fmt, color, width=width, height=height)
+    build = edges.build
     produced = edges.through_luma(network) if spec.colour == "y" else edges.through_rgb(network)
     shapes = fmt.plane_shapes(width * spec.scale, height * spec.scale)
     for (name, value), shape in zip(produced.items(), shapes, strict=True):
@@ -68,7 +63,37 @@ def compose(
         width=width,
         height=height,
         depth=fmt.depth,
+        packed=partial(_packed, model, spec, fmt, color, width=width, height=height),
     )
+
+
+def _packed(
+    model: ModelProto, spec: ModelSpec, fmt: PixelFormat, color: ColorSpec, *, width: int, height: int
+) -> PackedGraph | None:
+    """See `ComposedGraph.packed`."""
+    network, opset = prepared_network(model, spec)
+    edges = _entrance(spec, fmt, color, width=width, height=height)
+    if spec.colour == "y" and fmt.family == "rgb":
+        return None
+    source = edges.luma_in() if spec.colour == "y" else edges.rgb_in()
+    tail = cut_tail(edges.build, edges.build.inline(network, source, "net/"))
+    if tail is None or not can_pack(fmt, tail, channels=spec.channels, width=width, height=height):
+        return None
+    packed = PackedExit(edges, tail, width=width, height=height)
+    if spec.colour == "y":
+        packed.through_luma()
+    else:
+        packed.through_rgb()
+    composed = edges.build.model(f"{spec.name} {fmt} packed", opset)
+    return PackedGraph(model=composed, pieces=tuple(packed.pieces), shapes=tuple(packed.shapes))
+
+
+def _entrance(spec: ModelSpec, fmt: PixelFormat, color: ColorSpec, *, width: int, height: int) -> ColorEdges:
+    """A new graph that has its inputs."""
+    build = OnnxBuilder()
+    for name, shape in zip(fmt.plane_names, fmt.plane_shapes(width, height), strict=True):
+        build.inputs.append(helper.make_tensor_value_info(name, ONNX_TYPE[fmt.dtype], _tensor_shape(shape)))
+    return ColorEdges(build, fmt, color, spec)
 
 
 def alignment(spec: ModelSpec, fmt: PixelFormat) -> int:
@@ -87,216 +112,3 @@ def halo_of(graph: ComposedGraph, fmt: PixelFormat, align: int) -> int | None:
 
 def _tensor_shape(plane_shape: tuple[int, ...]) -> list[int]:
     return [1, *plane_shape] if len(plane_shape) == 3 else [1, 1, *plane_shape]
-
-
-@dataclass(frozen=True)
-class _Codes:
-    """How integer codes (or floats) relate to Y in 0..1 and Cb, Cr in -0.5..0.5."""
-
-    luma_span: float
-    luma_offset: float
-    chroma_span: float
-    chroma_offset: float
-
-    @classmethod
-    def of(cls, fmt: PixelFormat, color: ColorSpec) -> _Codes:
-        if fmt.is_float:
-            return cls(1.0, 0.0, 1.0, 0.0)
-        full_range = color.full_range or fmt.family == "rgb"
-        return cls(*code_scale(depth=fmt.depth, full_range=full_range))
-
-
-class _Edges:
-    """Writes the colour edges of one graph. Each method appends nodes and returns tensor names."""
-
-    def __init__(self, build: OnnxBuilder, fmt: PixelFormat, color: ColorSpec, spec: ModelSpec) -> None:
-        self.build, self.fmt, self.color, self.spec = build, fmt, color, spec
-        self.codes = _Codes.of(fmt, color)
-        self.shift = float(1 << (16 - fmt.depth)) if fmt.msb_aligned else 1.0
-        horizontal, vertical = SITING_OFFSET[color.siting]
-        self.offset = (vertical, horizontal)  # rows, columns, as in every kernel below
-        self.divisor = (fmt.subsampling[1], fmt.subsampling[0])
-
-    # ---- entry: planes as stored -> float tensors [1, C, H, W] in codes
-
-    def load(self, name: str) -> str:
-        value = self.build.op("in", "Cast", name, to=ONNX_TYPE[np.dtype(np.float32)])
-        if name in ("uv", "rgb"):
-            value = self.build.op("in", "Transpose", value, perm=[0, 3, 1, 2])
-        return value
-
-    def load_chroma(self) -> str:
-        if self.fmt.layout == "semiplanar":
-            return self.load("uv")
-        return self.build.op("in", "Concat", self.load("u"), self.load("v"), axis=1)
-
-    def load_rgb(self) -> str:
-        """RGB in codes."""
-        if self.fmt.layout == "packed":
-            return self.load("rgb")
-        return self.build.op("in", "Concat", *(self.load(name) for name in "rgb"), axis=1)
-
-    # ---- exit: float tensors in codes -> planes as stored
-
-    def emit(self, value: str, name: str) -> None:
-        build = self.build
-        if not self.fmt.is_float:
-            peak = float(self.fmt.peak)
-            value = build.op("out", "Clip", value, build.constant(0.0), build.constant(peak))
-            value = build.op("out", "Round", value)
-            if self.shift != 1.0:
-                value = build.op("out", "Mul", value, build.constant(self.shift))
-        if name in ("uv", "rgb"):
-            value = build.op("out", "Transpose", value, perm=[0, 2, 3, 1])
-        build.op("out", "Cast", value, output=f"{name}_out", to=ONNX_TYPE[self.fmt.dtype])
-
-    # ---- RGB networks
-
-    def through_rgb(self, network: ModelProto) -> dict[str, str]:
-        rgb = self.build.inline(network, self.rgb_in(), "net/")
-        if self.fmt.family == "gray":
-            weights = ycc_from_rgb(self.color.matrix)[0]
-            return {"gray": self.luma_out(rgb, weights * self.codes.luma_span, self.codes.luma_offset)}
-        if self.fmt.family == "rgb":
-            return self.rgb_out(rgb)
-        return self.yuv_out(rgb)
-
-    def rgb_in(self) -> str:
-        build, codes = self.build, self.codes
-        if self.fmt.family == "gray":
-            gain, bias = 1 / codes.luma_span, -codes.luma_offset / codes.luma_span
-            return build.conv("in", self.load("gray"), np.full((3, 1, 1, 1), gain), [bias] * 3)
-        if self.fmt.family == "rgb":
-            rgb = self.load_rgb()
-            return rgb if self.fmt.is_float else build.op("in", "Mul", rgb, build.constant(1 / codes.luma_span))
-        luma = build.op("in", "Mul", self.load("y"), build.constant(1 / (codes.luma_span * self.shift)))
-        matrix = rgb_from_ycc(self.color.matrix)[:, 1:] / codes.chroma_span
-        offsets = -codes.luma_offset / codes.luma_span - matrix.sum(axis=1) * codes.chroma_offset
-        return build.op("in", "Add", self.chroma_in(matrix / self.shift, offsets), luma)
-
-    def chroma_in(self, matrix: Matrix, bias: Matrix) -> str:
-        """Chroma enlarged to luma size, times `matrix` [3, 2], plus `bias` [3]: [1, 3, H, W]."""
-        build, chroma = self.build, self.load_chroma()
-        rows, columns = self.divisor
-        if self.divisor == (1, 1):
-            return build.conv("in", chroma, matrix[:, :, None, None], bias)
-        chroma = build.pad_edge("in", chroma, top=rows - 1, left=columns - 1, bottom=rows - 1, right=columns - 1)
-        if self.divisor == (2, 2):
-            vertical, horizontal = (taps.chroma_up_phases(offset) for offset in self.offset)
-            kernels = np.einsum("ay,bx->abyx", vertical, horizontal).reshape(4, 3, 3)
-            weights = np.einsum("cu,pyx->cpuyx", matrix, kernels).reshape(12, 2, 3, 3)
-            phases = build.conv("in", chroma, weights, np.repeat(bias, 4))
-            return build.op("in", "DepthToSpace", phases, blocksize=2, mode="CRD")
-        axis = 0 if rows == 2 else 1  # 4:4:0 or 4:2:2: one axis, so a transposed convolution
-        line = taps.chroma_up_kernel(self.offset[axis])
-        kernel = line[:, None] if axis == 0 else line[None, :]
-        weights = np.einsum("cu,yx->ucyx", matrix, kernel)
-        return build.conv(
-            "in",
-            chroma,
-            weights,
-            bias,
-            kind="ConvTranspose",
-            strides=[rows, columns],
-            pads=[3, 0, 3, 0] if axis == 0 else [0, 3, 0, 3],
-        )
-
-    def rgb_out(self, rgb: str) -> dict[str, str]:
-        build, span = self.build, self.codes.luma_span
-        if self.fmt.layout == "packed":
-            return {"rgb": rgb if self.fmt.is_float else build.op("out", "Mul", rgb, build.constant(span))}
-        return self.separate(self.affine("out", rgb, span, 0.0), "rgb")
-
-    def separate(self, value: str, names: str) -> dict[str, str]:
-        """One plane a channel. The channels become the batch first: OpenVINO, which keeps channels
-        interleaved, then reorders once. 1.0 ms for 540x960; three 1x1 convolutions that select take
-        8.5, a Split of the interleaved channels 8 (one thread, AVX2)."""
-        batch = self.build.op("out", "Transpose", value, perm=[1, 0, 2, 3])
-        planes = [f"{batch}_{name}" for name in names]
-        sizes = self.build.constant([1] * len(names), np.int64)
-        self.build.nodes.append(helper.make_node("Split", [batch, sizes], planes, name=f"{batch}_split", axis=0))
-        return dict(zip(names, planes, strict=True))
-
-    def yuv_out(self, rgb: str) -> dict[str, str]:
-        codes, matrix = self.codes, ycc_from_rgb(self.color.matrix)
-        if self.divisor == (1, 1) and self.fmt.layout == "planar":
-            gains = np.array([codes.luma_span, codes.chroma_span, codes.chroma_span])
-            biases = np.array([codes.luma_offset, codes.chroma_offset, codes.chroma_offset])
-            weights = matrix * gains[:, None]
-            return self.separate(self.build.conv("out", rgb, weights[:, :, None, None], biases), "yuv")
-        planes = {"y": self.luma_out(rgb, matrix[0] * codes.luma_span, codes.luma_offset)}
-        chroma = self.chroma_out(rgb, matrix[1:] * codes.chroma_span)
-        return planes | ({"uv": chroma} if self.fmt.layout == "semiplanar" else self.separate(chroma, "uv"))
-
-    def luma_out(self, rgb: str, weights: Matrix, bias: float) -> str:
-        """The weighted sum of the planes, plus `bias`: one fused kernel, twice as fast as a 1x1 convolution."""
-        red, green, blue = self.separate(rgb, "rgb").values()
-        total = self.affine("out", red, float(weights[0]), bias)
-        for plane, weight in ((green, weights[1]), (blue, weights[2])):
-            total = self.build.op("out", "Add", total, self.affine("out", plane, float(weight), 0.0))
-        return total
-
-    def chroma_out(self, rgb: str, matrix: Matrix) -> str:
-        """Rows of `matrix` [n, 3] applied to RGB and decimated, in codes."""
-        lines, pads = [], []  # one entry an axis: rows, columns
-        for divisor, offset in zip(self.divisor, self.offset, strict=True):
-            line, first = np.array([1.0]), 0
-            if divisor == 2:
-                line, first = taps.chroma_down(offset, dual=self.spec.scale == 1)
-            lines.append(line)
-            pads.append((-first, first + len(line) - divisor))
-        (top, bottom), (left, right) = pads
-        source = self.build.pad_edge("out", rgb, top=top, left=left, bottom=bottom, right=right)
-        kernel = np.outer(lines[0], lines[1])
-        weights = np.einsum("nc,yx->ncyx", matrix, kernel)
-        bias = [self.codes.chroma_offset] * len(matrix)
-        return self.build.conv("out", source, weights, bias, strides=list(self.divisor))
-
-    # ---- luma-only networks: chroma is enlarged beside them
-
-    def through_luma(self, network: ModelProto) -> dict[str, str]:
-        if self.fmt.family == "rgb":
-            return self._luma_of_rgb(network)
-        name = self.fmt.plane_names[0]
-        gain = STUDIO_SPAN / self.codes.luma_span
-        bias = STUDIO_BLACK - self.codes.luma_offset * gain
-        luma = self.affine("in", self.load(name), gain / self.shift, bias)
-        luma = self.build.inline(network, luma, "net/")
-        planes = {name: self.affine("out", luma, 1 / gain, -bias / gain)}
-        for chroma in self.fmt.plane_names[1:]:
-            source = self.affine("out", self.load(chroma), 1 / self.shift, 0.0)
-            channels = 2 if chroma == "uv" else 1
-            planes[chroma] = self.bicubic(source, np.eye(channels), self.offset, self.divisor)
-        return planes
-
-    def _luma_of_rgb(self, network: ModelProto) -> dict[str, str]:
-        """RGB = k * luma + rest; the network enlarges luma, bicubic the rest."""
-        span = self.codes.luma_span
-        rgb, weights = self.load_rgb(), ycc_from_rgb("bt601")[0]
-        luma = self.build.conv("in", rgb, weights.reshape(1, 3, 1, 1) * (STUDIO_SPAN / span), [STUDIO_BLACK])
-        large = self.build.inline(network, luma, "net/")
-        large = self.affine("out", large, span / STUDIO_SPAN, -STUDIO_BLACK * span / STUDIO_SPAN)
-        rest = self.bicubic(rgb, np.eye(3) - np.ones((3, 1)) * weights, (0.0, 0.0), (1, 1))
-        total = self.build.op("out", "Add", rest, large)
-        if self.fmt.layout == "packed":
-            return {"rgb": total}
-        return self.separate(total, "rgb")
-
-    def affine(self, prefix: str, value: str, gain: float, bias: float) -> str:
-        """value * gain + bias, leaving out what does nothing."""
-        if gain != 1.0:
-            value = self.build.op(prefix, "Mul", value, self.build.constant(gain))
-        return value if bias == 0.0 else self.build.op(prefix, "Add", value, self.build.constant(bias))
-
-    def bicubic(self, value: str, matrix: Matrix, offset: tuple[float, float], divisor: tuple[int, int]) -> str:
-        """`matrix` [n, m] over channels and enlargement by the scale, as one 5x5 convolution."""
-        scale = self.spec.scale
-        rows, columns = (
-            taps.cubic_up_phases(scale, offset=o if d > 1 else 0.0, divisor=d)
-            for o, d in zip(offset, divisor, strict=True)
-        )
-        kernels = np.einsum("ay,bx->abyx", rows, columns).reshape(scale * scale, 5, 5)
-        weights = np.einsum("nm,pyx->npmyx", matrix, kernels).reshape(-1, matrix.shape[1], 5, 5)
-        value = self.build.pad_edge("out", value, top=2, left=2, bottom=2, right=2)
-        value = self.build.conv("out", value, weights)
-        return value if scale == 1 else self.build.op("out", "DepthToSpace", value, blocksize=scale, mode="CRD")

@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
@@ -20,13 +21,14 @@ from typing import TYPE_CHECKING, Self, cast
 import numpy as np
 
 from sr_core import graph
-from sr_core.backend import Backend, Precision, Progress, Session
+from sr_core.backend import Backend, DirectSession, Precision, Progress, Session
 from sr_core.blending import Blender
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput, EngineError
-from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, PlaneOnDevice, Planes, rgb
+from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes, rgb
 from sr_core.handover import HandoverSession
 from sr_core.model_spec import ModelSpec
+from sr_core.tile_parts import divisors_of, is_same, own_part, padded_to, read_part
 from sr_core.tile_tuning import best_read, measured_costs
 from sr_core.tiling import Tile, TilePlan, balanced_read, plan_tiles, round_up
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 SESSIONS_KEPT = 6  # compiled shapes held at once; images of mixed sizes need a few
+PLANS_KEPT = 64  # frame sizes whose tile plan is remembered; a plan is small, choosing one takes a millisecond
 BLEND_OVERLAP = 32  # input pixels that tiles of an unbounded network share on each side
 GPU_READ = 512  # tile side where a backend does not tune and nobody chose
 
@@ -116,9 +119,11 @@ class Upscaler:
         self._shared_tiles, self._reuse, self._progress = shared_tiles, reuse, progress
         self._compiled: OrderedDict[_Key, _Compiled] = OrderedDict()
         self._halos: dict[tuple[PixelFormat, ColorSpec], int | None] = {}
+        self._plans: OrderedDict[_Key, TilePlan] = OrderedDict()
         self._lock = threading.Lock()
         self._previous: _Job | None = None
         self._pool = ThreadPoolExecutor(backend.contexts, thread_name_prefix="srvid-tile")
+        self._here: set[Future[Planes]] = set()  # frames that run on their callers' threads
         self._closed = False
 
     # ---- what callers use
@@ -170,11 +175,15 @@ class Upscaler:
         Raises:
             BadInput: planes do not fit the format.
         """
-        return self._start(planes, fmt, color, out, in_sequence=self._reuse).done
+        return self._start(planes, fmt, color, out, in_sequence=self._reuse, waits=False).done
+
+    def next_planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Planes:
+        """As `submit`, and wait: for callers with threads of their own, whose thread then does the work."""
+        return self._start(planes, fmt, color, out, in_sequence=self._reuse, waits=True).done.result()
 
     def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Planes:
         """Upscale one frame and wait for it. As `submit`, without reuse."""
-        return self._start(planes, fmt, color, out, in_sequence=False).done.result()
+        return self._start(planes, fmt, color, out, in_sequence=False, waits=True).done.result()
 
     def image(self, array: Array) -> Array:
         """Upscale an H×W or H×W×{1,2,3,4} image; the last of 2 or 4 channels is alpha.
@@ -191,6 +200,7 @@ class Upscaler:
             return
         self._closed = True
         self._pool.shutdown(wait=True)
+        wait_for(self._here.copy())
         self._previous = None
         for compiled in self._compiled.values():
             compiled.session.close()
@@ -207,7 +217,14 @@ class Upscaler:
     # ---- one frame
 
     def _start(
-        self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: Planes | None, *, in_sequence: bool
+        self,
+        planes: GivenPlanes,
+        fmt: PixelFormat,
+        color: ColorSpec,
+        out: Planes | None,
+        *,
+        in_sequence: bool,
+        waits: bool,
     ) -> _Job:
         if self._closed:
             raise EngineError("this upscaler is closed")
@@ -215,7 +232,7 @@ class Upscaler:
         compiled = self._session_for(fmt, color, width, height)
         plan = compiled.plan
         planes = tuple(
-            _padded(plane, shape)
+            padded_to(plane, shape)
             for plane, shape in zip(planes, fmt.plane_shapes(plan.width, plan.height), strict=True)
         )
         job = self._job(compiled, planes, fmt, (width, height), out)
@@ -229,6 +246,11 @@ class Upscaler:
         job.open_tiles = len(plan)
         for tile in plan:
             job.tiles[tile] = Future()
+        if waits and len(plan) == 1:  # handing it to another thread and back takes 0.2 ms of CPU
+            self._here.add(job.done)
+            job.done.add_done_callback(self._here.discard)
+            self._run_tile(job, *plan)
+            return job
         for tile in plan:
             self._pool.submit(self._run_tile, job, tile)
         return job
@@ -271,22 +293,29 @@ class Upscaler:
     def _compute(self, job: _Job, tile: Tile) -> None:
         plan = job.compiled.plan
         read = [
-            _window(plane, tile.across.read, plan.read_width, tile.down.read, plan.read_height, divisor)
-            for plane, divisor in zip(job.planes, _divisors(job.fmt), strict=True)
+            read_part(plane, tile.across.read, plan.read_width, tile.down.read, plan.read_height, divisor)
+            for plane, divisor in zip(job.planes, divisors_of(job.fmt), strict=True)
         ]
+
+        own, corners = [], []
+        for target, (across, down) in zip(job.out, divisors_of(job.fmt), strict=True):
+            own.append(own_part(target, tile, self.scale, (across, down)))
+            top = (tile.down.start - tile.down.read) * self.scale // down
+            corners.append((top, (tile.across.start - tile.across.read) * self.scale // across))
 
         def deliver(outputs: Sequence[Array]) -> None:
             if job.blender is not None:
                 job.blender.add(tile, outputs)
                 return
-            for source, target, divisor in zip(outputs, job.out, _divisors(job.fmt), strict=True):
-                owned = _own(target, tile, self.scale, divisor)
-                left = (tile.across.start - tile.across.read) * self.scale // divisor[0]
-                top = (tile.down.start - tile.down.read) * self.scale // divisor[1]
-                np.copyto(owned, source[top : top + owned.shape[0], left : left + owned.shape[1]])
+            for source, target, (top, left) in zip(outputs, own, corners, strict=True):
+                np.copyto(target, source[top : top + target.shape[0], left : left + target.shape[1]])
 
-        # what is not an array lies where the backend said that its sessions read
-        job.compiled.session.run(cast(Sequence[Array], read), deliver)
+        session = job.compiled.session
+        arrays = cast(Sequence[Array], read)  # what is not an array lies where the backend said its sessions read
+        if job.blender is None and isinstance(session, DirectSession):
+            session.run_into(arrays, own, corners)
+        else:
+            session.run(arrays, deliver)
         with self._lock:
             self.counts.computed += 1
 
@@ -295,14 +324,14 @@ class Upscaler:
         before, plan = job.previous, job.compiled.plan
         if before is None or before.kept is None or job.kept is None or job.blender is not None:
             return False
-        for now, then, divisor in zip(job.kept, before.kept, _divisors(job.fmt), strict=True):
+        for now, then, divisor in zip(job.kept, before.kept, divisors_of(job.fmt), strict=True):
             area = (tile.across.read, plan.read_width, tile.down.read, plan.read_height)
-            if not _same(_window(now, *area, divisor), _window(then, *area, divisor)):
+            if not is_same(read_part(now, *area, divisor), read_part(then, *area, divisor)):
                 return False
         if before.tiles[tile].exception() is not None:
             return False
-        for source, target, divisor in zip(before.out, job.out, _divisors(job.fmt), strict=True):
-            np.copyto(_own(target, tile, self.scale, divisor), _own(source, tile, self.scale, divisor))
+        for source, target, divisor in zip(before.out, job.out, divisors_of(job.fmt), strict=True):
+            np.copyto(own_part(target, tile, self.scale, divisor), own_part(source, tile, self.scale, divisor))
         with self._lock:
             self.counts.reused += 1
         return True
@@ -327,11 +356,8 @@ class Upscaler:
         align = graph.alignment(self.spec, fmt)
         padded = (round_up(width, align), round_up(height, align))
         with self._lock:
-            halo = self._halo(fmt, color, align)
-            blends = halo is None
-            overlap = BLEND_OVERLAP if halo is None else halo
-            read = self._read_size(fmt, color, padded, overlap, align)
-            plan = plan_tiles(*padded, read=read, halo=overlap, align=align)
+            plan = self._plan(fmt, color, padded, align)
+            blends = self._halo(fmt, color, align) is None
             key = _Key(fmt, color, plan.read_width, plan.read_height)
             known = self._compiled.get(key)
             if known is None:
@@ -346,6 +372,18 @@ class Upscaler:
             while len(self._compiled) > SESSIONS_KEPT:
                 self._compiled.popitem(last=False)  # freed when its last frame is done
             return known
+
+    def _plan(self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], align: int) -> TilePlan:
+        """The tiles of a frame of `size`, chosen once: measured costs are read from a file, under the model's hash."""
+        key = _Key(fmt, color, *size)
+        if key not in self._plans:
+            halo = self._halo(fmt, color, align)
+            overlap = BLEND_OVERLAP if halo is None else halo
+            read = self._read_size(fmt, color, size, overlap, align)
+            self._plans[key] = plan_tiles(*size, read=read, halo=overlap, align=align)
+            while len(self._plans) > PLANS_KEPT:
+                self._plans.popitem(last=False)
+        return self._plans[key]
 
     def _open(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> Session:
         composed = graph.compose(self._model, self.spec, fmt, color, width=width, height=height)
@@ -380,37 +418,3 @@ class Upscaler:
             progress=self._progress,
         )
         return best_read(costs, size, halo=halo, align=align, shared=self._shared_tiles)
-
-
-def _divisors(fmt: PixelFormat) -> list[tuple[int, int]]:
-    return [fmt.plane_divisor(name) for name in fmt.plane_names]
-
-
-def _window[Plane: Array | PlaneOnDevice](
-    plane: Plane, left: int, width: int, top: int, height: int, divisor: tuple[int, int]
-) -> Plane:
-    across, down = divisor
-    window = plane[top // down : (top + height) // down, left // across : (left + width) // across]
-    return cast(Plane, window)
-
-
-def _own(plane: Array, tile: Tile, scale: int, divisor: tuple[int, int]) -> Array:
-    left, right = (edge * scale // divisor[0] for edge in (tile.across.start, tile.across.stop))
-    top, bottom = (edge * scale // divisor[1] for edge in (tile.down.start, tile.down.stop))
-    return plane[top:bottom, left:right]
-
-
-def _padded(plane: Array | PlaneOnDevice, shape: tuple[int, ...]) -> Array | PlaneOnDevice:
-    """`plane`, its last row and column repeated up to `shape`."""
-    if plane.shape == shape:
-        return plane
-    if not isinstance(plane, np.ndarray):
-        raise BadInput(f"a plane of {plane.shape} on a device would have to be padded to {shape}")
-    missing = [(0, wanted - there) for wanted, there in zip(shape, plane.shape, strict=True)]
-    return np.pad(plane, missing, mode="edge")
-
-
-def _same(now: Array, then: Array) -> bool:
-    """Equal, looking at one row first: changed regions usually differ there already."""
-    middle = now.shape[0] // 2
-    return np.array_equal(now[middle], then[middle]) and np.array_equal(now, then)

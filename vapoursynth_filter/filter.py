@@ -129,7 +129,7 @@ def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, st
         try:
             color = color_from_props(f.props, pixels, width=f.width, height=f.height)
             result = _new_frame(core, f, held.upscaler.scale)
-            held.upscaler.submit(_planes(f), pixels, color, _planes(result)).result()
+            held.upscaler.next_planes(_planes(f), pixels, color, _planes(result))
             alpha = f.props.get(ALPHA_PROP)
             if alpha is not None:
                 result.props[ALPHA_PROP] = _upscaled_alpha(held, core, alpha)
@@ -146,7 +146,7 @@ def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, st
 def _upscaled_alpha(held: Lease, core: vs.Core, alpha: vs.VideoFrame) -> vs.VideoFrame:
     result = _new_frame(core, alpha, held.upscaler.scale)
     pixels = pixel_format_from_vs(alpha.format)
-    # not `submit`: it would end the sequence of frames that reuse compares
+    # not `next_planes`: it would end the sequence of frames that reuse compares
     held.upscaler.planes(_planes(alpha), pixels, FULL_RANGE_ALPHA, _planes(result))
     return result
 

@@ -28,13 +28,14 @@ import onnx
 import vapoursynth as vs
 from onnx import ModelProto
 
+from sr_core.backend import usable_cpus
 from sr_core.testing import nearest_model, random_model
 
 PROJECT = Path(__file__).resolve().parents[2]
 PEER_PACKAGES = ("vapoursynth==81", "vapoursynth-mlrt-ov==17.1", "vapoursynth-mlrt-ort==17.1.1")
 WIDTH, HEIGHT, SCALE = 480, 270, 2
 SHORT = 2
-FRAMES = {"null": 120, "light": 40, "heavy": 6}  # beyond SHORT; chosen so that one run takes seconds
+FRAMES = {"null": 800, "light": 60, "heavy": 8}  # beyond SHORT; start-up, which is subtracted, varies by 0.2 s
 
 CLIP = """
 import vapoursynth as vs
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--peer-venv", type=Path, default=PROJECT / "runs" / "venv-mlrt")
     chosen = parser.parse_args()
     peer_binaries = peer_environment(chosen.peer_venv)
-    print(f"{os.cpu_count()} CPUs, VapourSynth {vs.__version__.release_major}, {WIDTH}x{HEIGHT} x{SCALE}, FP32")
+    print(f"{usable_cpus()} CPUs, VapourSynth {vs.__version__.release_major}, {WIDTH}x{HEIGHT} x{SCALE}, FP32")
     print(
         f"{'':26s} {'srvid cpu':>10s} {'peer cpu':>9s} {'ratio':>6s} "
         f"{'srvid wall':>11s} {'peer wall':>10s} {'ratio':>6s}"
@@ -136,7 +137,7 @@ def main() -> None:
         for net in chosen.net or FRAMES:
             model = str(folder / f"{net}.onnx")
             onnx.save(network(net), model)
-            values = {"model": model, "scale": SCALE, "cpus": os.cpu_count()}
+            values = {"model": model, "scale": SCALE, "cpus": usable_cpus()}
             for video_format in chosen.format or ("YUV420P8", "RGBS"):
                 for peer in chosen.peer or ("ov",):
                     ours = (OURS.format(**values), Path(sys.executable).parent)

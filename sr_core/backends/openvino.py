@@ -13,7 +13,8 @@ import logging
 import queue
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from sr_core.difference import difference
 from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
+from sr_core.packing import PackedGraph, copy_piece
 
 MIXED_PSNR_DB = 58.0  # least fidelity of bf16 with f32 edges, in codes; measured 62 to 75 (facts §1)
 log = logging.getLogger(__name__)
@@ -73,8 +75,9 @@ class OpenVino:
         return mixed
 
     def _exact(self, graph: ComposedGraph) -> OpenVinoSession:
-        model = self._read(merged_base(graph.model).SerializeToString())
-        return OpenVinoSession(self._compile(model, "f32"), graph, self.contexts, "f32")
+        packed = graph.packed()
+        model = self._read((packed.model if packed else merged_base(graph.model)).SerializeToString())
+        return OpenVinoSession(self._compile(model, "f32"), graph, self.contexts, "f32", packed)
 
     def _read(self, serialized: bytes) -> ov.Model:
         try:
@@ -162,11 +165,18 @@ def _run_once(session: OpenVinoSession, planes: Sequence[Array]) -> list[Array]:
 class OpenVinoSession:
     """A compiled graph and a pool of infer requests; inputs and outputs live in the requests."""
 
-    def __init__(self, compiled: ov.CompiledModel, graph: ComposedGraph, contexts: int, precision: str) -> None:
+    def __init__(
+        self,
+        compiled: ov.CompiledModel,
+        graph: ComposedGraph,
+        contexts: int,
+        precision: str,
+        packed: PackedGraph | None = None,
+    ) -> None:
         self.contexts = contexts
         self.precision = precision
         self.compiled = compiled
-        self._inputs, self._outputs = graph.input_names, graph.output_names
+        self._inputs, self._outputs, self._packed = graph.input_names, graph.output_names, packed
         self._requests: queue.SimpleQueue[ov.InferRequest] = queue.SimpleQueue()
         for _ in range(contexts):
             self._requests.put(compiled.create_infer_request())
@@ -174,6 +184,30 @@ class OpenVinoSession:
 
     def run(self, planes: Sequence[Array], deliver: Deliver) -> None:
         """See `sr_core.backend.Session.run`."""
+        if self._packed is not None:
+            outputs = [np.empty(shape, self.dtype) for shape in self._packed.shapes]
+            self.run_into(planes, outputs, [(0, 0)] * len(outputs))
+            deliver(outputs)
+            return
+        with self._finished(planes) as request:
+            deliver([plane_of(request.get_tensor(name).data, name) for name in self._outputs])
+
+    def run_into(self, planes: Sequence[Array], targets: Sequence[Array], corners: Sequence[tuple[int, int]]) -> None:
+        """See `sr_core.backend.DirectSession`."""
+        with self._finished(planes) as request:
+            if self._packed is None:
+                for name, target, (row, column) in zip(self._outputs, targets, corners, strict=True):
+                    plane = plane_of(request.get_tensor(name).data, name)
+                    np.copyto(target, plane[row : row + target.shape[0], column : column + target.shape[1]])
+                return
+            for piece in self._packed.pieces:
+                row, column = corners[piece.plane]
+                tensor = request.get_tensor(piece.tensor).data[0]
+                copy_piece(piece, tensor, targets[piece.plane], row=row, column=column)
+
+    @contextmanager
+    def _finished(self, planes: Sequence[Array]) -> Iterator[ov.InferRequest]:
+        """A request that has run on `planes`; others may use it afterwards."""
         request = self._requests.get()
         try:
             for name, plane in zip(self._inputs, planes, strict=True):
@@ -182,7 +216,7 @@ class OpenVinoSession:
                 request.infer()
             except RuntimeError as error:
                 raise EngineError(f"OpenVINO failed while running: {error}") from error
-            deliver([plane_of(request.get_tensor(name).data, name) for name in self._outputs])
+            yield request
         finally:
             self._requests.put(request)
 

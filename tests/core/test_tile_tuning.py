@@ -79,3 +79,20 @@ def test_tiles_are_measured_once_per_model_and_a_broken_file_is_replaced(
             path.write_text("[not a table")
     assert len(phases) == 2 * len(SIDES)
     assert json.loads(contents[2]).keys() == json.loads(contents[0]).keys()
+
+
+def test_the_tiles_of_a_size_are_chosen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choosing hashes the model and reads a file: more than a small frame's own time."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    model = random_model(2, features=4)
+    spec = spec_of(model)
+    assert spec is not None
+    small, large = (planes_from_rgb(picture(width, 40), gray(), FULL_RANGE_RGB) for width in (60, 64))
+    with Upscaler(model, spec, open_backend("openvino")) as upscaler:
+        upscaler.planes(small, gray(), FULL_RANGE_RGB)
+        (path,) = (tmp_path / "tiles").iterdir()
+        path.unlink()
+        upscaler.planes(small, gray(), FULL_RANGE_RGB)
+        assert not path.exists()
+        upscaler.planes(large, gray(), FULL_RANGE_RGB)
+        assert path.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -244,6 +245,33 @@ def test_an_engine_failure_reaches_the_caller_and_the_next_frame_works() -> None
         with pytest.raises(EngineError, match="out of memory"):
             first.result()
         assert (second.result()[0] == 14).all()
+
+
+def test_waiting_callers_do_a_small_frame_themselves_and_reuse_it() -> None:
+    model = nearest_model(2)
+    threads: set[str] = set()
+
+    class Watched(ReferenceBackend):
+        def open(self, graph: ComposedGraph, **_: object) -> ReferenceSession:
+            session = ReferenceSession(graph)
+            real = session.run
+
+            def run(planes: Sequence[Array], deliver: Deliver) -> None:
+                threads.add(threading.current_thread().name)
+                real(planes, deliver)
+
+            session.run = run  # type: ignore[method-assign]
+            return session
+
+    frame = np.full((40, 40), 14, np.uint8)
+    for tile, expected in ((64, {threading.current_thread().name}), (32, {"srvid-tile_0", "srvid-tile_1"})):
+        threads.clear()
+        with Upscaler(model, known_spec(model), Watched(), tile=tile) as upscaler:  # type: ignore[arg-type]
+            for _ in range(2):
+                (result,) = upscaler.next_planes((frame,), gray(), FULL_RANGE_RGB)
+                assert (result == 14).all()
+            assert upscaler.counts.reused == upscaler.counts.computed > 0
+        assert threads <= expected
 
 
 def test_a_closed_upscaler_says_so() -> None:

@@ -228,3 +228,14 @@ def test_a_core_with_one_thread_still_finishes(nearest: Path) -> None:
         assert sum(1 for _ in openvino(noise_clip(vs.RGB24, 6), nearest, streams=4).frames()) == 6
     finally:
         core.num_threads = threads
+
+
+def test_a_clip_that_is_used_twice_is_upscaled_once(nearest: Path) -> None:
+    source = vs.core.std.BlankClip(format=vs.GRAY8, width=32, height=24, length=12, keep=True)
+    large = upscale(source, 2, nearest, "openvino", reuse=False, tile=48)
+    shared = next(value for (_, options), value in engines._open.items() if options.tile == 48)
+    before = shared.upscaler.counts.computed
+    both = vs.core.std.StackVertical([large.std.Invert(), large])
+    for _ in both.frames(close=True):
+        pass
+    assert shared.upscaler.counts.computed - before == 12
