@@ -11,9 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import av
 import pytest
 
+from sr_core.frame import Array
 from sr_plugins.testing import RunningWorker
+
+HOSTS = Path(__file__).parent / "hosts"
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def photo() -> Array:
+    """134 x 240 RGB for the pictures of the documentation: the first frame of examples/flower.mp4."""
+    with av.open(str(PROJECT / "examples/flower.mp4")) as file:
+        image: Array = next(file.decode(video=0)).to_ndarray(format="rgb24")
+    return image
 
 
 @pytest.fixture
@@ -29,10 +42,6 @@ def worker(worker_file: Path) -> Iterator[RunningWorker]:
     """A worker with the networks of sr_core.testing."""
     with RunningWorker(worker_file) as running:
         yield running
-
-
-HOSTS = Path(__file__).parent / "hosts"
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)

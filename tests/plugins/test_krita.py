@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sr_core.frame import Array
 from sr_core.image.array import upscale_image
 from sr_core.image.curve import Curve, samples_from_unit
-from sr_core.testing import picture
 from sr_plugins.install import install, uninstall
 from sr_plugins.places import Place
-from sr_plugins.testing import CANCEL_LIMIT_SECONDS, Drop, RunningWorker, open_test_model
+from sr_plugins.testing import CANCEL_LIMIT_SECONDS, Drop, RunningWorker, open_shown_model, open_test_model
 
 WIDTH, HEIGHT = 64, 48
 DTYPES = {"U8": "uint8", "U16": "uint16", "F16": "float16", "F32": "float32"}
@@ -272,7 +272,7 @@ class Gui:
 
 
 @pytest.fixture(scope="module")
-def gui(host_tree: Any, host_folder: Path, krita_home: Path) -> Gui:
+def gui(host_tree: Any, host_folder: Path, krita_home: Path, photo: Array) -> Gui:
     """Krita under Xvfb, started once, worked by krita_gui_driver.py."""
     data = krita_home / ".local/share/krita/pykrita"
     driver = Path(__file__).parent / "hosts" / "krita_gui_driver.py"
@@ -284,15 +284,14 @@ def gui(host_tree: Any, host_folder: Path, krita_home: Path) -> Gui:
     before = kritarc.read_text()
     kritarc.write_text(before.replace("[python]\n", "[python]\nenable_srvid_test=true\n"))
     small = opaque(noise(4))
-    photo = np.rint(picture(600, 400) * 255).astype(np.uint8)
     for name, image in (
         ("small", small),
         ("large", opaque(noise(4, width=2500, height=2000))),
-        ("photo", np.concatenate([photo, np.full((400, 600, 1), 255, np.uint8)], axis=2)),
+        ("photo", np.asarray(Image.fromarray(photo).resize((600, 335)).convert("RGBA"))),
     ):
         (host_folder / f"{name}.in").write_bytes(in_order(image).tobytes())
     inside, home = host_tree.inside(host_folder), host_tree.inside(krita_home)
-    with RunningWorker(host_folder / "worker.json") as running:
+    with RunningWorker(host_folder / "worker.json", opener=open_shown_model) as running:
         printed = host_tree.run(
             "xvfb-run", "-a", "-s", "-screen 0 1280x800x24", "krita", "--nosplash",
             HOME=home, SRVID_TEST_FOLDER=inside, SRVID_WORKER_FILE=f"{inside}/worker.json",
@@ -309,7 +308,7 @@ def gui(host_tree: Any, host_folder: Path, krita_home: Path) -> Gui:
 def keep_pictures(folder: Path) -> None:
     """Copy the pictures made on the way to $SRVID_PICTURES, for the documentation."""
     if target := os.environ.get("SRVID_PICTURES"):
-        for path in folder.glob("*.png"):
+        for path in (*folder.glob("*.png"), *folder.glob("*.jpg")):
             shutil.copy(path, target)
 
 

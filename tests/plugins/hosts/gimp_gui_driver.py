@@ -65,7 +65,7 @@ def upscale(image, run_mode, **options):
 
 Gegl.init(None)
 facts = {}
-image, display = shown("photo.in", 300, 200)
+image, display = shown("photo.in", 240, 134)
 before = pixels(image)
 say("asking")  # the dialog opens now; the test takes a picture and presses Return
 facts["status"] = upscale(image, Gimp.RunMode.INTERACTIVE)
@@ -76,12 +76,12 @@ time.sleep(1)
 say("done")  # the test presses Ctrl+Z once
 wait_for("undone")
 deadline = time.time() + 10
-while image.get_width() != 300 and time.time() < deadline:
+while image.get_width() != 240 and time.time() < deadline:
     time.sleep(0.1)
 facts["size_after_undo"] = [image.get_width(), image.get_height()]
 facts["is_undone"] = pixels(image) == before
 display.delete()
-image, _ = shown("large.in", 2000, 1500)
+image, _ = shown("large.in", 3000, 1675)
 before = pixels(image)
 say("computing")  # the test clicks Cancel
 facts["status_of_cancelled"] = upscale(image, Gimp.RunMode.NONINTERACTIVE, model="random", scale=4)
