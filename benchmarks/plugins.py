@@ -170,9 +170,9 @@ def cancel_latency(running: RunningWorker) -> tuple[float, float]:
         back = time.time()
     else:
         sys.exit("the job was done before it could be cancelled")
-    while not running.dropped_at:
+    while not running.drops:
         time.sleep(0.005)
-    return back - cancelled_at[0], running.dropped_at[-1] - cancelled_at[0]
+    return back - cancelled_at[0], running.drops[-1].at - cancelled_at[0]
 
 
 if __name__ == "__main__":

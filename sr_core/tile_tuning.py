@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 SIDES = (96, 144, 208, 304, 432)  # read sides tried, in input pixels; areas double
+ROUNDS = 4  # of a side; the first warms up
 ENOUGH_SECONDS = 1.5  # stop going up once a single tile takes this long
 MEASUREMENT_NOISE = 0.08  # predictions closer than this are equal; then the least overlap wins
 SHARED_SLACK = 1.2  # a shape of its own costs a small image more than a fifth of its time (27 % measured)
@@ -53,12 +54,18 @@ def measured_costs(
             path.unlink(missing_ok=True)  # written by something else; measure again
     costs: Costs = {}
     for index, side in enumerate(SIDES):
-        if progress is not None:
-            progress("measuring tile sizes", index / len(SIDES))
         side = round_up(side, align)
+
+        def tell(share: float, index: int = index) -> None:
+            if progress is not None:
+                progress("measuring tile sizes", (index + share) / len(SIDES))
+
+        tell(0.0)
         session = open_session(side)
-        seconds = _seconds_per_tile(session, fmt.empty(side, side))
-        session.close()
+        try:
+            seconds = _seconds_per_tile(session, fmt.empty(side, side), tell)
+        finally:
+            session.close()
         costs[side] = seconds / (side * side)
         if seconds > ENOUGH_SECONDS:
             break
@@ -66,7 +73,7 @@ def measured_costs(
     return costs
 
 
-def _seconds_per_tile(session: Session, planes: Planes) -> float:
+def _seconds_per_tile(session: Session, planes: Planes, tell: Callable[[float], None]) -> float:
     """Wall seconds per tile with every context busy, the best of three rounds after a warm-up.
 
     Where other programs hold the CPU, the wall tells of them: a tile of 144 once took 1.5 s, and 96 with
@@ -77,7 +84,9 @@ def _seconds_per_tile(session: Session, planes: Planes) -> float:
         plane.fill(0)
     best = float("inf")
     with ThreadPoolExecutor(session.contexts) as pool:
-        for round_number in range(4):
+        for round_number in range(ROUNDS):
+            if round_number:
+                tell(round_number / ROUNDS)  # between tiles too: who hears it may raise Cancelled
             start, cpu_start = time.perf_counter(), time.process_time()
             list(pool.map(lambda _: session.run(planes, _discard), range(session.contexts)))
             wall, cpu = time.perf_counter() - start, time.process_time() - cpu_start

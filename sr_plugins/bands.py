@@ -8,7 +8,8 @@ gets the whole image at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
 
 import numpy as np
 
@@ -20,50 +21,48 @@ from sr_core.image.array import upscale_image
 from sr_core.image.curve import Curve, samples_from_unit
 from sr_core.tiling import Span, plan_axis, round_up
 from sr_core.upscaler import Upscaler
+from sr_plugins.hangup import Cancellation
 from sr_plugins.jobs import Job
 
 BAND_PIXELS = 1 << 20  # input pixels of a band: a 12-megapixel photo shows progress a dozen times
 LEAST_HALOS = 8  # a band reads at least so many halos, or its context costs more than itself
-POLL_SECONDS = 0.05  # how often a waiting job looks whether its client is gone
 
 
 class CancellableUpscaler:
-    """An Upscaler whose `planes` stops, the tiles not yet begun included, when `is_gone` says so."""
+    """An Upscaler whose `planes` stops, the tiles not yet begun included, when `cancellation` is set."""
 
-    def __init__(self, upscaler: Upscaler, is_gone: Callable[[], bool]) -> None:
-        self._upscaler, self._is_gone = upscaler, is_gone
+    def __init__(self, upscaler: Upscaler, cancellation: Cancellation) -> None:
+        self._upscaler, self._cancellation = upscaler, cancellation
         self.scale = upscaler.scale
 
     def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None) -> Planes:
         """As `Upscaler.planes`.
 
         Raises:
-            Cancelled: the client is gone.
+            Cancelled: nobody waits for the result any more; a tile that has begun is computed in vain.
         """
-        future = self._upscaler.submit(planes, fmt, color, out)  # opened with reuse=False: no copies
-        while True:
-            try:
-                return future.result(timeout=POLL_SECONDS)
-            except TimeoutError:
-                if future.done():
-                    raise  # the runtime's own
-            if self._is_gone():
-                future.cancel()
-                raise Cancelled("the client closed the connection")
+        if not self._cancellation.is_set():
+            future = self._upscaler.submit(planes, fmt, color, out)  # opened with reuse=False: no copies
+            with self._cancellation.stopping(future.cancel):
+                try:
+                    return future.result()
+                except CancelledError as error:
+                    raise Cancelled(self._cancellation.why) from error
+        raise Cancelled(self._cancellation.why)
 
 
-def enlarged_bands(job: Job, pixels: Array, upscaler: Upscaler, is_gone: Callable[[], bool]) -> Iterator[Array]:
+def enlarged_bands(job: Job, pixels: Array, upscaler: Upscaler, cancellation: Cancellation) -> Iterator[Array]:
     """Yield the rows of the result, top to bottom, in the samples and channel order of `pixels`.
 
     Raises:
         BadInput: NaN or infinity in the pixels.
-        Cancelled: `is_gone` answered True.
+        Cancelled: `cancellation` was set.
     """
     colors = job.channels - (job.channels % 2 == 0)
     curve = _curve_of(pixels[..., :colors], is_linear=job.transfer == "linear")
     alpha = pixels[..., -1]
     is_constant = job.channels % 2 == 0 and bool((alpha == alpha[0, 0]).all())
-    engine = CancellableUpscaler(upscaler, is_gone)
+    engine = CancellableUpscaler(upscaler, cancellation)
     swap = [2, 1, 0, 3][: job.channels] if job.order == "bgr" and job.channels > 2 else None
     read_rows, spans = _spans(job, upscaler)
     for span in spans:

@@ -6,17 +6,18 @@ Tests and benchmarks of plug-ins use these; nothing else in the package imports 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto
 
-from sr_core.backend import Progress, usable_cpus
+import srvid
+from sr_core.backend import Progress
 from sr_core.errors import BadModel, EngineError
 from sr_core.frame import Array
 from sr_core.model_spec import spec_of
@@ -32,6 +33,8 @@ MODELS: dict[str, Callable[[int], ModelProto]] = {
     "random": random_model,
     "global": global_model,
 }
+SHOWN_TILE = 144  # not measured: that takes seconds
+CANCEL_LIMIT_SECONDS = 0.5  # the promise (PROTOCOL.md); measured: 1 ms, some 20 ms with two busy programs a CPU
 SAMPLES = {"uint8": "u8", "uint16": "u16", "float16": "f16", "float32": "f32"}
 
 
@@ -64,16 +67,32 @@ def open_test_model(
     )
 
 
-def cancel_limit_seconds() -> float:
-    """Within what a cancel must be over: half a second, or ten on a machine too busy to tell."""
-    is_busy = hasattr(os, "getloadavg") and os.getloadavg()[0] > 2 * usable_cpus()
-    return 10.0 if is_busy else 0.5
+def open_shown_model(model: str, **options: Any) -> Upscaler:
+    """The real 'clear', for pictures of the documentation; the others as `open_test_model`."""
+    if model != "clear":
+        return open_test_model(model, **options)
+    return srvid.open_upscaler(model, **{**options, "tile": SHOWN_TILE})
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A job that the worker dropped: when (seconds since the epoch), its model, the tiles computed by then."""
+
+    at: float
+    upscaler: Upscaler | None
+    tiles_before: int
+
+    def has_begun_more(self) -> bool:
+        """Whether tiles were begun after it, provided no other job has used the model since."""
+        if self.upscaler is None:
+            return False
+        return self.upscaler.counts.computed - self.tiles_before > self.upscaler.backend.contexts
 
 
 class RunningWorker:
     """`with RunningWorker(path) as running`: a Worker serving on a thread; clients find it by `path`.
 
-    `begun` and `dropped_at` (seconds since the epoch) say what became of its jobs.
+    `begun` and `drops` say what became of its jobs.
     """
 
     def __init__(self, path: Path, opener: Opener = open_test_model, **options: Any) -> None:
@@ -81,7 +100,7 @@ class RunningWorker:
         self.worker = Worker(version="test", opener=opener, path=path, **options)
         self.thread = threading.Thread(target=self.worker.serve)
         self.begun: list[str] = []
-        self.dropped_at: list[float] = []
+        self.drops: list[Drop] = []
         self._listener = _LogListener(self)
 
     def __enter__(self) -> RunningWorker:
@@ -100,6 +119,15 @@ class RunningWorker:
         self.thread.join(20)
         log.removeHandler(self._listener)
 
+    def connections(self) -> int:
+        """Conversations under way; a dropped one counts until the last of its work has ended."""
+        return len(self.worker._peers)
+
+    def upscaler_in_use(self) -> Upscaler | None:
+        """The model that a job holds now, if it is open."""
+        held = (entry.upscaler for entry in list(self.worker._shelf._entries.values()) if entry.users)
+        return next((upscaler for upscaler in held if upscaler is not None), None)
+
 
 class _LogListener(logging.Handler):
     """Notes when jobs begin and are dropped."""
@@ -113,7 +141,45 @@ class _LogListener(logging.Handler):
         if said.endswith(": begun"):
             self._running.begun.append(said)
         if ": dropped" in said:
-            self._running.dropped_at.append(record.created)
+            upscaler = self._running.upscaler_in_use()
+            self._running.drops.append(Drop(record.created, upscaler, upscaler.counts.computed if upscaler else 0))
+
+
+class SocketWatch:
+    """`with SocketWatch(port) as watch`: when the kernel held connections to a loopback port for open. Linux.
+
+    It looks every few milliseconds, so a connection ended after the last look that found it open: a
+    latency counted from there is at most too long.
+    """
+
+    LOOK_SECONDS = 0.005
+
+    def __init__(self, port: int) -> None:
+        self._local = f":{port:04X}"
+        self._seen: dict[str, tuple[float, float]] = {}  # remote address -> first and last time seen open
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> SocketWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def end_of_the_one_open_at(self, moment: float) -> float:
+        """When the connection that was open then was last seen open (seconds since the epoch)."""
+        (end,) = (last for first, last in self._seen.values() if first <= moment <= last + 10 * self.LOOK_SECONDS)
+        return end
+
+    def _watch(self) -> None:
+        while not self._enough.wait(self.LOOK_SECONDS):
+            now = time.time()
+            for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+                local, remote, state = line.split()[1:4]
+                if local.endswith(self._local) and state == "01":  # TCP_ESTABLISHED, net/tcp_states.h
+                    self._seen[remote] = self._seen.get(remote, (now, now))[0], now
 
 
 def job_of(image: Array, **fields: Any) -> client.Request:

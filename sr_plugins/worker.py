@@ -4,7 +4,7 @@
     one thread a connection, one request a connection ─► hello, job, accepted, rows, … (PROTOCOL.md)
 
 It frees a model that nobody has used for a while, ends when nobody has asked anything for longer,
-and drops a job as soon as its client closes the socket.
+and drops a job as soon as its client closes the socket (hangup.py).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import secrets
-import select
 import socket
 import threading
 import time
@@ -25,6 +24,7 @@ from sr_core.errors import BadInput, Cancelled, NotAvailable, SrError, StorageEr
 from sr_core.storage import file_lock, write_atomically
 from sr_plugins import client
 from sr_plugins.bands import enlarged_bands
+from sr_plugins.hangup import Cancellation, HangUpWatch
 from sr_plugins.jobs import Job, job_from_request
 from sr_plugins.shelf import Opener, Shelf
 
@@ -61,7 +61,7 @@ class Worker:
         self._shelf = Shelf(opener)
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._connections = 0
+        self._peers: set[_Peer] = set()
         self._jobs_done = 0
         self._last_used = time.monotonic()
 
@@ -107,12 +107,12 @@ class Worker:
             finally:
                 self._stop.set()
                 self.path.unlink(missing_ok=True)
-        self._wait_for_connections()
+        self._drop_all()
         self._shelf.close()
 
     def _is_idle(self) -> bool:
         with self._lock:
-            if self._connections or self._idle_seconds is None:
+            if self._peers or self._idle_seconds is None:
                 return False
             return time.monotonic() - self._last_used >= self._idle_seconds
 
@@ -121,56 +121,59 @@ class Worker:
             endpoint, _ = listener.accept()
         except TimeoutError:
             return
+        peer = _Peer(endpoint)
         with self._lock:
-            self._connections += 1
-        threading.Thread(target=self._converse, args=(endpoint,), daemon=True).start()
+            self._peers.add(peer)
+        threading.Thread(target=self._converse, args=(peer,), daemon=True).start()
 
-    def _wait_for_connections(self) -> None:
-        """Jobs notice the stop within their polling time."""
+    def _drop_all(self) -> None:
+        """Drop what is under way and wait for it: what has begun in the engine ends first."""
+        with self._lock:
+            peers = list(self._peers)
+        for peer in peers:
+            peer.drop("the srvid worker was stopped")
         deadline = time.monotonic() + 5
-        while self._connections and time.monotonic() < deadline:
+        while self._peers and time.monotonic() < deadline:
             time.sleep(0.02)
 
     # ---- one connection
 
-    def _converse(self, endpoint: socket.socket) -> None:
-        started = time.monotonic()
-        with endpoint:
-            peer = _Peer(endpoint, self._stop)
-            what = "a connection"
+    def _converse(self, peer: _Peer) -> None:
+        with peer.endpoint:
             try:
                 request = self._request(peer)
-                what = str(request.get("do"))
-                if what == "upscale":
+                peer.what = str(request.get("do"))
+                if peer.what == "upscale":
                     job = job_from_request(request)
-                    what = f"{job.width}x{job.height} x{job.scale} {job.model}"
+                    peer.what = f"{job.width}x{job.height} x{job.scale} {job.model}"
                     self._upscale(peer, job)
-                    log.info("%s: done in %.1f s", what, time.monotonic() - started)
-                elif what == "status":
+                    log.info("%s: done in %.1f s", peer.what, peer.seconds())
+                elif peer.what == "status":
                     peer.send_json(client.ACCEPTED, {"pid": os.getpid(), "jobs_done": self._jobs_done})
-                elif what == "stop":
+                elif peer.what == "stop":
                     peer.send_json(client.ACCEPTED, {"pid": os.getpid()})
                     self.stop()
                 else:
-                    raise BadInput(f"unknown request {what!r}", hint="upscale, status or stop")
+                    raise BadInput(f"unknown request {peer.what!r}", hint="upscale, status or stop")
             except (Cancelled, OSError) as error:
-                log.info("%s: dropped after %.1f s (%s)", what, time.monotonic() - started, error)
-                peer.try_error("the srvid worker was stopped", "try again")
+                peer.drop(str(error))
+                peer.try_error(peer.cancellation.why, "try again")
             except SrError as error:
-                log.info("%s: %s", what, error)
+                log.info("%s: %s", peer.what, error)
                 peer.try_error(str(error), error.hint)
             except MemoryError:
-                log.warning("%s: out of memory", what)
+                log.warning("%s: out of memory", peer.what)
                 peer.try_error("there is not enough memory for this image", "upscale a part of it at a time")
             except Exception as error:
-                log.exception("%s: failed", what)  # our own bug: the client must not wait for ever
+                log.exception("%s: failed", peer.what)  # our own bug: the client must not wait for ever
                 peer.try_error(f"srvid failed: {type(error).__name__}: {error}", "please report this")
         with self._lock:
-            self._connections -= 1
+            self._peers.remove(peer)
             self._last_used = time.monotonic()
 
     def _request(self, peer: _Peer) -> dict[str, Any]:
         """Greet, and read the request. Nothing is believed before the token."""
+        peer.endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer.endpoint.settimeout(GREETING_SECONDS)
         hello = {"program": "srvid", "protocol": client.PROTOCOL, "version": self._version}
         peer.send_json(client.HELLO, hello)
@@ -196,35 +199,39 @@ class Worker:
         width, height = job.output_size
         peer.send_json(client.ACCEPTED, {"width": width, "height": height, "row_bytes": job.output_row_bytes})
         pixels = job.pixels(peer.read_rows(job.input_bytes))
-        log.info("%dx%d x%d %s: begun", job.width, job.height, job.scale, job.model)
+        log.info("%s: begun", peer.what)
         started = time.monotonic()
-        with self._shelf.borrow(job, report=peer.report, is_gone=peer.is_gone) as upscaler:
-            for band in enlarged_bands(job, pixels, upscaler, peer.is_gone):
+        with (
+            HangUpWatch(peer.endpoint, lambda: peer.drop("the client closed the connection")),
+            self._shelf.borrow(job, report=peer.report, is_gone=peer.cancellation.is_set) as upscaler,
+        ):
+            for band in enlarged_bands(job, pixels, upscaler, peer.cancellation):
                 rows = max(STRIP_BYTES // job.output_row_bytes, 1)
                 for top in range(0, len(band), rows):
                     peer.send(client.ROWS, memoryview(band[top : top + rows].tobytes()))
+        if peer.cancellation.is_set():
+            raise Cancelled(peer.cancellation.why)
         self._jobs_done += 1
         peer.send_json(client.DONE, {"seconds": round(time.monotonic() - started, 3)})
 
 
 class _Peer:
-    """The worker's side of a connection."""
+    """The worker's side of a connection, and what the log calls it."""
 
-    def __init__(self, endpoint: socket.socket, stop: threading.Event) -> None:
-        self.endpoint, self._stop = endpoint, stop
+    def __init__(self, endpoint: socket.socket) -> None:
+        self.endpoint, self.what = endpoint, "a connection"
+        self.cancellation = Cancellation()
+        self._started = time.monotonic()
         self._sending = threading.Lock()  # a model compiled by another job reports from its thread
-        endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def is_gone(self) -> bool:
-        """Whether the client has closed the socket, or the worker is to end."""
-        if self._stop.is_set():
-            return True
-        try:
-            readable, _, _ = select.select([self.endpoint], [], [], 0)
-            # after its rows a client says nothing more, so there is something to read only at the end
-            return bool(readable) and not self.endpoint.recv(1, socket.MSG_PEEK)
-        except OSError:
-            return True
+    def seconds(self) -> float:
+        """Since the connection was made."""
+        return time.monotonic() - self._started
+
+    def drop(self, why: str) -> None:
+        """Stop the job; from any thread, and only the first call counts."""
+        if self.cancellation.set(why):
+            log.info("%s: dropped after %.1f s (%s)", self.what, self.seconds(), why)
 
     def report(self, phase: str, share: float) -> None:
         """Send a progress frame.
@@ -232,8 +239,8 @@ class _Peer:
         Raises:
             Cancelled: the client is gone.
         """
-        if self.is_gone():
-            raise Cancelled("the client closed the connection")
+        if self.cancellation.is_set():
+            raise Cancelled(self.cancellation.why)
         try:
             self.send_json(client.PROGRESS, {"phase": phase, "share": share})
         except OSError as error:

@@ -15,7 +15,7 @@ from sr_core.frame import gray
 from sr_core.model_spec import spec_of
 from sr_core.storage import CACHE_VARIABLE
 from sr_core.testing import picture, planes_from_rgb, random_model
-from sr_core.tile_tuning import SIDES, best_read
+from sr_core.tile_tuning import ROUNDS, SIDES, best_read
 from sr_core.tiling import plan_tiles
 from sr_core.upscaler import Upscaler
 
@@ -75,9 +75,9 @@ def test_tiles_are_measured_once_per_model_and_a_broken_file_is_replaced(
         measured = len(phases)
         if len(contents) == 2:
             assert contents[0] == contents[1]
-            assert measured == len(SIDES)
+            assert measured == len(SIDES) * ROUNDS
             path.write_text("[not a table")
-    assert len(phases) == 2 * len(SIDES)
+    assert len(phases) == 2 * len(SIDES) * ROUNDS
     assert json.loads(contents[2]).keys() == json.loads(contents[0]).keys()
 
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sr_core.frame import Array
 from sr_core.image.array import upscale_image
 from sr_core.image.curve import Curve, samples_from_unit
-from sr_core.testing import picture
 from sr_plugins.install import install, uninstall
 from sr_plugins.places import Place
-from sr_plugins.testing import RunningWorker, cancel_limit_seconds, open_test_model
+from sr_plugins.testing import CANCEL_LIMIT_SECONDS, Drop, RunningWorker, open_shown_model, open_test_model
 
 WIDTH, HEIGHT = 64, 48
 DTYPES = {"U8": "uint8", "U16": "uint16", "F16": "float16", "F32": "float32"}
@@ -268,11 +268,11 @@ class Gui:
     facts: dict[str, Any]
     folder: Path
     small: Array
-    dropped_at: list[float]
+    drops: list[Drop]
 
 
 @pytest.fixture(scope="module")
-def gui(host_tree: Any, host_folder: Path, krita_home: Path) -> Gui:
+def gui(host_tree: Any, host_folder: Path, krita_home: Path, photo: Array) -> Gui:
     """Krita under Xvfb, started once, worked by krita_gui_driver.py."""
     data = krita_home / ".local/share/krita/pykrita"
     driver = Path(__file__).parent / "hosts" / "krita_gui_driver.py"
@@ -284,32 +284,31 @@ def gui(host_tree: Any, host_folder: Path, krita_home: Path) -> Gui:
     before = kritarc.read_text()
     kritarc.write_text(before.replace("[python]\n", "[python]\nenable_srvid_test=true\n"))
     small = opaque(noise(4))
-    photo = np.rint(picture(600, 400) * 255).astype(np.uint8)
     for name, image in (
         ("small", small),
         ("large", opaque(noise(4, width=2500, height=2000))),
-        ("photo", np.concatenate([photo, np.full((400, 600, 1), 255, np.uint8)], axis=2)),
+        ("photo", np.asarray(Image.fromarray(photo).resize((600, 335)).convert("RGBA"))),
     ):
         (host_folder / f"{name}.in").write_bytes(in_order(image).tobytes())
     inside, home = host_tree.inside(host_folder), host_tree.inside(krita_home)
-    with RunningWorker(host_folder / "worker.json") as running:
+    with RunningWorker(host_folder / "worker.json", opener=open_shown_model) as running:
         printed = host_tree.run(
             "xvfb-run", "-a", "-s", "-screen 0 1280x800x24", "krita", "--nosplash",
             HOME=home, SRVID_TEST_FOLDER=inside, SRVID_WORKER_FILE=f"{inside}/worker.json",
         )  # fmt: skip
-        dropped_at = list(running.dropped_at)
+        drops = list(running.drops)
     kritarc.write_text(before)
     assert (host_folder / "gui.json").exists(), printed[-3000:]
     facts = json.loads((host_folder / "gui.json").read_text())
     assert "failed" not in facts, facts["failed"]
     keep_pictures(host_folder)
-    return Gui(facts, host_folder, small, dropped_at)
+    return Gui(facts, host_folder, small, drops)
 
 
 def keep_pictures(folder: Path) -> None:
     """Copy the pictures made on the way to $SRVID_PICTURES, for the documentation."""
     if target := os.environ.get("SRVID_PICTURES"):
-        for path in folder.glob("*.png"):
+        for path in (*folder.glob("*.png"), *folder.glob("*.jpg")):
             shutil.copy(path, target)
 
 
@@ -326,10 +325,10 @@ def test_undo_brings_the_document_back(gui: Gui) -> None:
 
 def test_cancel_in_the_progress_dialog_takes_half_a_second_and_changes_nothing(gui: Gui) -> None:
     assert gui.facts["cancelled_at"] is not None, "the progress dialog never showed"
-    assert gui.facts["cancel_seconds"] < cancel_limit_seconds()
+    assert gui.facts["cancel_seconds"] < CANCEL_LIMIT_SECONDS
     assert gui.facts["untouched"]
-    assert len(gui.dropped_at) == 1
-    assert gui.dropped_at[0] - gui.facts["cancelled_at"] < cancel_limit_seconds()
+    assert len(gui.drops) == 1
+    assert gui.drops[0].at - gui.facts["cancelled_at"] < CANCEL_LIMIT_SECONDS
 
 
 def test_without_a_worker_a_box_says_what_to_run(gui: Gui) -> None:

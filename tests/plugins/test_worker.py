@@ -11,19 +11,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from sr_core.backend import ComposedGraph, Deliver, Precision, Progress, Session
 from sr_core.errors import NotAvailable
 from sr_core.frame import Array
 from sr_core.image.array import upscale_image
+from sr_core.model_spec import spec_of
+from sr_core.testing import random_model
+from sr_core.upscaler import Upscaler
 from sr_plugins import client
-from sr_plugins.testing import RunningWorker, cancel_limit_seconds, job_of, open_test_model, through_worker
+from sr_plugins.testing import CANCEL_LIMIT_SECONDS, RunningWorker, job_of, open_test_model, through_worker
 from sr_plugins.worker import Worker
+from srvid.front_door import choose_backend
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -42,10 +47,6 @@ def by_the_api(image: Array, model: str = "random", scale: int = 2) -> Array:
         model, scale=scale, backend="auto", tile=None, shared_tiles=False, reuse=False, progress=None
     ) as up:
         return upscale_image(up, image)
-
-
-def connections(running: RunningWorker) -> int:
-    return running.worker._connections
 
 
 # ---- pixels
@@ -256,7 +257,7 @@ def busy(worker: RunningWorker) -> RunningWorker:
 def until_idle(running: RunningWorker, timeout: float = 10.0) -> float:
     """Seconds until the worker has no connection."""
     started = time.monotonic()
-    while connections(running) and time.monotonic() - started < timeout:
+    while running.connections() and time.monotonic() - started < timeout:
         time.sleep(0.005)
     return time.monotonic() - started
 
@@ -287,15 +288,12 @@ def test_a_closed_socket_drops_the_job_within_half_a_second(busy: RunningWorker)
     assert began.wait(20)
     time.sleep(0.3)
     cancelled.set()
-    thread.join(cancel_limit_seconds())
+    thread.join(CANCEL_LIMIT_SECONDS)
     assert raised, "the client was still waiting half a second after the cancel"
-    assert until_idle(busy) < cancel_limit_seconds()
-    (entry,) = busy.worker._shelf._entries.values()
-    assert entry.upscaler is not None
-    computed = entry.upscaler.counts.computed
+    assert until_idle(busy) < CANCEL_LIMIT_SECONDS
+    (drop,) = busy.drops
     time.sleep(0.3)
-    more = entry.upscaler.counts.computed - computed
-    assert more <= entry.upscaler.backend.contexts, "tiles that had not begun were computed"
+    assert not drop.has_begun_more()
 
 
 def test_a_killed_client_drops_the_job_within_half_a_second(busy: RunningWorker) -> None:
@@ -310,12 +308,82 @@ def test_a_killed_client_drops_the_job_within_half_a_second(busy: RunningWorker)
     assert process.stdout is not None
     assert process.stdout.readline().strip() == "sending"
     time.sleep(0.5)
-    assert connections(busy) == 1
+    assert busy.connections() == 1
     process.kill()
-    assert until_idle(busy) < cancel_limit_seconds()
+    assert until_idle(busy) < CANCEL_LIMIT_SECONDS
     process.wait()
     process.stdout.close()
     assert client.ask("status")["jobs_done"] == 1  # the one of the fixture
+
+
+class Gate:
+    """A backend that computes a tile only when `opened`; `waiting` says that one has begun."""
+
+    def __init__(self, *, tunes_tiles: bool) -> None:
+        self._real = choose_backend("openvino")
+        self.name, self.device, self.contexts = "gate", self._real.device, self._real.contexts
+        self.tunes_tiles = tunes_tiles
+        self.waiting, self.opened, self.begun = threading.Event(), threading.Event(), 0
+
+    def open(self, graph: ComposedGraph, *, precision: Precision = "auto", progress: Progress | None = None) -> Session:
+        return GatedSession(self, self._real.open(graph, precision=precision, progress=progress))
+
+
+class GatedSession:
+    def __init__(self, gate: Gate, session: Session) -> None:
+        self.contexts, self.precision = session.contexts, session.precision
+        self._gate, self._session = gate, session
+
+    def run(self, planes: Sequence[Array], deliver: Deliver) -> None:
+        self._gate.begun += 1
+        self._gate.waiting.set()
+        assert self._gate.opened.wait(60)
+        self._session.run(planes, deliver)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+@pytest.mark.parametrize("tunes_tiles", [True, False], ids=["measuring tile sizes", "computing"])
+def test_a_drop_waits_for_no_tile_however_slow(
+    worker_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tunes_tiles: bool
+) -> None:
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path))  # nothing measured yet
+    gate, proto = Gate(tunes_tiles=tunes_tiles), random_model(2)
+
+    def opener(model: str, *, progress: Progress | None, **options: object) -> Upscaler:
+        spec = spec_of(proto)
+        assert spec is not None
+        return Upscaler(proto, spec, gate, shared_tiles=True, reuse=False, progress=progress)
+
+    image = noise(2000, 1000, 3)
+    job = job_of(image, model="random", scale=2)
+    with RunningWorker(worker_file, opener=opener) as running:
+        with client.Connection(dict(job, do="upscale"), cancelled=lambda: False, start=False) as (link, _):
+            link.send_frame(client.ROWS, image.tobytes())
+            assert gate.waiting.wait(20)
+        closed_at = time.time()
+        deadline = time.monotonic() + 10
+        while not running.drops and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert running.drops[0].at - closed_at < CANCEL_LIMIT_SECONDS
+        assert tunes_tiles or until_idle(running) < CANCEL_LIMIT_SECONDS, "the job waits for its tile"
+        gate.opened.set()
+        assert until_idle(running) < 10
+    assert gate.begun <= gate.contexts
+
+
+def test_a_worker_that_is_stopped_tells_the_clients_whose_jobs_it_drops(busy: RunningWorker) -> None:
+    image = slow_image()
+
+    def stop(phase: str, share: float) -> None:
+        if phase == "upscaling":
+            busy.worker.stop()
+
+    with pytest.raises(client.WorkerError, match="the srvid worker was stopped"):
+        client.upscale(
+            job_of(image, model="random", scale=4), [image.tobytes()], lambda y, count, rows: None, progress=stop
+        )
 
 
 def test_a_cancel_while_another_job_runs_leaves_that_job_alone(busy: RunningWorker) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from sr_core.errors import Cancelled, SrError
 from sr_core.frame import Array
 from sr_plugins.bands import CancellableUpscaler
+from sr_plugins.hangup import Cancellation
 from sr_plugins.hosts.napari.planes import enlarged_planes
 
 
@@ -65,7 +66,7 @@ def make_widget() -> Any:
 def start_job(layer: Any, *, model: str, scale: int) -> Any:
     """A napari worker that enlarges `layer` and adds the result to the viewer that shows it."""
     from napari import current_viewer
-    from napari.qt.threading import thread_worker
+    from napari.qt.threading import GeneratorWorker, thread_worker
     from napari.utils import progress
     from napari.utils.notifications import show_error
 
@@ -75,12 +76,21 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
     data, is_rgb, name = layer.data[0] if layer.multiscale else layer.data, layer.rgb, layer.name
     kwargs = placed_like(layer, scale)
 
+    class Job(GeneratorWorker):  # type: ignore[misc]
+        """Stops within a plane too: when the user cancels, and when napari closes."""
+
+        cancellation = Cancellation()
+
+        def quit(self) -> None:
+            self.cancellation.set("the job was cancelled")
+            super().quit()
+
     failures: list[SrError] = []  # not raised, nor returned: napari would show a traceback
 
     def work() -> Generator[float, None, Array | None]:
         try:
             with srvid.open_upscaler(model, scale=scale, reuse=False) as upscaler:
-                engine = CancellableUpscaler(upscaler, lambda: bool(worker.abort_requested))
+                engine = CancellableUpscaler(upscaler, Job.cancellation)
                 return (yield from enlarged_planes(data, engine, is_rgb=is_rgb))
         except SrError as error:
             failures.append(error)
@@ -97,7 +107,7 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
             if not isinstance(failure, Cancelled):
                 show_error(f"{failure}\n{failure.hint}")
 
-    worker = thread_worker(work)()
+    worker = thread_worker(work, worker_class=Job)()
     worker.yielded.connect(tell)
     worker.returned.connect(show)
     worker.finished.connect(bar.close)

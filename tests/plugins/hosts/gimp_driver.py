@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 
-from gi.repository import Gegl, Gimp
+from gi.repository import Gegl, Gimp, Gio
 
 FOLDER = os.environ["SRVID_TEST_FOLDER"]
 PRECISIONS = {value.value_nick: value for value in Gimp.Precision.__enum_values__.values()}
@@ -100,6 +100,37 @@ def kill_plugin(facts):
         time.sleep(0.02)
 
 
+def kill_worker(facts):
+    """Kill the worker, once it has begun with the image."""
+    log = os.path.splitext(os.environ["SRVID_WORKER_FILE"])[0] + ".log"
+    deadline = time.time() + 60
+    while time.time() < deadline:
+        if os.path.exists(log):
+            with open(log) as file:
+                if ": begun" in file.read():
+                    time.sleep(0.5)  # into the middle of it
+                    facts["killed_worker"] = worker_pid()
+                    os.kill(facts["killed_worker"], signal.SIGKILL)
+                    return
+        time.sleep(0.02)
+
+
+def worker_pid():
+    with open(os.environ["SRVID_WORKER_FILE"]) as file:
+        return json.load(file)["pid"]
+
+
+def wait_for(name):
+    """Wait for a file that the test, or a driver in another host, makes."""
+    deadline = time.time() + 120
+    while not os.path.exists(path(name)):
+        assert time.time() < deadline, "nobody made " + name
+        time.sleep(0.01)
+
+
+KILLERS = {"kill": kill_plugin, "kill worker": kill_worker}
+
+
 def damage(how):
     """Break the way to the worker; return what mends it."""
     file = os.environ["SRVID_WORKER_FILE"]
@@ -132,19 +163,28 @@ def play(scenario):
     for name in ("scale", "scope", "model"):
         if name in scenario:
             config.set_property(name, scenario[name])
+    if "model_file" in scenario:
+        config.set_property("model-file", Gio.File.new_for_path(scenario["model_file"]))
     mend = damage(scenario["damage"]) if scenario.get("damage") in ("no worker", "token") else None
-    if scenario.get("damage") == "kill":
-        thread = threading.Thread(target=kill_plugin, args=(facts,))
+    killer = KILLERS.get(scenario.get("damage"))
+    if killer:
+        thread = threading.Thread(target=killer, args=(facts,))
         thread.start()
+    if "meets" in scenario:
+        mine, theirs = scenario["meets"]
+        open(path(mine), "w").close()
+        wait_for(theirs)
     started = time.time()
     result = procedure.run(config)
     facts["seconds"] = time.time() - started
     if mend:
         mend()
-    if scenario.get("damage") == "kill":
+    if killer:
         thread.join()
     facts["status"] = result.index(0).value_nick
     facts["error"] = Gimp.get_pdb().get_last_error()
+    if os.path.exists(os.environ["SRVID_WORKER_FILE"]):
+        facts["worker"] = worker_pid()
     shown = result.index(1) if facts["status"] == "success" else image
     layers = list(paint_layers(shown.get_layers()))
     facts.update(
@@ -165,6 +205,8 @@ def play(scenario):
             dump(layer.get_mask(), f"{scenario['name']}.{index}.mask.raw", "Y u8")
     with open(path(scenario["name"] + ".json"), "w") as file:
         json.dump(facts, file)
+    if "stays_until" in scenario:
+        wait_for(scenario["stays_until"])
     image.delete()
     if shown != image:
         shown.delete()

@@ -6,6 +6,7 @@ kritarunner exits 0 whatever happens, so the files are the result.
 
 import json
 import os
+import time
 import traceback
 
 from krita import Krita, Selection
@@ -62,6 +63,12 @@ def play(scenario):
         polls.append(1)
         return scenario.get("cancel_after", 1 << 30) < len(polls)
 
+    if "meets" in scenario:
+        mine, theirs = scenario["meets"]
+        open(path(mine), "w").close()
+        deadline = time.time() + 120
+        while not os.path.exists(path(theirs)) and time.time() < deadline:
+            time.sleep(0.01)
     shown = document
     try:
         parts = plugin.read_parts(document, by_name[scenario["layers"][0]["name"]], options)

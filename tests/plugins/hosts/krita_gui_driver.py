@@ -100,7 +100,10 @@ def run():
         FACTS["undo_steps"] += 1
     FACTS["undone"] = same(doc, "small.in")
     large = document(2500, 2000, "large.in")
-    play(document(600, 400, "photo.in"), model="clear", scale=4, name="krita")
+    play(document(600, 335, "photo.in"), model="clear", scale=4, name="krita")
+    Krita.instance().action("zoom_to_fit").trigger()
+    QApplication.processEvents()
+    Krita.instance().activeWindow().qwindow().grab().save(path("krita-result.jpg"), quality=88)
     Krita.instance().setActiveDocument(large)
     Krita.instance().activeWindow().addView(large)
     hand = play(large, model="random", scale=4, cancel_at=0)
