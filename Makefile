@@ -10,7 +10,7 @@ CODE := srvid sr_core sr_zoo sr_train trt_build vapoursynth_filter sr_plugins cl
 
 HOSTS ?= $(HOME)/.cache/srvid-hosts/trixie
 
-.PHONY: demo test test-hosts check bench clean
+.PHONY: demo test test-hosts test-engines check bench clean
 demo: .make/run
 	@mkdir -p out
 	$(BIN)/srvid examples/flower.mp4 out/demo.mp4 --scale 4 --overwrite
@@ -30,10 +30,12 @@ check: .make/test
 # The plug-ins inside the real GIMP 3, Krita 5.2 and napari (root, a Debian tree of 1.3 GB, some minutes).
 test-hosts: .make/test
 	bash tests/plugins/hosts/make_tree.sh $(HOSTS)
-	@test -x $(HOSTS)/../napari-venv/bin/python || { $(PYTHON) -m venv $(HOSTS)/../napari-venv && \
-		$(HOSTS)/../napari-venv/bin/python -m pip install --quiet --disable-pip-version-check \
-		napari PySide6-Essentials pytest pytest-qt openvino onnx av pillow click; }
+	bash tests/plugins/hosts/make_napari.sh $(HOSTS)/../napari-venv $(PYTHON)
 	SRVID_HOST_TREE=$(HOSTS) SRVID_REQUIRE_HOSTS=1 $(BIN)/python -m pytest tests/plugins
+
+# Every shipped model for every TensorRT-RTX target in every format.
+test-engines: .make/test
+	SRVID_EVERY_ENGINE=1 $(BIN)/python -m pytest tests/trt/test_shipped_models.py
 
 bench: .make/test
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b; done
