@@ -45,7 +45,7 @@ def test_a_video_decodes_the_same_from_afar(name: str, clip: Clip) -> None:
         with source:
             units = source.units(copied=frozenset(), start=source.start_seconds + Fraction(2))
             found = [unit.frame for unit in units if unit.frame is not None]
-            frames.append([(frame.ticks, np.ascontiguousarray(frame.planes[0]).tobytes()) for frame in found])
+            frames.append([(frame.ticks, np.ascontiguousarray(frame.planes()[0]).tobytes()) for frame in found])
     os.close(descriptor)
     assert frames[0] == frames[1]
     assert len(frames[0]) > 50
