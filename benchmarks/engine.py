@@ -64,7 +64,7 @@ def main() -> None:
 
     with Upscaler(model, spec, backend, reuse=False) as upscaler:
         stream(upscaler, moving[:2])
-        compiled = next(iter(upscaler._compiled.values()))
+        compiled = next(iter(upscaler._sessions._compiled.values()))
         plan, session = compiled.plan, compiled.session
         tile = FORMAT.empty(plan.read_width, plan.read_height)
         for plane in tile:

@@ -10,52 +10,28 @@ reach; where it has none, neighbouring tiles overlap and are blended with a ramp
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
 from sr_core import graph
-from sr_core.backend import Backend, DirectSession, Precision, Progress, Session
+from sr_core.backend import Backend, DirectSession, Precision, Progress
 from sr_core.blending import Blender
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput, EngineError
 from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes, rgb
-from sr_core.handover import HandoverSession
 from sr_core.model_spec import ModelSpec
 from sr_core.tile_parts import divisors_of, is_same, own_part, padded_to, read_part
-from sr_core.tile_tuning import best_read, measured_costs
-from sr_core.tiling import Tile, TilePlan, balanced_read, plan_tiles, round_up
+from sr_core.tile_sessions import TiledSession, TileSessions
+from sr_core.tiling import Tile
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-SESSIONS_KEPT = 6  # compiled shapes held at once; images of mixed sizes need a few
-PLANS_KEPT = 64  # frame sizes whose tile plan is remembered; a plan is small, choosing one takes a millisecond
-BLEND_OVERLAP = 32  # input pixels that tiles of an unbounded network share on each side
-GPU_READ = 512  # tile side where a backend does not tune and nobody chose
-
-
-@dataclass(frozen=True)
-class _Key:
-    fmt: PixelFormat
-    color: ColorSpec
-    width: int
-    height: int
-
-
-@dataclass
-class _Compiled:
-    """A session and the plan it belongs to."""
-
-    session: Session
-    plan: TilePlan
-    blends: bool
 
 
 @dataclass
@@ -63,7 +39,7 @@ class _Job:
     """One frame under way."""
 
     fmt: PixelFormat
-    compiled: _Compiled
+    compiled: TiledSession
     planes: GivenPlanes
     out: Planes
     done: Future[Planes]
@@ -109,17 +85,14 @@ class Upscaler:
         reuse: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        if isinstance(tile, int) and tile < 16:
-            raise BadInput(f"a tile of {tile} pixels is too small", hint="use --tile 64 or more")
         self.spec, self.backend = spec, backend
         self.scale = spec.scale
         self.in_flight = backend.contexts + 1
         self.counts = TileCounts()
-        self._model, self._precision, self._tile = model, precision, tile
-        self._shared_tiles, self._reuse, self._progress = shared_tiles, reuse, progress
-        self._compiled: OrderedDict[_Key, _Compiled] = OrderedDict()
-        self._halos: dict[tuple[PixelFormat, ColorSpec], int | None] = {}
-        self._plans: OrderedDict[_Key, TilePlan] = OrderedDict()
+        self._sessions = TileSessions(
+            model, spec, backend, precision=precision, tile=tile, shared_tiles=shared_tiles, progress=progress
+        )
+        self._reuse = reuse
         self._lock = threading.Lock()
         self._previous: _Job | None = None
         self._pool = ThreadPoolExecutor(backend.contexts, thread_name_prefix="srvid-tile")
@@ -136,17 +109,15 @@ class Upscaler:
     @property
     def halo_px(self) -> int | None:
         """Input rows of context on each side that make a band of RGB or gray exact; None = unbounded."""
-        fmt = rgb(packed=True)
-        with self._lock:
-            return self._halo(fmt, FULL_RANGE_RGB, graph.alignment(self.spec, fmt))
+        return self._sessions.halo_px(rgb(packed=True), FULL_RANGE_RGB)
 
     def precision_for(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> str:
         """What the compiled session for such frames really runs in, e.g. 'f32'."""
-        return self._session_for(fmt, color, width, height).session.precision
+        return self._sessions.for_frame(fmt, color, width, height).session.precision
 
     def read_size_for(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> tuple[int, int]:
         """What a tile of such frames reads; given as `tile`, it makes another upscaler do the same."""
-        plan = self._session_for(fmt, color, width, height).plan
+        plan = self._sessions.for_frame(fmt, color, width, height).plan
         return plan.read_width, plan.read_height
 
     def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None:
@@ -202,9 +173,7 @@ class Upscaler:
         self._pool.shutdown(wait=True)
         wait_for(self._here.copy())
         self._previous = None
-        for compiled in self._compiled.values():
-            compiled.session.close()
-        self._compiled.clear()
+        self._sessions.close()
 
     def __enter__(self) -> Self:
         return self
@@ -229,7 +198,7 @@ class Upscaler:
         if self._closed:
             raise EngineError("this upscaler is closed")
         width, height = fmt.check(planes)
-        compiled = self._session_for(fmt, color, width, height)
+        compiled = self._sessions.for_frame(fmt, color, width, height)
         plan = compiled.plan
         planes = tuple(
             padded_to(plane, shape)
@@ -256,7 +225,7 @@ class Upscaler:
         return job
 
     def _job(
-        self, compiled: _Compiled, planes: GivenPlanes, fmt: PixelFormat, size: tuple[int, int], out: Planes | None
+        self, compiled: TiledSession, planes: GivenPlanes, fmt: PixelFormat, size: tuple[int, int], out: Planes | None
     ) -> _Job:
         width, height = size[0] * self.scale, size[1] * self.scale
         plan = compiled.plan
@@ -348,73 +317,3 @@ class Upscaler:
         else:
             job.done.set_result(job.result)
         job.previous = None
-
-    # ---- compiling
-
-    def _session_for(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> _Compiled:
-        color = replace(color, guessed=())
-        align = graph.alignment(self.spec, fmt)
-        padded = (round_up(width, align), round_up(height, align))
-        with self._lock:
-            plan = self._plan(fmt, color, padded, align)
-            blends = self._halo(fmt, color, align) is None
-            key = _Key(fmt, color, plan.read_width, plan.read_height)
-            known = self._compiled.get(key)
-            if known is None:
-                session = self._open(fmt, color, plan.read_width, plan.read_height)
-                known = _Compiled(session, plan, blends and len(plan) > 1)
-            elif known.plan != plan:
-                known = _Compiled(known.session, plan, blends and len(plan) > 1)
-            if isinstance(known.session, HandoverSession) and (session := known.session.current()) is not known.session:
-                known = replace(known, session=session)
-            self._compiled[key] = known
-            self._compiled.move_to_end(key)
-            while len(self._compiled) > SESSIONS_KEPT:
-                self._compiled.popitem(last=False)  # freed when its last frame is done
-            return known
-
-    def _plan(self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], align: int) -> TilePlan:
-        """The tiles of a frame of `size`, chosen once: measured costs are read from a file, under the model's hash."""
-        key = _Key(fmt, color, *size)
-        if key not in self._plans:
-            halo = self._halo(fmt, color, align)
-            overlap = BLEND_OVERLAP if halo is None else halo
-            read = self._read_size(fmt, color, size, overlap, align)
-            self._plans[key] = plan_tiles(*size, read=read, halo=overlap, align=align)
-            while len(self._plans) > PLANS_KEPT:
-                self._plans.popitem(last=False)
-        return self._plans[key]
-
-    def _open(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> Session:
-        composed = graph.compose(self._model, self.spec, fmt, color, width=width, height=height)
-        return self.backend.open(composed, precision=self._precision, progress=self._progress)
-
-    def _halo(self, fmt: PixelFormat, color: ColorSpec, align: int) -> int | None:
-        if (fmt, color) not in self._halos:
-            composed = graph.compose(self._model, self.spec, fmt, color, width=align * 4, height=align * 4)
-            self._halos[fmt, color] = graph.halo_of(composed, fmt, align)
-        return self._halos[fmt, color]
-
-    def _read_size(
-        self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], halo: int, align: int
-    ) -> tuple[int, int]:
-        if isinstance(self._tile, tuple):
-            return self._tile
-        if self._tile is not None:
-            side = max(self._tile, round_up(2 * halo + align, align))
-            return side, side
-        if not self.backend.tunes_tiles:
-            side = max(GPU_READ, 4 * halo)
-            if self._shared_tiles:
-                return side, side
-            width, height = (balanced_read(length, read=side, halo=halo, align=align) for length in size)
-            return width, height
-        costs = measured_costs(
-            self._model,
-            self.backend,
-            fmt,
-            lambda side: self._open(fmt, color, side, side),
-            align=align,
-            progress=self._progress,
-        )
-        return best_read(costs, size, halo=halo, align=align, shared=self._shared_tiles)
