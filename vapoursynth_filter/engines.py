@@ -32,13 +32,15 @@ class EngineOptions:
     tile: int | None = None
     threads: int | None = None
     reuse: bool = True
+    self_ensemble: bool = False
+    device: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("scale", "tile", "threads"):
+        for name, least in (("scale", 1), ("tile", 1), ("threads", 1), ("device", 0)):
             value = getattr(self, name)
             is_missing = value is None and name != "scale"
-            if not is_missing and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise BadInput(f"{name} must be a whole number from 1 on, got {value!r}")
+            if not is_missing and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+                raise BadInput(f"{name} must be a whole number from {least} on, got {value!r}")
         if self.precision not in get_args(Precision):
             raise BadInput(f"unknown precision {self.precision!r}", hint=f"one of: {', '.join(get_args(Precision))}")
 
@@ -82,6 +84,8 @@ def lease(options: EngineOptions) -> Lease:
                     tile=options.tile,
                     threads=options.threads,
                     reuse=options.reuse,
+                    self_ensemble=options.self_ensemble,
+                    device=options.device,
                     progress=_told_once(),
                     say=_tell,
                 )

@@ -45,6 +45,8 @@ def upscale(
     precision: Precision = "auto",
     threads: int | None = None,
     reuse: bool = True,
+    self_ensemble: bool = False,
+    device: int | None = None,
 ) -> vs.VideoNode:
     """Return `clip` at `scale` times its size, in its own format, with its own frame properties.
 
@@ -59,6 +61,8 @@ def upscale(
         threads: CPU threads that the engine may use; None for all.
         reuse: copy the parts of a frame that are bit-identical to the frame before; False computes
             everything. The output is the same.
+        self_ensemble: average eight flips and turns: a little better, eight times slower.
+        device: number of the GPU to run on; None for the first, where the backend uses one.
 
     Raises:
         vs.Error: 'upscale: ...' with what to do next. The same text fails a single frame whose
@@ -75,6 +79,8 @@ def upscale(
                 tile=tile,
                 threads=threads,
                 reuse=bool(reuse),
+                self_ensemble=bool(self_ensemble),
+                device=device,
             ),
             streams,
         )

@@ -64,9 +64,9 @@ def planes_of(frame: vs.VideoFrame) -> Planes:
     return tuple(np.asarray(frame[index]) for index in range(frame.format.num_planes))
 
 
-def engine_planes(clip: vs.VideoNode, n: int, model: Path, color: ColorSpec) -> Planes:
+def engine_planes(clip: vs.VideoNode, n: int, model: Path, color: ColorSpec, **options: Any) -> Planes:
     """Frame `n` through the front door that every other front end uses."""
-    with srvid.open_upscaler(str(model), scale=SCALE, backend="openvino", tile=TILE) as upscaler:
+    with srvid.open_upscaler(str(model), scale=SCALE, backend="openvino", tile=TILE, **options) as upscaler:
         return upscaler.planes(planes_of(clip.get_frame(n)), pixel_format_from_vs(clip.format), color)
 
 
@@ -93,6 +93,15 @@ def test_every_format_gives_the_engines_bits_and_keeps_the_properties(video_form
     for n, frame in enumerate(result.frames()):
         assert_same(planes_of(frame), engine_planes(clip, n, model, color))
         assert dict(frame.props) == dict(clip.get_frame(n).props)
+
+
+def test_the_self_ensemble_is_the_engines(model: Path) -> None:
+    clip = noise_clip(vs.YUV420P8, 1)
+    (frame,) = openvino(clip, model, self_ensemble=True).frames()
+    color = ColorSpec(matrix="bt709", full_range=False)
+    assert_same(planes_of(frame), engine_planes(clip, 0, model, color, self_ensemble=True))
+    (plain,) = openvino(clip, model).frames()
+    assert not np.array_equal(planes_of(frame)[0], planes_of(plain)[0])
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7])

@@ -156,7 +156,8 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
                       VAPOURSYNTH_API_VERSION, 0, plugin);
     api->registerFunction("Upscale",
                           "clip:vnode;scale:int:opt;model:data:opt;backend:data:opt;streams:int:opt;"
-                          "tile:int:opt;precision:data:opt;threads:int:opt;reuse:int:opt;",
+                          "tile:int:opt;precision:data:opt;threads:int:opt;reuse:int:opt;"
+                          "self_ensemble:int:opt;device:int:opt;",
                           "clip:vnode;", upscale, NULL, plugin);
     api->registerFunction("BridgeCall", "token:int;func:func;", "answered:int;", bridge_call, NULL, plugin);
 }
