@@ -75,10 +75,10 @@ def ship_checkpoint(
 
 def _training_sentence(config: Mapping[str, Any]) -> str:
     model, data, optim = config["model"], config["data"], config["optim"]
-    options = ", ".join(f"{key} {value}" for key, value in model["options"].items())
+    options = "".join(f" {key} {value}" for key, value in model["options"].items())
     crops = f"{config['steps_done']} steps of {data['batch']} crops of {data['patch_px']} px"
     minutes = f"{config['seconds'] / 60:.0f} minutes"
-    return f"{model['arch']} ({options}): {crops}, {optim['optimiser']}, {data['degradation']}, {minutes}"
+    return f"{model['arch']}{options}: {crops}, {optim['optimiser']}, {data['degradation']}, {minutes}"
 
 
 def attributions(data_root: Path, folders: Sequence[str]) -> tuple[str, ...]:
