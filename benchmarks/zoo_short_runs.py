@@ -22,6 +22,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 DEEP = """vdsr-x3 drcn-x3 drrn-b1u9-x3 memnet-x3 srresnet-x4 edsr-baseline-x4 mdsr-x4 enhancenet-x4 srfeat-x4
 esrgan-x4 rdn-x4 rcan-x4 edsr-x4""".split()
 ENOUGH_DB = 0.6
+CHECKS = 4  # in the time given; each runs the whole of Set5, which takes some a minute
 NEEDS_VGG = ("perceptual", "texture")
 
 
@@ -74,7 +75,7 @@ def main(data: Path, names: list[str], minutes: float) -> None:
                 out=Path(folder),
                 cache=cache_dir("train"),
                 data_root=data,
-                save_every_seconds=60,
+                save_every_seconds=minutes * 60 / CHECKS,
                 report=report,
             )
         seconds, last = time.process_time() - began, seen[-1]
