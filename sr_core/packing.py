@@ -7,7 +7,7 @@ A network that enlarges ends in a shuffle: every pixel of a coarse grid holds a 
           first=0 ─ 2x2      first=4, 5 ─ 1x1          c d               1x1 of each chroma
 
 A graph that stops before the shuffle leaves it to the copy into the caller's planes, which is
-made anyway: one strided copy a row of the block, of elements as wide as the block.
+made anyway: one strided copy, of elements as wide as the block.
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ def copy_piece(piece: Piece, tensor: Array, target: Array, *, row: int, column: 
     wide = _WIDE.get(columns * part.itemsize)
     is_dense = part.strides[1] == part.itemsize and not (piece.first % columns or tensor.shape[2] % columns)
     if wide is not None and is_dense:
-        lines, values = part.view(wide), tensor.view(wide)
-        for line in range(rows):
-            np.copyto(lines[line::rows], values[..., piece.first // columns + line])
+        lines = part.view(wide).reshape(tensor.shape[0], rows, -1)  # splits an axis: a view
+        first = piece.first // columns
+        np.copyto(lines, tensor.view(wide)[..., first : first + rows].transpose(0, 2, 1))
         return
     for line in range(rows):
         for place in range(columns):
