@@ -48,7 +48,7 @@ def short(config: TrainConfig, minutes: float) -> TrainConfig:
             clip_theta=0.0,
             precision="f32",
             warm_start="",
-            ema=0.99,
+            ema=0.9,
         ),
         loss=loss or {"l1": 1.0},
         critic=None,
