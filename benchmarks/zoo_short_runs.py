@@ -21,6 +21,7 @@ from sr_train.loop import Progress, run_training
 CONFIGS = Path(__file__).parents[1] / "configs"
 DEEP = """vdsr-x3 drcn-x3 drrn-b1u9-x3 memnet-x3 srresnet-x4 edsr-baseline-x4 mdsr-x4 enhancenet-x4 srfeat-x4
 esrgan-x4 rdn-x4 rcan-x4 edsr-x4""".split()
+FULL_SIZE, FULL_SIZE_PATCH = ("vdsr", "drcn", "drrn", "memnet"), 8  # they work on the enlarged image
 ENOUGH_DB = 0.6
 CHECKS = 4  # in the time given; each runs the whole of Set5, which takes some a minute
 NEEDS_VGG = ("perceptual", "texture")
@@ -36,7 +37,7 @@ def short(config: TrainConfig, minutes: float) -> TrainConfig:
     return replace(
         config,
         model=replace(config.model, scales=()),
-        data=replace(config.data, patch_px=16, batch=2),
+        data=replace(config.data, patch_px=FULL_SIZE_PATCH if config.model.arch in FULL_SIZE else 16, batch=2),
         optim=replace(
             config.optim,
             optimiser="muon",
