@@ -53,7 +53,7 @@ def ship_checkpoint(
     images.
 
     Args:
-        history: what came before this run, e.g. 'started from clear-x2; '.
+        history: what came before this run, e.g. 'after 8,000 steps in 13 minutes: '.
     """
     network, config = load_trained(checkpoint)
     model, data = config["model"], config["data"]
@@ -75,10 +75,10 @@ def ship_checkpoint(
 
 def _training_sentence(config: Mapping[str, Any]) -> str:
     model, data, optim = config["model"], config["data"], config["optim"]
-    options = "".join(f" {key} {value}" for key, value in model["options"].items())
-    crops = f"{config['steps_done']} steps of {data['batch']} crops of {data['patch_px']} px"
-    minutes = f"{config['seconds'] / 60:.0f} minutes"
-    return f"{model['arch']}{options}: {crops}, {optim['optimiser']}, {data['degradation']}, {minutes}"
+    options = ", ".join(f"{key} {value}" for key, value in model["options"].items())
+    crops = f"{config['steps_done']:,} steps of {data['batch']} crops of {data['patch_px']} px"
+    parts = (options, crops, optim["optimiser"], data["degradation"], f"{config['seconds'] / 60:.0f} minutes")
+    return ", ".join(part for part in parts if part)
 
 
 def attributions(data_root: Path, folders: Sequence[str]) -> tuple[str, ...]:
