@@ -20,7 +20,10 @@ def open_runner(model: ModelProto) -> Runner:
     Raises (the runner, too):
         RuntimeError: OpenVINO's own, where the graph does not fit the batch.
     """
-    import openvino
+    from sr_core.backends.openvino_telemetry import telemetry_off
+
+    with telemetry_off():
+        import openvino
 
     core = openvino.Core()
     graph = core.read_model(model.SerializeToString())

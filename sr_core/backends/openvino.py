@@ -18,14 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 
 from sr_core.backend import ComposedGraph, Deliver, Precision, Progress, plane_of, usable_cpus
+from sr_core.backends.openvino_telemetry import telemetry_off
 from sr_core.difference import difference
 from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
 from sr_core.packing import PackedGraph, copy_piece
+
+with telemetry_off():
+    import openvino as ov
 
 MIXED_PSNR_DB = 58.0  # least fidelity of bf16 with f32 edges, in codes; measured 62 to 75 (facts §1)
 log = logging.getLogger(__name__)

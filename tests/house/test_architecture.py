@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,25 @@ def test_importing_loads_nothing_heavier_than_numpy(package: str) -> None:
 def test_a_command_answers_help_without_loading_an_engine(module: str, command: str) -> None:
     imports = f"from click.testing import CliRunner; from srvid_cli.{module} import {command} as c"
     assert loaded_by(f"{imports}; assert CliRunner().invoke(c, ['--help']).exit_code == 0") & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import sr_core.backends.openvino",
+        "import sr_core.testing as t; from sr_zoo.onnx_run import open_runner; open_runner(t.random_model(2))",
+    ],
+)
+def test_openvino_phones_nobody_and_writes_nothing_at_home(
+    statement: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its telemetry is silent by itself where CI=true."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    loaded = loaded_by(statement)
+    assert "openvino" in loaded
+    assert "openvino_telemetry" not in loaded
+    assert os.listdir(tmp_path) == []
 
 
 def test_imports_point_down() -> None:
