@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
-from sr_core.errors import NotAvailable
+from sr_core.errors import BadInput, NotAvailable
 from sr_core.frame import Array, Device
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class Backend(Protocol):
 
 
 # name -> (class, module whose presence means that it can work, extra to install)
+_THREADS_A_CPU = 4  # each holds memory of its own: 100,000 filled 5 GB and never came to the first frame
 BACKENDS: dict[str, tuple[str, str, str]] = {
     "tensorrt": ("sr_core.backends.tensorrt:TensorRt", "tensorrt", "tensorrt"),
     "tensorrt_rtx": ("sr_core.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "rtx"),
@@ -133,8 +134,11 @@ def open_backend(name: str, *, threads: int | None = None, device: int | None = 
         device: number of the GPU to use; None = the first, where it uses one.
 
     Raises:
+        BadInput: many times more threads than CPUs.
         NotAvailable: unknown name, package not installed, or no device for it.
     """
+    if threads is not None and threads > _THREADS_A_CPU * (cpus := os.cpu_count() or 1):
+        raise BadInput(f"{threads} threads are too many for {cpus} CPUs", hint="by default each CPU has one")
     if name not in BACKENDS:
         raise NotAvailable(f"unknown backend {name!r}", hint=f"choose one of: auto, {', '.join(BACKENDS)}")
     target, module_needed, extra = BACKENDS[name]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -15,9 +16,12 @@ import click
 
 from sr_core.errors import SrError
 
+_STREAM_ERRORS = {errno.ENOSPC, errno.EBADF, errno.EIO}  # of stdout, on a full disk or closed
+
 
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name` and exit with the code that fits."""
+    _occupy_standard_streams()
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop ends the work tidily too
     try:
         code = command.main(prog_name=name, standalone_mode=False)
@@ -30,13 +34,38 @@ def run_command(command: click.Command, name: str) -> NoReturn:
         print(f"\n{name}: stopped", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        # the reader of our output went away; keep Python from complaining again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()  # the reader of our output went away
         sys.exit(1)
     except SrError as error:
         print_error(name, error)
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _STREAM_ERRORS or error.filename is not None:
+            raise
+        _discard_stdout()
+        print(f"{name}: cannot write: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _occupy_standard_streams() -> None:
+    """Give a stream that the caller closed (`srvid … >&-`) something to be.
+
+    Otherwise Python has None there, and the next file opened gets its number: what FFmpeg says on 2
+    would land in the output. Standard output still refuses to be written, messages go nowhere.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)  # takes the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # for the rest of the process
+
+
+def _discard_stdout() -> None:
+    """Keep Python from complaining again at exit, where it writes what is left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

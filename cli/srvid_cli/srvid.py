@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -206,6 +207,8 @@ def _segmenting(seconds: float | None, crew: Crew | None, *, straight: bool, res
     from sr_core.segments.crew import ThisProcess
     from sr_core.segments.run import DEFAULT_SECONDS, Segmenting
 
+    if seconds is not None and not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is not a length", param_hint="--segment")
     length = DEFAULT_SECONDS if seconds is None else Fraction(str(seconds))
     return Segmenting(seconds=None if straight else length, restart=restart, crew=crew or ThisProcess())
 

@@ -5,6 +5,7 @@ Any other encoder in PyAV's FFmpeg is refused by name rather than run with setti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from av.codec.codec import Codec, UnknownCodecError
@@ -24,6 +25,7 @@ class VideoCodec:
         encoder: FFmpeg's name; users type the key of `VIDEO_CODECS`.
         codec: what it writes, FFmpeg's canonical name.
         quality_option: '' where there is none (lossless, or by profile).
+        quality_worst: the largest value that means something; x264 and x265 take more and use this.
         pix_fmts: those we use; () for all the encoder lists.
         takes_odd: subsampled chroma at odd sizes.
         fixed: options always set.
@@ -33,6 +35,7 @@ class VideoCodec:
     codec: str
     quality_option: str = ""
     quality_default: str = ""
+    quality_worst: float = math.inf
     preset_option: str = ""
     preset_default: str = ""
     pix_fmts: tuple[str, ...] = ()
@@ -48,6 +51,7 @@ VIDEO_CODECS: dict[str, VideoCodec] = {
         codec="h264",
         quality_option="crf",
         quality_default="18",
+        quality_worst=51,
         preset_option="preset",
         preset_default="medium",
         captions_option="a53cc",
@@ -57,6 +61,7 @@ VIDEO_CODECS: dict[str, VideoCodec] = {
         codec="hevc",
         quality_option="crf",
         quality_default="20",
+        quality_worst=51,
         preset_option="preset",
         preset_default="medium",
         captions_option="a53cc",
@@ -199,11 +204,16 @@ def encoder_options(
     """All options for the encoder; what the user gave wins.
 
     Raises:
-        BadInput: --crf or --preset for an encoder that has no such thing.
+        BadInput: --crf or --preset for an encoder that has no such thing, or not that far.
     """
     options = dict(codec.fixed)
     if crf is not None and not codec.quality_option:
         raise BadInput(f"{codec.encoder} has no quality setting", hint="leave --crf out")
+    if crf is not None and crf > codec.quality_worst:
+        raise BadInput(
+            f"--crf {crf:g} is beyond {codec.encoder}'s worst, {codec.quality_worst:g}",
+            hint=f"smaller is better; the default is {codec.quality_default}",
+        )
     if preset is not None and not codec.preset_option:
         raise BadInput(f"{codec.encoder} has no presets", hint="leave --preset out")
     if codec.quality_option:

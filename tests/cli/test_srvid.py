@@ -258,3 +258,41 @@ def test_a_folder_without_write_permission_is_an_error(source: Path, tmp_path: P
     done = srvid(source, closed / "out.mkv", *NEAREST)
     assert done.returncode == 1
     assert "permissions" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--segment", "nan"], 2, "nan is not a length"),
+        (["--segment", "inf"], 2, "inf is not a length"),
+        (["--crf", "99"], 1, "--crf 99 is beyond libx264's worst, 51"),
+        (["--model", "swift", "--threads", "100000"], 1, "100000 threads are too many"),
+    ],
+)
+def test_a_number_without_sense_is_refused(
+    options: list[str], code: int, said: str, source: Path, tmp_path: Path
+) -> None:
+    done = srvid(source, tmp_path / "out.mkv", *NEAREST, *options)
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert outputs(tmp_path) == []
+
+
+def test_closed_standard_streams_are_no_reason_to_fail(source: Path, tmp_path: Path) -> None:
+    def close_them() -> None:
+        os.closerange(0, 3)
+
+    done = srvid(source, tmp_path / "out.mkv", *NEAREST, preexec_fn=close_them)
+    assert done.returncode == 0
+    assert frames_in(tmp_path / "out.mkv") == 12
+
+
+@pytest.mark.parametrize("device", ["/dev/full", None])
+def test_output_that_nobody_can_read_is_an_error_without_a_traceback(device: str | None) -> None:
+    def redirect() -> None:
+        os.close(1) if device is None else os.dup2(os.open(device, os.O_WRONLY), 1)
+
+    done = srvid("--help", preexec_fn=redirect)
+    assert done.returncode == 1
+    assert done.stderr.startswith("srvid: cannot write: ")
+    assert len(done.stderr.splitlines()) == 1
