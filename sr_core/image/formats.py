@@ -154,8 +154,10 @@ def sniff(path: Path) -> ImageFormat:
 
     Raises:
         DamagedMedia: an empty file.
-        BadInput: not an image srvid reads.
+        BadInput: not an image srvid reads, or no file: a pipe would be waited on for ever.
     """
+    if path.exists() and not path.is_file():
+        raise BadInput("not a regular file", hint="copy it to a file first")
     with path.open("rb") as file:
         head = file.read(SNIFF_BYTES)
     if not head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -45,6 +46,12 @@ def test_a_truncated_file_is_damaged_and_leaves_no_output(
     with pytest.raises(BadInput):
         enlarge(path, target, identity, EnlargeOptions())
     assert sorted(file.name for file in tmp_path.iterdir()) == [name]
+
+
+def test_a_pipe_is_refused_and_not_waited_on(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(BadInput, match="not a regular file"), open_image(tmp_path / "a.png"):
+        pass
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of corrupt tags before it gives up or goes on
