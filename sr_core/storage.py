@@ -49,8 +49,11 @@ def storage_error(error: OSError, path: Path, doing: str) -> StorageError:
         errno.EACCES: "check the folder's permissions",
         errno.EPERM: "check the folder's permissions",
         errno.EROFS: "the file system is read-only: write to another folder",
+        errno.ENAMETOOLONG: "choose a shorter name",
     }
-    hint = hints.get(error.errno or 0, f"set {CACHE_VARIABLE} to a writable folder" if "cache" in doing else "")
+    hint = hints.get(error.errno or 0, "")
+    if "cache" in doing and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        hint = f"set {CACHE_VARIABLE} to a writable folder"
     return StorageError(f"{doing} {path}: {error.strerror or error}", hint=hint)
 
 
