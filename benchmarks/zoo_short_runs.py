@@ -22,6 +22,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 DEEP = """vdsr-x3 drcn-x3 drrn-b1u9-x3 memnet-x3 srresnet-x4 edsr-baseline-x4 mdsr-x4 enhancenet-x4 srfeat-x4
 esrgan-x4 rdn-x4 rcan-x4 edsr-x4""".split()
 FULL_SIZE, FULL_SIZE_PATCH = ("vdsr", "drcn", "drrn", "memnet"), 8  # they work on the enlarged image
+LARGE = ("esrgan", "rdn", "rcan", "edsr")  # one crop a step, or there would be no steps
 ENOUGH_DB = 0.6
 CHECKS = 4  # in the time given; each runs the whole of Set5, which takes some a minute
 NEEDS_VGG = ("perceptual", "texture")
@@ -37,7 +38,11 @@ def short(config: TrainConfig, minutes: float) -> TrainConfig:
     return replace(
         config,
         model=replace(config.model, scales=()),
-        data=replace(config.data, patch_px=FULL_SIZE_PATCH if config.model.arch in FULL_SIZE else 16, batch=2),
+        data=replace(
+            config.data,
+            patch_px=FULL_SIZE_PATCH if config.model.arch in FULL_SIZE else 16,
+            batch=1 if config.model.arch in LARGE else 2,
+        ),
         optim=replace(
             config.optim,
             optimiser="muon",
