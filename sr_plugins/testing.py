@@ -148,15 +148,16 @@ class _LogListener(logging.Handler):
 class SocketWatch:
     """`with SocketWatch(port) as watch`: when the kernel held connections to a loopback port for open. Linux.
 
-    It looks every few milliseconds, so a connection ended after the last look that found it open: a
-    latency counted from there is at most too long.
+    It looks every few milliseconds, or later on a busy machine. A connection ended after the last look that
+    found it open had begun: a latency counted from there is at most too long.
     """
 
     LOOK_SECONDS = 0.005
 
     def __init__(self, port: int) -> None:
         self._local = f":{port:04X}"
-        self._seen: dict[str, tuple[float, float]] = {}  # remote address -> first and last time seen open
+        self._seen: dict[str, tuple[float, float]] = {}  # remote address -> beginnings of first and last look
+        self._looks: list[tuple[float, float]] = []  # beginning and end
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -170,16 +171,18 @@ class SocketWatch:
 
     def end_of_the_one_open_at(self, moment: float) -> float:
         """When the connection that was open then was last seen open (seconds since the epoch)."""
-        (end,) = (last for first, last in self._seen.values() if first <= moment <= last + 10 * self.LOOK_SECONDS)
+        look = max(begun for begun, ended in self._looks if ended <= moment)
+        (end,) = (last for first, last in self._seen.values() if first <= look <= last)
         return end
 
     def _watch(self) -> None:
         while not self._enough.wait(self.LOOK_SECONDS):
-            now = time.time()
+            begun = time.time()
             for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
                 local, remote, state = line.split()[1:4]
                 if local.endswith(self._local) and state == "01":  # TCP_ESTABLISHED, net/tcp_states.h
-                    self._seen[remote] = self._seen.get(remote, (now, now))[0], now
+                    self._seen[remote] = self._seen.get(remote, (begun, begun))[0], begun
+            self._looks.append((begun, time.time()))
 
 
 def job_of(image: Array, **fields: Any) -> client.Request:

@@ -241,12 +241,21 @@ class _Peer:
         """
         if self.cancellation.is_set():
             raise Cancelled(self.cancellation.why)
-        try:
-            self.send_json(client.PROGRESS, {"phase": phase, "share": share})
-        except OSError as error:
-            raise Cancelled("the client closed the connection") from error
+        self.send_json(client.PROGRESS, {"phase": phase, "share": share})
 
     def send(self, kind: bytes, payload: memoryview) -> None:
+        """Send a frame.
+
+        Raises:
+            Cancelled: the client is gone; a thread that sends may know it before the `HangUpWatch`.
+        """
+        try:
+            self._send(kind, payload)
+        except OSError as error:
+            self.drop(f"the client closed the connection: {error}")
+            raise Cancelled(self.cancellation.why) from error
+
+    def _send(self, kind: bytes, payload: memoryview) -> None:
         with self._sending:
             self.endpoint.sendall(client.FRAME.pack(kind, len(payload)))
             self.endpoint.sendall(payload)
@@ -257,7 +266,7 @@ class _Peer:
     def try_error(self, message: str, hint: str) -> None:
         """Send an error frame to whoever still listens."""
         try:
-            self.send_json(client.ERROR, {"message": message, "hint": hint})
+            self._send(client.ERROR, memoryview(json.dumps({"message": message, "hint": hint}).encode()))
             self.endpoint.shutdown(socket.SHUT_WR)
         except OSError as error:
             log.debug("nobody listens: %s", error)

@@ -1,8 +1,8 @@
 """The node in the real ComfyUI, by its HTTP API, where COMFYUI_DIR names a checkout of it.
 
-The checkout is only read: ComfyUI keeps everything, our node pack too, in a temporary base directory.
-It runs on COMFYUI_PYTHON, or on the checkout's own virtual environment, or on this Python. The worker
-is real, with the small networks of `sr_core.testing`.
+The checkout is only read: ComfyUI keeps everything, our node pack too, in a temporary base directory; one
+too old for that runs from a copy of its code. It runs on COMFYUI_PYTHON, or on the checkout's own virtual
+environment, or on this Python. The worker is real, with the small networks of `sr_core.testing`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,9 +21,10 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -34,6 +37,9 @@ from sr_plugins.places import Place
 from sr_plugins.testing import CANCEL_LIMIT_SECONDS, RunningWorker, open_test_model
 
 NODE = "SrvidUpscale"
+USERS = (  # what is in a checkout beside the code
+    "models custom_nodes input output temp user extra_model_paths.yaml venv .venv .git".split()
+)
 START_SECONDS = 300  # importing torch on a busy machine
 PROMPT_SECONDS = 120
 
@@ -66,14 +72,20 @@ class ComfyUI:
         name: str = json.loads(self.ask("/upload/image", body, f"multipart/form-data; boundary={boundary}"))["name"]
         return name
 
-    def submit(self, image: Array, **inputs: Any) -> str:
-        """POST /prompt with LoadImage ─► our node ─► SaveImage: the prompt's id."""
-        prompt = {
-            "1": {"class_type": "LoadImage", "inputs": {"image": self.upload(image)}},
-            "2": {"class_type": NODE, "inputs": {"image": ["1", 0], **inputs}},
-            "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "srvid"}},
-        }
-        prompt_id: str = json.loads(self.ask("/prompt", json.dumps({"prompt": prompt}).encode()))["prompt_id"]
+    def submit(self, *images: Array, client_id: str = "", **inputs: Any) -> str:
+        """POST /prompt with LoadImage, a batch of them if more ─► our node ─► SaveImage: the prompt's id."""
+        prompt: dict[str, Any] = {}
+        batch = ""
+        for index, image in enumerate(images):
+            prompt[f"load {index}"] = {"class_type": "LoadImage", "inputs": {"image": self.upload(image)}}
+            pair = {"image1": [batch, 0], "image2": [f"load {index}", 0]}
+            if batch:
+                prompt[f"batch {index}"] = {"class_type": "ImageBatch", "inputs": pair}
+            batch = f"batch {index}" if batch else f"load {index}"
+        prompt["node"] = {"class_type": NODE, "inputs": {"image": [batch, 0], **inputs}}
+        prompt["save"] = {"class_type": "SaveImage", "inputs": {"images": ["node", 0], "filename_prefix": "srvid"}}
+        body = json.dumps({"prompt": prompt, "client_id": client_id}).encode()
+        prompt_id: str = json.loads(self.ask("/prompt", body))["prompt_id"]
         return prompt_id
 
     def result(self, prompt_id: str) -> dict[str, Any]:
@@ -88,12 +100,29 @@ class ComfyUI:
         entry: dict[str, Any] = found[prompt_id]
         return entry
 
-    def picture(self, result: dict[str, Any]) -> Array:
-        """GET /view of the one image that SaveImage wrote."""
+    def pictures(self, result: dict[str, Any]) -> list[Array]:
+        """GET /view of the images that SaveImage wrote."""
         assert result["status"]["completed"], f"{result['status']}\n{self.last_words()}"
-        (saved,) = result["outputs"]["3"]["images"]
-        with Image.open(io.BytesIO(self.ask(f"/view?{urllib.parse.urlencode(saved)}"))) as picture:
-            return np.asarray(picture)
+        found = []
+        for saved in result["outputs"]["save"]["images"]:
+            with Image.open(io.BytesIO(self.ask(f"/view?{urllib.parse.urlencode(saved)}"))) as picture:
+                found.append(np.asarray(picture))
+        return found
+
+    @contextmanager
+    def listen(self, client_id: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """GET /ws: what ComfyUI tells its page while the prompts of `client_id` run."""
+        host, port = self.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=PROMPT_SECONDS) as link, link.makefile("rb") as file:
+            link.sendall(
+                f"GET /ws?clientId={client_id} HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: MDEyMzQ1Njc4OUFCQ0RFRg==\r\n\r\n".encode()
+            )
+            assert b" 101 " in file.readline()
+            while file.readline() != b"\r\n":
+                pass
+            yield messages(file)
 
     def last_words(self) -> str:
         return self.log.read_text(errors="replace")[-3000:]
@@ -106,21 +135,19 @@ def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyUI]:
         pytest.skip("needs the real ComfyUI: set COMFYUI_DIR to its checkout")
     checkout, base = Path(os.environ["COMFYUI_DIR"]).resolve(), tmp_path_factory.mktemp("comfyui")
     assert (checkout / "main.py").exists(), f"COMFYUI_DIR: no main.py in {checkout}"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"SRVID_WORKER_FILE": str(base / "worker.json"), "PYTHONDONTWRITEBYTECODE": "1"}
+    python = python_of(checkout)
+    code, options = laid_out(checkout, base, options_of(checkout, python, env))
     install(Place(host="comfyui", root=base), models=("nearest", "random"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [
-        python_of(checkout), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port),
-        "--base-directory", str(base), "--database-url", f"sqlite:///{(base / 'comfyui.db').as_posix()}",
-        "--disable-auto-launch", "--disable-api-nodes",
-    ]  # fmt: skip
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    env |= {"SRVID_WORKER_FILE": str(base / "worker.json"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port), *options]
     log = base / "comfyui.log"
     with (
         RunningWorker(base / "worker.json") as worker,
         log.open("wb") as said,
-        subprocess.Popen(command, cwd=checkout, env=env, stdout=said, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(command, cwd=code, env=env, stdout=said, stderr=subprocess.STDOUT) as process,
     ):
         server = ComfyUI(url=f"http://127.0.0.1:{port}", worker=worker, log=log)
         try:
@@ -135,6 +162,44 @@ def python_of(checkout: Path) -> str:
     own = [checkout / folder / "bin/python" for folder in (".venv", "venv")]
     found = [os.environ.get("COMFYUI_PYTHON"), *(str(path) for path in own if path.exists()), sys.executable]
     return next(path for path in found if path)
+
+
+def options_of(checkout: Path, python: str, env: dict[str, str]) -> set[str]:
+    """The options that this version of ComfyUI has."""
+    done = subprocess.run(
+        [python, "main.py", "--help"], cwd=checkout, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "--port" in done.stdout, f"{python} main.py --help:\n{done.stdout}{done.stderr}"
+    return set(re.findall(r"--[a-z][a-z0-9-]+", done.stdout))
+
+
+def laid_out(checkout: Path, base: Path, offered: set[str]) -> tuple[Path, list[str]]:
+    """The folder of the main.py to run, and the options with which it writes into `base` only."""
+    database = f"sqlite:///{(base / 'comfyui.db').as_posix()}"
+    wanted = {
+        "--disable-auto-launch": [],
+        "--disable-api-nodes": [],
+        "--database-url": [database],
+        "--base-directory": [str(base)],
+    }
+    options = [word for option, values in wanted.items() if option in offered for word in (option, *values)]
+    if "--base-directory" in offered:
+        return checkout, options
+    shutil.copytree(
+        checkout, base, dirs_exist_ok=True, ignore=lambda folder, _: USERS if folder == str(checkout) else ()
+    )
+    return base, options
+
+
+def messages(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """The JSON messages of a WebSocket's server (RFC 6455: unmasked frames), other frames left out."""
+    while head := file.read(2):
+        length = head[1]
+        if length >= 126:
+            length = int.from_bytes(file.read(2 if length == 126 else 8), "big")
+        payload = file.read(length)
+        if head[0] == 0x81:  # a whole message of text
+            yield json.loads(payload)
 
 
 def answers(server: ComfyUI, process: subprocess.Popen[bytes]) -> bool:
@@ -182,8 +247,26 @@ def test_a_prompt_saves_the_pixels_of_the_python_api(
     comfyui: ComfyUI, model: str, scale: int, options: dict[str, Any]
 ) -> None:
     image = noise(70, 90, seed=scale)
-    saved = comfyui.picture(comfyui.result(comfyui.submit(image, model=model, scale=scale, **options)))
+    (saved,) = comfyui.pictures(comfyui.result(comfyui.submit(image, model=model, scale=scale, **options)))
     assert_saved_as_by_the_api(saved, image, model, scale)
+
+
+def test_a_batch_is_enlarged_image_by_image_with_one_progress_bar(comfyui: ComfyUI) -> None:
+    batch = [noise(40, 60, seed=seed) for seed in range(3)]
+    with comfyui.listen("batch") as said:
+        prompt_id = comfyui.submit(*batch, client_id="batch", model="random", scale=2)
+        steps = []
+        for message in said:
+            facts = message["data"]
+            if message["type"] == "progress" and facts["node"] == "node":
+                steps.append(facts["value"])
+                assert facts["max"] == len(batch) * 100
+            if message["type"] == "executing" and facts["node"] is None:
+                break
+    assert steps == sorted(steps)
+    assert {100, 200, 300} <= set(steps)
+    for saved, image in zip(comfyui.pictures(comfyui.result(prompt_id)), batch, strict=True):
+        assert_saved_as_by_the_api(saved, image, "random", 2)
 
 
 def test_interrupt_drops_the_worker_s_job_and_the_next_prompt_runs(comfyui: ComfyUI) -> None:
@@ -203,7 +286,7 @@ def test_interrupt_drops_the_worker_s_job_and_the_next_prompt_runs(comfyui: Comf
     assert not result["outputs"]
 
     image = noise(30, 40, seed=1)
-    saved = comfyui.picture(comfyui.result(comfyui.submit(image, model="nearest", scale=2)))
+    (saved,) = comfyui.pictures(comfyui.result(comfyui.submit(image, model="nearest", scale=2)))
     assert_saved_as_by_the_api(saved, image, "nearest", 2)
 
 

@@ -128,6 +128,9 @@ def click_cancel(host_tree: Any, folder: Path, running: RunningWorker) -> float:
             "eval $(xdotool getwindowgeometry --shell $(xdotool search --onlyvisible --name ' GIMP$' | tail -1)); "
             f"xdotool mousemove $((X + WIDTH * {percent} / 100)) $((Y + HEIGHT - 18)) sleep 0.1 click 1 sleep 0.1",
         )
+        late = time.monotonic() + CANCEL_LIMIT_SECONDS  # or the next click would be taken for the one that hit
+        while not running.drops and time.monotonic() < late:
+            time.sleep(0.01)
         if running.drops:
             break
     return clicked_at

@@ -21,6 +21,7 @@ def test_napari_s_own_tests_of_the_widget_pass(host_tree: Any, host_folder: Path
         "-p", "no:cacheprovider", "-W", "ignore",
         "-c", "/dev/null", "--rootdir", inside, str(PROJECT / "tests/plugins/hosts/napari_driver.py"),
         HOME=inside, PYTHONPATH=f"{PROJECT}:{PROJECT / 'cli'}", SRVID_CACHE=f"{inside}/cache",
+        SRVID_CLIP=str(PROJECT / "examples/flower.mp4"),
         SRVID_NAPARI_YAML=str(PROJECT / "sr_plugins/hosts/napari/napari.yaml"),
         **({"SRVID_PICTURES": inside} if "SRVID_PICTURES" in os.environ else {}),
     )  # fmt: skip
@@ -28,6 +29,6 @@ def test_napari_s_own_tests_of_the_widget_pass(host_tree: Any, host_folder: Path
         command, env={**os.environ, "BIND": binds}, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
-    assert re.search(r"\b5 passed", done.stdout), done.stdout[-3000:]
+    assert re.search(r"\b6 passed", done.stdout), done.stdout[-3000:]
     if target := os.environ.get("SRVID_PICTURES"):
         (Path(target) / "napari.png").write_bytes((host_folder / "napari.png").read_bytes())

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -410,6 +411,22 @@ def test_a_cancel_while_another_job_runs_leaves_that_job_alone(busy: RunningWork
     np.testing.assert_array_equal(result, by_the_api(image, scale=4))
 
 
+def test_a_job_that_cannot_send_its_rows_is_dropped_while_it_holds_the_model(
+    worker: RunningWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr_plugins.worker.HangUpWatch", lambda *_: nullcontext())  # which may notice it later
+    image = slow_image()
+    with client.Connection(
+        dict(job_of(image, model="nearest", scale=4), do="upscale"), cancelled=lambda: False, start=False
+    ) as (link, _):
+        link.send_frame(client.ROWS, image.tobytes())
+        while next(link.frames())[0] != client.ROWS:
+            pass
+    assert until_idle(worker) < 10
+    (drop,) = worker.drops
+    assert drop.tiles_before > 0, "the model was given back before the job was dropped"
+
+
 # ---- life
 
 
@@ -483,14 +500,14 @@ def launched(worker_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {path.split(os.pathsep)!r}\n{SERVE}"]
     monkeypatch.setattr(client, "launch_facts", lambda: {"command": command})
     yield worker_file
-    if worker_file.exists():
-        client.ask("stop", start=False)
-        deadline = time.monotonic() + 10
-        while worker_file.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+    deadline = time.monotonic() + 60
+    while any(process.poll() is None for process in client._STARTED):
+        assert time.monotonic() < deadline, "a worker does not stop"
+        if worker_file.exists():  # also of one that was so slow to start that it took over from a stopped one
+            with suppress(client.WorkerError):  # it is just ending
+                client.ask("stop", start=False)
+        time.sleep(0.05)
     assert not worker_file.exists()
-    for process in client._STARTED:
-        process.wait(10)
     client._STARTED.clear()
 
 

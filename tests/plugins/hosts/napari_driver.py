@@ -1,8 +1,10 @@
 """The widget in the real napari, run by pytest inside the host tree, under Xvfb (see test_napari.py)."""
 
+import itertools
 import os
 import time
 
+import av
 import npe2
 import numpy as np
 import pytest
@@ -28,14 +30,14 @@ def widget(viewer):
     return made
 
 
-def play(qtbot, viewer, widget, data, **layer):
-    viewer.add_image(data, name="in", **layer)
+def play(qtbot, viewer, widget, data, name="in", **layer):
+    viewer.add_image(data, name=name, **layer)
     widget.layer.reset_choices()
-    widget.layer.value = viewer.layers["in"]
+    widget.layer.value = viewer.layers[name]
     widget.run.native.click()
-    qtbot.waitUntil(lambda: "in x2" in viewer.layers, timeout=60000)
+    qtbot.waitUntil(lambda: f"{name} x2" in viewer.layers, timeout=60000)
     qtbot.waitUntil(lambda: widget.worker is None, timeout=10000)
-    return viewer.layers["in x2"]
+    return viewer.layers[f"{name} x2"]
 
 
 def by_the_api(image):
@@ -68,8 +70,27 @@ def test_a_rotated_stack_of_16_bits_stays_in_place(qtbot, viewer, widget):
         np.testing.assert_array_equal(plane, by_the_api(source))
     before = viewer.layers["in"].data_to_world((1, 23.5, -0.5))
     np.testing.assert_allclose(before, layer.data_to_world((1, 47.5, -0.5)))
+
+
+def test_a_time_series_in_colour_is_enlarged_frame_by_frame(qtbot, viewer, widget):
+    with av.open(os.environ["SRVID_CLIP"]) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in itertools.islice(file.decode(video=0), 2)]
+    layer = play(qtbot, viewer, widget, np.stack(frames), name="flower", rgb=True)
+    for frame, source in zip(layer.data, frames, strict=True):
+        np.testing.assert_array_equal(frame, by_the_api(source))
     if target := os.environ.get("SRVID_PICTURES"):
-        viewer.screenshot(os.path.join(target, "napari.png"), canvas_only=False)
+        photograph(qtbot, viewer, os.path.join(target, "napari.png"))
+
+
+def photograph(qtbot, viewer, path):
+    """The window with both layers, one above the other, near enough to see the pixels."""
+    viewer.grid.enabled, viewer.grid.shape = True, (2, 1)
+    viewer.window.resize(1280, 760)
+    qtbot.wait(200)
+    viewer.reset_view()
+    viewer.camera.zoom *= 1.6
+    qtbot.wait(200)
+    viewer.screenshot(path, canvas_only=False)
 
 
 def test_cancel_ends_within_half_a_second_and_adds_nothing(qtbot, viewer, widget):
