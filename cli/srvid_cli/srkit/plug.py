@@ -30,7 +30,7 @@ def command() -> None:
 
 
 def _into(function: click.decorators.FC) -> click.decorators.FC:
-    kind = click.Path(file_okay=False, path_type=Path)
+    kind = click.Path(exists=True, file_okay=False, path_type=Path)
     return click.option("--into", type=kind, help="The host's folder, where it is not the usual one.")(function)
 
 
