@@ -154,6 +154,8 @@ def test_the_doctor_sees_that_krita_has_the_plug_in_switched_off(tmp_path: Path)
 
 
 def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path) -> None:
+    from srvid_cli.srkit.plug import command
+
     done = CliRunner().invoke(command, ["install", "gimp", "--into", str(tmp_path / "typo")])
     assert done.exit_code == 2
     assert "does not exist" in done.output
