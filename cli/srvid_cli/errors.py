@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -18,10 +19,13 @@ from sr_core.errors import SrError
 
 _STREAM_ERRORS = {errno.ENOSPC, errno.EBADF, errno.EIO}  # of stdout, on a full disk or closed
 
+_TERMINAL_WIDTH = 80
+
 
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name` and exit with the code that fits."""
     _occupy_standard_streams()
+    logging.lastResort = _Warnings(name)  # where nobody set up logging
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop ends the work tidily too
     try:
         code = command.main(prog_name=name, standalone_mode=False)
@@ -61,6 +65,18 @@ def _occupy_standard_streams() -> None:
             os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)  # takes the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # for the rest of the process
+
+
+class _Warnings(logging.Handler):
+    """Prints a warning as a line of its own, over a progress line that may stand there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.WARNING)
+        self._name = name
+
+    def emit(self, record: logging.LogRecord) -> None:
+        start = "\r" if sys.stderr.isatty() else ""
+        print(f"{start}{self._name}: {record.getMessage()}".ljust(_TERMINAL_WIDTH if start else 0), file=sys.stderr)
 
 
 def _discard_stdout() -> None:

@@ -296,3 +296,14 @@ def test_output_that_nobody_can_read_is_an_error_without_a_traceback(device: str
     assert done.returncode == 1
     assert done.stderr.startswith("srvid: cannot write: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_cache_that_cannot_be_written_stops_no_run_and_is_said_once(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "file" / "cache"))
+    done = srvid(source, tmp_path / "out.mkv", "--scale", 2, "--segment", "0.2", "--preset", "ultrafast")
+    assert done.returncode == 0, done.stderr
+    assert frames_in(tmp_path / "out.mkv") == 12
+    assert [line.count("set SRVID_CACHE") for line in done.stderr.splitlines() if "SRVID_CACHE" in line] == [1]

@@ -67,3 +67,14 @@ def test_compare_refuses_a_text_file(tmp_path: Path) -> None:
     assert isinstance(done.exception, SrError)
     assert "neither an image nor a video" in str(done.exception)
     assert not (tmp_path / "look.png").exists()
+
+
+@pytest.mark.parametrize("name", ["doctor", "jobs"])
+def test_a_cache_that_cannot_be_written_stops_no_command_that_only_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "file" / "cache"))
+    done = srkit(name)
+    assert done.exit_code == 0, done.output
+    assert "set SRVID_CACHE" in done.output or "no unfinished jobs" in done.output
