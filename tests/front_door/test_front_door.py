@@ -68,3 +68,23 @@ def test_backends_agree_on_the_same_model() -> None:
         with srvid.open_upscaler("clear", scale=2, backend=backend, precision="exact", tile=64) as upscaler:
             results.append(upscaler.planes((pixels,), rgb(packed=True), FULL_RANGE_RGB)[0].astype(int))
     assert np.abs(results[0] - results[1]).max() <= 1
+
+
+def test_a_folder_or_a_file_without_a_models_ending_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "weights.bin").write_bytes(b"x")
+    with pytest.raises(BadInput, match="c is a folder"):
+        srvid.resolve_model("c", scale=2)
+    with pytest.raises(BadInput, match=r"does not end in \.onnx"):
+        srvid.resolve_model("weights.bin", scale=2)
+
+
+def test_a_scale_that_no_front_end_offers_is_not_hinted_at(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(nearest_model(5), path)
+    with pytest.raises(BadInput, match="enlarges 5 times") as caught:
+        srvid.resolve_model(str(path), scale=4)
+    assert "--scale" not in caught.value.hint
