@@ -139,7 +139,7 @@ def srvid_command(
         hwaccel=hwaccel if hwaccel is None or device is None else f"{hwaccel}:{device}",
     )
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
-    from srvid.engine_choice import EngineChoice
+    from srvid.engine_choice import NEAREST, EngineChoice
 
     if device is not None and (devices or ray):
         raise click.UsageError("--device is one GPU for this run; --devices and --ray hand out several: choose one")
@@ -151,7 +151,7 @@ def srvid_command(
         tile=tile,
         threads=threads or _threads_each(workers, devices),
         self_ensemble=self_ensemble,
-        device=device,
+        device=None if hwaccel and model == NEAREST else device,  # the decoder's alone
         wait_for_engine=not no_wait,
         progress=listener.line.phase,
         say=lambda text: listener.line.say(f"backend: {text}"),

@@ -307,3 +307,12 @@ def test_a_cache_that_cannot_be_written_stops_no_run_and_is_said_once(
     assert done.returncode == 0, done.stderr
     assert frames_in(tmp_path / "out.mkv") == 12
     assert [line.count("set SRVID_CACHE") for line in done.stderr.splitlines() if "SRVID_CACHE" in line] == [1]
+
+
+@pytest.mark.parametrize("crew", [("--ray", "auto"), ("--workers", "2")])
+def test_a_clip_of_one_segment_says_that_no_other_worker_is_used(
+    source: Path, tmp_path: Path, crew: tuple[str, str]
+) -> None:
+    done = srvid(source, tmp_path / "out.mkv", *NEAREST, *crew)
+    assert done.returncode == 0, done.stderr
+    assert "no other worker is used" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from sr_core.color import FULL_RANGE_RGB
 from sr_core.errors import BadInput, NotAvailable, SrError
 from sr_core.frame import rgb
 from sr_core.testing import nearest_model, picture
+from srvid.engine_choice import EngineChoice
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -88,3 +90,15 @@ def test_a_scale_that_no_front_end_offers_is_not_hinted_at(tmp_path: Path) -> No
     with pytest.raises(BadInput, match="enlarges 5 times") as caught:
         srvid.resolve_model(str(path), scale=4)
     assert "--scale" not in caught.value.hint
+
+
+@pytest.mark.parametrize("option", [{"backend": "onnxruntime"}, {"device": 0}, {"tile": 64}, {"self_ensemble": True}])
+def test_options_that_nearest_cannot_heed_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="would do nothing"):
+        EngineChoice(model="nearest", **option)
+
+
+@pytest.mark.parametrize("model", ["nearest", "clear"])
+def test_an_unknown_backend_is_refused_whatever_the_model(model: str) -> None:
+    with pytest.raises(NotAvailable, match="unknown backend 'foo'"):
+        EngineChoice(model=model, backend="foo")
