@@ -11,7 +11,7 @@ import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -205,7 +205,7 @@ def _one(job: Job, shared: _Shared) -> Result:
             input_hash = admitted(job, shared.options, shared.manifest)
             if input_hash is None:
                 return Result.of(job, "skipped")
-            enlarge(
+            done = enlarge(
                 job.source,
                 job.target,
                 shared.engine(),
@@ -213,7 +213,7 @@ def _one(job: Job, shared: _Shared) -> Result:
                 on_pixels=told,
                 on_complete=noting(job, shared.options, shared.manifest, input_hash),
             )
-            return Result.of(job, "done")
+            return Result.of(replace(job, plan=done), "done")
     except Cancelled:
         raise
     except Exception as error:
