@@ -13,6 +13,7 @@ from sr_core.backends.cuda import find_gpus, gpu_at
 from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
+from sr_core.wording import counted
 
 _PREFERRED = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider")
 
@@ -35,7 +36,7 @@ class OnnxRuntime:
         self.contexts = (threads or usable_cpus()) if on_cpu else 2
         self.tunes_tiles = on_cpu
         which = "" if device_index is None else f" {device_index}"
-        self.device = f"{self._provider.removesuffix('ExecutionProvider')}{which}, {self.contexts} contexts"
+        self.device = f"{self._provider.removesuffix('ExecutionProvider')}{which}, {counted(self.contexts, 'context')}"
         self.version = str(ort.__version__)
 
     def open(

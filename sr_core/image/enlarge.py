@@ -27,6 +27,7 @@ from sr_core.image.pixels import INFINITY, PixelRoad, Survey, oriented, plan_roa
 from sr_core.image.reader import DEFAULT_MAX_PIXELS, ImageFile, decoded_frames, open_image
 from sr_core.image.sizing import SizeTarget
 from sr_core.image.writer import check_writable, lost_metadata, write_image
+from sr_core.wording import counted
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 BAND_PIXELS = 2 << 20  # source pixels upscaled at a time: the grain of progress and of stopping
@@ -228,7 +229,7 @@ class _Work:
         count = self._not_finite
         if not count:
             return ()
-        return (f"{count} pixel{'s hold' if count > 1 else ' holds'} NaN or infinity, written as 0 or {INFINITY:g}",)
+        return (f"{counted(count, 'pixel', verb='holds/hold')} NaN or infinity, written as 0 or {INFINITY:g}",)
 
     def bands(self, frame: Frame) -> Iterator[Array]:
         """Rows of the output for one upright frame (or one that keeps its orientation tag)."""

@@ -18,6 +18,7 @@ from typing import Literal, Protocol, Self
 from sr_core.errors import Cancelled, OutputExists, SrError, StorageError
 from sr_core.image.bands import BandUpscaler
 from sr_core.image.enlarge import EnlargeOptions, enlarge
+from sr_core.wording import counted
 from srvid_cli.batch.manifest import Manifest, hash_of_file
 from srvid_cli.batch.memory import MemoryBudget
 from srvid_cli.batch.plan import Job
@@ -147,7 +148,7 @@ def run_batch(
 def stopped(full_disk: SrError, *, images_left: int) -> StorageError:
     """Nothing more can be written."""
     return StorageError(
-        f"stopped with {images_left} images left: {full_disk}",
+        f"stopped with {counted(images_left, 'image')} left: {full_disk}",
         hint=full_disk.hint + "; run the same command again to finish the rest",
     )
 
