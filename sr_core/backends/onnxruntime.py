@@ -6,14 +6,17 @@ import queue
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime as ort
 
 from sr_core.backend import ComposedGraph, Deliver, Precision, Progress, plane_of, usable_cpus
 from sr_core.backends.cuda import find_gpus, gpu_at
+from sr_core.backends.onnxruntime_telemetry import telemetry_off
 from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
 from sr_core.wording import counted
+
+with telemetry_off():
+    import onnxruntime as ort
 
 _PREFERRED = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider")
 
