@@ -126,7 +126,12 @@ def load_model(path: Path) -> ModelProto:
     from google.protobuf.message import DecodeError
 
     try:
-        return onnx.load(str(path))
+        if path.stat().st_size == 0:
+            raise BadModel(f"{path.name} is empty", hint="is the download complete?")
+        model = onnx.load(str(path))
+        if not model.graph.node:
+            raise BadModel(f"{path.name} is not an ONNX file, or one without a graph", hint="is the download complete?")
+        return model
     except FileNotFoundError as error:
         raise BadModel(f"no model file {path}") from error
     except (DecodeError, OSError) as error:

@@ -7,21 +7,24 @@ reach the disk, and are renamed. A reader therefore sees the old file, the new f
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sr_core.errors import StorageError
 
 CACHE_VARIABLE = "SRVID_CACHE"  # overrides the folder below
+log = logging.getLogger(__name__)
+_said: set[Path] = set()  # caches whose user was told that nothing can be kept there
 
 
-def cache_dir(*parts: str) -> Path:
-    """The cache folder, or a folder inside it, created if missing.
+def cache_path(*parts: str) -> Path:
+    """A place in the cache; nothing is created, and it may be of no use (see `keep_in_cache`).
 
     `$SRVID_CACHE`, else the platform's user cache folder + 'srvid'.
     """
@@ -33,12 +36,51 @@ def cache_dir(*parts: str) -> Path:
         root = Path.home() / "Library" / "Caches" / "srvid"
     else:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "srvid"
-    folder = root.joinpath(*parts)
+    return root.joinpath(*parts)
+
+
+def cache_dir(*parts: str) -> Path:
+    """A folder in the cache, created if missing: for what must be kept, such as engines.
+
+    Raises:
+        StorageError: it cannot be created.
+    """
+    folder = cache_path(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_error(error, folder, "cannot create the cache folder") from error
     return folder
+
+
+def found_in_cache(path: Path) -> bytes | None:
+    """What lies there; None where nothing does, or nothing that can be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def keep_in_cache(path: Path, content: bytes) -> None:
+    """Write `content` for later runs; where it cannot be written, say so once and go on without."""
+    try:
+        write_atomically(path, content)
+    except StorageError as error:
+        say_not_kept(error)
+
+
+def drop_from_cache(path: Path) -> None:
+    """Delete `path` if it is there; what cannot be deleted stays."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def say_not_kept(error: StorageError) -> None:
+    """Tell the user, once for each cache, that it is of no use: later runs do this work again."""
+    root = cache_path()
+    if root not in _said:
+        _said.add(root)
+        log.warning("nothing is kept for later runs: %s; set %s to a writable folder", error, CACHE_VARIABLE)
 
 
 def storage_error(error: OSError, path: Path, doing: str) -> StorageError:
@@ -52,7 +94,7 @@ def storage_error(error: OSError, path: Path, doing: str) -> StorageError:
         errno.ENAMETOOLONG: "choose a shorter name",
     }
     hint = hints.get(error.errno or 0, "")
-    if "cache" in doing and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if path.is_relative_to(cache_path()) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
         hint = f"set {CACHE_VARIABLE} to a writable folder"
     return StorageError(f"{doing} {path}: {error.strerror or error}", hint=hint)
 

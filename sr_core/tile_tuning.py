@@ -18,7 +18,7 @@ import numpy as np
 
 from sr_core.backend import Backend, Progress, Session
 from sr_core.frame import PixelFormat, Planes
-from sr_core.storage import cache_dir, write_atomically
+from sr_core.storage import cache_path, drop_from_cache, found_in_cache, keep_in_cache
 from sr_core.tiling import balanced_read, plan_tiles, round_up
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ def measured_costs(
         open_session: compiles the graph for a square tile of that side.
     """
     path = _cache_path(model, backend)
-    if path.exists():
+    known = found_in_cache(path)
+    if known is not None:
         try:
-            return {int(side): float(cost) for side, cost in json.loads(path.read_text()).items()}
+            return {int(side): float(cost) for side, cost in json.loads(known).items()}
         except (ValueError, AttributeError):
-            path.unlink(missing_ok=True)  # written by something else; measure again
+            drop_from_cache(path)  # written by something else; measure again
     costs: Costs = {}
     for index, side in enumerate(SIDES):
         side = round_up(side, align)
@@ -69,7 +70,7 @@ def measured_costs(
         costs[side] = seconds / (side * side)
         if seconds > ENOUGH_SECONDS:
             break
-    write_atomically(path, json.dumps(costs).encode())
+    keep_in_cache(path, json.dumps(costs).encode())
     return costs
 
 
@@ -106,7 +107,7 @@ def _cache_path(model: ModelProto, backend: Backend) -> Path:
     key = hashlib.sha256(model.SerializeToString(deterministic=True))
     for part in (backend.name, getattr(backend, "version", ""), backend.device, str(SIDES)):
         key.update(part.encode() + b"\0")
-    return cache_dir("tiles") / f"{key.hexdigest()[:32]}.json"
+    return cache_path("tiles") / f"{key.hexdigest()[:32]}.json"
 
 
 def best_read(costs: Costs, size: tuple[int, int], *, halo: int, align: int, shared: bool) -> tuple[int, int]:

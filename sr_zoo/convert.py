@@ -15,6 +15,8 @@ from torch import nn
 from sr_core.errors import BadModel, SrError
 from sr_core.model_spec import ModelSpec
 
+_ZIP, _PICKLE = b"PK", b"\x80"  # how torch's files begin, since 1.6 and before
+
 
 def convert(path: Path, target: Path) -> ModelSpec:
     """Write `target`, checked against torch, and return its spec.
@@ -63,6 +65,12 @@ def read_torch_file(path: Path) -> tuple[nn.Module, ModelSpec]:
 
 def _read_tensors(path: Path) -> dict[str, Any]:
     """The file's state dict, without running any code of it."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    if not head:
+        raise BadModel("it is empty", hint="is the download complete?")
+    if path.suffix.lower() != ".safetensors" and head != _ZIP and head[:1] != _PICKLE:
+        raise BadModel("it is not a torch file", hint="is the download complete?")
     try:
         if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file

@@ -19,7 +19,7 @@ from sr_core.errors import BadModel
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, with_spec
 from sr_core.receptive_field import receptive_radius
 from sr_core.storage import write_atomically
-from sr_zoo.onnx_run import open_runner
+from sr_zoo.onnx_run import open_runner, probe_noise, refuse_not_finite
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -67,10 +67,10 @@ def export_model(network: nn.Module, spec: ModelSpec, path: Path) -> ModelSpec:
 def export_difference(network: nn.Module, model: "ModelProto", spec: ModelSpec) -> float:
     """Largest absolute difference between torch and the ONNX graph, at a size it was not traced at."""
     height = -(-PROBE_SIDE // spec.size_multiple) * spec.size_multiple
-    noise = np.random.default_rng(7).random((1, spec.channels, height, height + 2 * spec.size_multiple))
-    probe = noise.astype(np.float32)
+    probe = probe_noise((1, spec.channels, height, height + 2 * spec.size_multiple))
     with torch.no_grad():
         expected = network(torch.from_numpy(probe)).numpy()
+    refuse_not_finite(expected, spec.name)
     actual = open_runner(model)(probe)
     if actual.shape != expected.shape:
         return float("inf")

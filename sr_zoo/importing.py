@@ -1,6 +1,6 @@
 """A user's own weights: .onnx as it is, .safetensors and .pth through spandrel, converted once into the cache.
 
-    FILE.onnx ─ spec inside ──────────────────────────────────────────────────────────► used as it is
+    FILE.onnx ─ spec inside ─ run once: is it finite? ────────────────────────────────► used as it is
     FILE.onnx ─ probe: channels, scale, size multiple ─ rename, halo, spec ─┐
     FILE.pth ─ load without running code ─ spandrel ─ export ─ compare ─────┴─ cache/imported/NAME-HASH.onnx
 
@@ -10,28 +10,31 @@ interpreter on some networks, and a front end must survive that.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from sr_core.errors import BadInput, BadModel, NotAvailable
+from sr_core.errors import BadInput, BadModel, NotAvailable, StorageError
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, load_model, spec_of, with_spec
 from sr_core.receptive_field import receptive_radius
-from sr_core.storage import cache_dir, file_lock, write_atomically
-from sr_zoo.onnx_run import open_runner
+from sr_core.storage import cache_path, file_lock, found_in_cache, keep_in_cache, say_not_kept, write_atomically
+from sr_zoo.models import weights_dir
+from sr_zoo.onnx_run import open_runner, probe_noise, refuse_not_finite
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-FORMAT = 1  # raise when a conversion would come out differently
+FORMAT = 2  # raise when a conversion would come out differently, or be refused
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 NEEDED = ("torch", "spandrel", "safetensors", "onnxscript")  # the extra [import]
 PROBE_SIDES = (24, 25)  # divisible by 8, and odd: shows a network that needs even sizes
@@ -47,12 +50,19 @@ def imported_model(path: Path) -> Path:
         BadModel: unsafe, unknown to spandrel, not an image enlarger, or its export differs from torch.
         NotAvailable: a torch file, and the extra [import] is not installed.
     """
+    if path.is_dir():
+        raise BadInput(
+            f"{path} is a folder, not a model file", hint="srkit models list shows the models that are shipped"
+        )
     if not path.is_file():
         raise BadInput(f"no model file {path}", hint="srkit models list shows the models that are shipped")
     suffix = path.suffix.lower()
     if suffix == ".onnx":
         model = load_model(path)
-        if spec_of(model) is not None:
+        spec = spec_of(model)
+        if spec is not None:
+            if path.resolve().parent != weights_dir().resolve():
+                _check_once(model, spec, path)
             return path
         return _converted(path, lambda target: _adopt(model, path, target))
     if suffix in TORCH_SUFFIXES:
@@ -66,14 +76,60 @@ def imported_model(path: Path) -> Path:
     raise BadInput(f"{path.name} is not a model file", hint=f"expected .onnx, {', '.join(TORCH_SUFFIXES)}")
 
 
+def _check_once(model: ModelProto, spec: ModelSpec, path: Path) -> None:
+    """Refuse a model of our own format that computes nothing sensible; good ones are remembered."""
+    mark = cache_path("imported") / f"{path.stem}-{_digest(path)}.finite"
+    if found_in_cache(mark) is not None:
+        return
+    side = -(-PROBE_SIDES[0] // spec.size_multiple) * spec.size_multiple
+    try:
+        made = open_runner(model)(probe_noise((1, spec.channels, side, side)))
+    except RuntimeError as failure:
+        raise _unreadable(path.name, failure) from failure
+    refuse_not_finite(made, path.name)
+    keep_in_cache(mark, b"")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(f"{FORMAT}:".encode() + path.read_bytes()).hexdigest()[:16]
+
+
 def _converted(path: Path, convert: Callable[[Path], None]) -> Path:
     """The cached conversion of `path`, made now if its contents are new."""
-    digest = hashlib.sha256(f"{FORMAT}:".encode() + path.read_bytes()).hexdigest()[:16]
-    target = cache_dir("imported") / f"{path.stem}-{digest}.onnx"
-    with file_lock(target.with_suffix(".lock")):
-        if not target.exists():
-            convert(target)
+    target = cache_path("imported") / f"{path.stem}-{_digest(path)}.onnx"
+    if os.path.exists(target):
+        return target
+    try:
+        with file_lock(target.with_suffix(".lock")):
+            if not target.exists():
+                convert(target)
+            return target
+    except StorageError as error:
+        say_not_kept(error)
+    target = _own_folder() / target.name
+    if not target.exists():
+        convert(target)
     return target
+
+
+@cache
+def _own_folder() -> Path:
+    """Where conversions lie until this process ends, if the cache cannot hold them."""
+    folder = tempfile.mkdtemp(prefix="srvid-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _unreadable(name: str, failure: RuntimeError) -> BadModel:
+    """OpenVINO's reason in one line; the operators it does not know, if that is the reason."""
+    lines = [line.strip("- ") for line in str(failure).splitlines() if line.strip()]
+    unknown = [line.rpartition(": ")[2] for line in lines if line.startswith("No conversion rule found")]
+    if unknown:
+        return BadModel(
+            f"{name} uses operators that OpenVINO does not know: {unknown[0]}",
+            hint="export it with standard ONNX operators",
+        )
+    return BadModel(f"OpenVINO cannot read {name}: {lines[-1]}")
 
 
 def _convert_apart(path: Path, target: Path) -> None:
@@ -98,6 +154,8 @@ def _convert_apart(path: Path, target: Path) -> None:
 
 def _adopt(model: ModelProto, path: Path, target: Path) -> None:
     """Rename a foreign ONNX graph's ends, find its scale and halo by running and reading it, write it."""
+    from onnx import TensorProto
+
     inputs = [value for value in model.graph.input if value.name not in _initializers(model)]
     if len(inputs) != 1 or len(model.graph.output) != 1:
         raise BadModel(
@@ -105,9 +163,11 @@ def _adopt(model: ModelProto, path: Path, target: Path) -> None:
         )
     tensor = inputs[0].type.tensor_type
     dims = [dim.dim_value for dim in tensor.shape.dim]
-    if len(dims) != 4 or dims[1] not in (1, 3) or tensor.elem_type != 1:
+    if len(dims) != 4 or dims[1] not in (1, 3) or tensor.elem_type != TensorProto.FLOAT:
+        kind = TensorProto.DataType.Name(tensor.elem_type).lower()
+        shape = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in tensor.shape.dim)
         raise BadModel(
-            f"{path.name} takes {dims} of type {tensor.elem_type}, expected float32 [N, 1 or 3, H, W]",
+            f"{path.name} takes {kind} [{shape}], expected float [N, 1 or 3, H, W]",
             hint="export it in FP32 with channels first",
         )
     if dims[2] or dims[3]:
@@ -135,19 +195,18 @@ def _probe(model: ModelProto, channels: int, name: str) -> tuple[int, int]:
     try:
         run = open_runner(model)
     except RuntimeError as failure:
-        reason = str(failure).strip().splitlines()[-1]
-        raise BadModel(f"OpenVINO cannot read {name}: {reason}") from failure
+        raise _unreadable(name, failure) from failure
     error: Exception | None = None
     for multiple in MULTIPLES:
         height, width = (-(-side // multiple) * multiple for side in PROBE_SIDES)
-        noise = np.random.default_rng(7).random((1, channels, height, width)).astype(np.float32)
         try:
-            made = run(noise)
+            made = run(probe_noise((1, channels, height, width)))
         except RuntimeError as failure:
             error = failure
             continue
         scale = made.shape[-1] // width
         if made.shape == (1, channels, height * scale, width * scale) and 1 <= scale <= LARGEST_SCALE:
+            refuse_not_finite(made, name)
             return scale, multiple
     reason = str(error).strip().splitlines()[-1] if error else "its output is not a multiple of its input"
     raise BadModel(f"{name} does not enlarge images: {reason}", hint="give a super-resolution model")

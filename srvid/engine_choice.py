@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Protocol
 
 from sr_core.backend import BACKENDS, Precision, Progress
+from sr_core.errors import BadInput, NotAvailable
 from srvid.backend_choice import NVIDIA
-from srvid.front_door import DEFAULT_MODEL, open_upscaler, resolve_model
+from srvid.front_door import DEFAULT_MODEL, backend_names, open_upscaler, resolve_model
 
 if TYPE_CHECKING:
     from sr_core.color import ColorSpec
@@ -57,6 +58,20 @@ class EngineChoice:
     wait_for_engine: bool = True
     progress: Progress | None = None
     say: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend not in backend_names():
+            raise NotAvailable(f"unknown backend {self.backend!r}", hint=f"choose one of: {', '.join(backend_names())}")
+        if self.model == NEAREST:
+            given = {
+                "--backend": self.backend != "auto", "--precision": self.precision != "auto",
+                "--tile": self.tile is not None, "--device": self.device is not None,
+                "--self-ensemble": self.self_ensemble,
+            }  # fmt: skip
+            if idle := [option for option, is_given in given.items() if is_given]:
+                raise BadInput(
+                    f"--model nearest runs no network: {', '.join(idle)} would do nothing", hint=f"leave {idle[0]} out"
+                )
 
     @property
     def gpus(self) -> int:

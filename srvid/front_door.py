@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr_core.backend import BACKENDS, Backend, Precision, Progress
-from sr_core.errors import BadInput
+from sr_core.errors import BadInput, NotAvailable
 from srvid.backend_choice import NVIDIA, Choice, choose, open_named
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sr_core.upscaler import Upscaler
 
 DEFAULT_MODEL = "clear"
+SCALES = (2, 3, 4)  # that front ends offer
 MODEL_SUFFIXES = (".onnx", ".pth", ".pt", ".safetensors")
 
 
@@ -35,8 +36,8 @@ def resolve_model(
         self_ensemble: average it over eight flips and turns (`sr_core.ensemble`).
 
     Raises:
-        BadModel: unknown name, unreadable file, or no such scale.
-        NotAvailable: a .pth or .safetensors file without the `[import]` extra.
+        BadInput: an unreadable file, a folder, or another scale than the model's.
+        NotAvailable: unknown name, or no such scale; a .pth or .safetensors file without the `[import]` extra.
     """
     from sr_core.model_spec import load_model, spec_of
 
@@ -48,7 +49,13 @@ def resolve_model(
     else:
         from sr_zoo.models import find_model
 
-        path = find_model(model, scale=scale)
+        try:
+            path = find_model(model, scale=scale)
+        except NotAvailable as error:
+            if not model or not Path(model).exists():
+                raise
+            kind = "a folder" if Path(model).is_dir() else f"a file that does not end in {', '.join(MODEL_SUFFIXES)}"
+            raise BadInput(f"{model} is {kind}, and no model is called so", hint=error.hint) from error
     proto = load_model(path)
     spec = spec_of(proto)
     if spec is None:
@@ -56,7 +63,9 @@ def resolve_model(
     if scale is not None and spec.scale != scale:
         raise BadInput(
             f"model {spec.name!r} enlarges {spec.scale} times, but scale {scale} was asked for",
-            hint=f"use --scale {spec.scale}, or another model",
+            hint=f"use --scale {spec.scale}, or another model"
+            if spec.scale in SCALES
+            else "give a model that enlarges 2, 3 or 4 times",
         )
     if self_ensemble:
         from sr_core.ensemble import self_ensembled

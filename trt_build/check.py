@@ -28,6 +28,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from sr_core.backend import ComposedGraph, plane_of
+from sr_core.backends.onnxruntime_telemetry import telemetry_off
 from sr_core.color import code_scale, ycc_from_rgb
 from sr_core.difference import difference
 from sr_core.engine_key import Reference
@@ -288,7 +289,8 @@ def _run(session: InferenceSession, feeds: Feeds) -> list[Array]:
 
 def _ort() -> Any:
     try:
-        import onnxruntime
+        with telemetry_off():
+            import onnxruntime
     except ImportError as error:
         raise NotAvailable(
             "building an FP16 engine needs onnxruntime, which checks it against FP32",

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
+import logging
 import os
 import signal
 import sys
@@ -18,10 +21,15 @@ from sr_core.errors import SrError
 
 _STREAM_ERRORS = {errno.ENOSPC, errno.EBADF, errno.EIO}  # of stdout, on a full disk or closed
 
+_TERMINAL_WIDTH = 80
+_LOOKS_LIKE = {"█": "#", "·": ".", "→": "->", "…": "...", "×": "x"}
+
 
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name` and exit with the code that fits."""
     _occupy_standard_streams()
+    _draw_in_ascii()
+    logging.lastResort = _Warnings(name)  # where nobody set up logging
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop ends the work tidily too
     try:
         code = command.main(prog_name=name, standalone_mode=False)
@@ -31,7 +39,7 @@ def run_command(command: click.Command, name: str) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        print(f"\n{name}: stopped", file=sys.stderr)
+        print(f"{name}: stopped", file=sys.stderr)  # click has ended the line with ^C on it
         sys.exit(130)
     except BrokenPipeError:
         _discard_stdout()  # the reader of our output went away
@@ -61,6 +69,37 @@ def _occupy_standard_streams() -> None:
             os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)  # takes the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # for the rest of the process
+
+
+class _Warnings(logging.Handler):
+    """Prints a warning as a line of its own, over a progress line that may stand there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.WARNING)
+        self._name = name
+
+    def emit(self, record: logging.LogRecord) -> None:
+        start = "\r" if sys.stderr.isatty() else ""
+        print(f"{start}{self._name}: {record.getMessage()}".ljust(_TERMINAL_WIDTH if start else 0), file=sys.stderr)
+
+
+def _draw_in_ascii() -> None:
+    """Where the terminal's encoding lacks a bar, a dot or an arrow, print what looks most like it."""
+    codecs.register_error("srvid", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="srvid")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    """One character that cannot be encoded → what is printed instead, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    char = error.object[error.start]
+    after = error.start + 1
+    if "\udc80" <= char <= "\udcff":
+        return bytes([ord(char) - 0xDC00]), after  # a byte of a file's name, as Python keeps it
+    return _LOOKS_LIKE.get(char) or char.encode("ascii", "backslashreplace").decode(), after
 
 
 def _discard_stdout() -> None:

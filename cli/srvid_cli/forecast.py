@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_core.timing import text_from_seconds
+from sr_core.wording import counted
 from srvid_cli.events import emit
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def show_forecast(
 def _rows(forecast: Forecast, workers: int, fps: float, eta: float | None) -> list[tuple[str, str]]:
     encoder = forecast.plan.encoder
     frames = "unknown" if forecast.frames is None else str(forecast.frames)
-    segments = "" if forecast.segments is None else f" in about {forecast.segments} segments"
+    segments = "" if forecast.segments is None else f" in about {counted(forecast.segments, 'segment')}"
     engine = ", ".join(f"{key} {value}" for key, value in forecast.engine.items() if key != "model digest")
     rows = [
         ("frames", frames + segments),

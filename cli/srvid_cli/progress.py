@@ -7,6 +7,7 @@ import time
 from typing import TextIO
 
 from sr_core.timing import text_from_seconds
+from sr_core.wording import counted
 
 _PLAIN_SECONDS = 30.0  # between lines where stderr is not a terminal
 _BAR_WIDTH = 24
@@ -41,7 +42,7 @@ class ProgressLine:
         self._show(self._text(done, total, elapsed_seconds, position_seconds))
 
     def _text(self, done: int, total: int | None, elapsed: float, position: float | None) -> str:
-        parts = [f"{done}/{total} frames" if total else f"{done} frames"]
+        parts = [f"{done}/{counted(total, 'frame')}" if total else counted(done, "frame")]
         if total:
             share = min(1.0, done / total)
             filled = int(share * _BAR_WIDTH)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_core.errors import SrError
+from sr_core.wording import counted
 from srvid_cli.engine_options import engine_options
 from srvid_cli.errors import run_command
 from srvid_cli.events import emit
@@ -139,7 +140,7 @@ def srvid_command(
         hwaccel=hwaccel if hwaccel is None or device is None else f"{hwaccel}:{device}",
     )
     listener = _Listener(target, as_json=as_json, quiet=quiet or as_json)
-    from srvid.engine_choice import EngineChoice
+    from srvid.engine_choice import NEAREST, EngineChoice
 
     if device is not None and (devices or ray):
         raise click.UsageError("--device is one GPU for this run; --devices and --ray hand out several: choose one")
@@ -151,7 +152,7 @@ def srvid_command(
         tile=tile,
         threads=threads or _threads_each(workers, devices),
         self_ensemble=self_ensemble,
-        device=device,
+        device=None if hwaccel and model == NEAREST else device,  # the decoder's alone
         wait_for_engine=not no_wait,
         progress=listener.line.phase,
         say=lambda text: listener.line.say(f"backend: {text}"),
@@ -279,7 +280,7 @@ class _Listener:
 
     def resuming(self, *, segments_done: int, segments: int, frames_done: int) -> None:
         self._frames_before = frames_done
-        self.line.say(f"going on: {segments_done} of {segments} segments are there")
+        self.line.say(f"going on: {segments_done} of {counted(segments, 'segment', verb='is/are')} there")
         if self._as_json:
             emit("resume", segments_done=segments_done, segments=segments, frames_done=frames_done)
 
@@ -308,12 +309,12 @@ class _Listener:
     def finished(self, summary: Summary) -> None:
         line, seconds = self.line, summary.elapsed_seconds
         if summary.retimed_frames:
-            line.say(f"note: {summary.retimed_frames} frames had a time at or before the one before them")
+            line.say(f"note: {counted(summary.retimed_frames, 'frame')} had a time at or before the one before")
         if summary.damage:
             line.say(f"salvaged: {summary.damage}")
         rate = (summary.frames - self._frames_before) / seconds if seconds else 0.0
         checked = f", {summary.output_bytes / 1e6:.1f} MB, verified" if summary.output_bytes else ""
-        line.say(f"{self._target}: {summary.frames} frames in {seconds:.1f} s ({rate:.2f} fps){checked}")
+        line.say(f"{self._target}: {counted(summary.frames, 'frame')} in {seconds:.1f} s ({rate:.2f} fps){checked}")
         if self._as_json:
             emit(
                 "done",

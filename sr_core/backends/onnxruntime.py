@@ -6,13 +6,17 @@ import queue
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime as ort
 
 from sr_core.backend import ComposedGraph, Deliver, Precision, Progress, plane_of, usable_cpus
 from sr_core.backends.cuda import find_gpus, gpu_at
+from sr_core.backends.onnxruntime_telemetry import telemetry_off
 from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
+from sr_core.wording import counted
+
+with telemetry_off():
+    import onnxruntime as ort
 
 _PREFERRED = ("CUDAExecutionProvider", "DmlExecutionProvider", "CoreMLExecutionProvider")
 
@@ -35,7 +39,7 @@ class OnnxRuntime:
         self.contexts = (threads or usable_cpus()) if on_cpu else 2
         self.tunes_tiles = on_cpu
         which = "" if device_index is None else f" {device_index}"
-        self.device = f"{self._provider.removesuffix('ExecutionProvider')}{which}, {self.contexts} contexts"
+        self.device = f"{self._provider.removesuffix('ExecutionProvider')}{which}, {counted(self.contexts, 'context')}"
         self.version = str(ort.__version__)
 
     def open(

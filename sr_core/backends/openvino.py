@@ -26,6 +26,7 @@ from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.network import merged_base
 from sr_core.packing import PackedGraph, copy_piece
+from sr_core.wording import counted
 
 with telemetry_off():
     import openvino as ov
@@ -49,7 +50,9 @@ class OpenVino:
             )
         self._core = ov.Core()
         self.contexts = threads or usable_cpus()
-        self.device = f"{self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()}, {self.contexts} threads"
+        self.device = (
+            f"{self._core.get_property('CPU', 'FULL_DEVICE_NAME').strip()}, {counted(self.contexts, 'thread')}"
+        )
         self.version = str(ov.get_version())
         self.has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 

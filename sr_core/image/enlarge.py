@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from sr_core.errors import BadInput
 from sr_core.frame import Array
 from sr_core.image.bands import BandUpscaler, context_rows, enlarged_bands, made_ahead, resized_bands
@@ -21,10 +23,11 @@ from sr_core.image.formats import FORMATS, ImageFormat
 from sr_core.image.jpeg_writer import oversized
 from sr_core.image.meaning import Frame, Header, rebanded
 from sr_core.image.outcome import meaning_for_output, thumbnail_jpeg
-from sr_core.image.pixels import PixelRoad, Survey, oriented, plan_road, survey
+from sr_core.image.pixels import INFINITY, PixelRoad, Survey, oriented, plan_road, survey
 from sr_core.image.reader import DEFAULT_MAX_PIXELS, ImageFile, decoded_frames, open_image
 from sr_core.image.sizing import SizeTarget
 from sr_core.image.writer import check_writable, lost_metadata, write_image
+from sr_core.wording import counted
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 BAND_PIXELS = 2 << 20  # source pixels upscaled at a time: the grain of progress and of stopping
@@ -200,7 +203,7 @@ def enlarge(
                 yield Frame(made_ahead(ahead, work.bands(Frame([upright]))), frame.duration)
 
         write_image(target, plan.output, meaning, enlarged(), quality=options.quality, on_complete=on_complete)
-    return plan
+    return replace(plan, notes=(*plan.notes, *work.notes))
 
 
 class _Work:
@@ -216,8 +219,17 @@ class _Work:
     ) -> None:
         self._path, self._upscaler, self._options, self._plan = path, upscaler, options, plan
         self._on_pixels = on_pixels
+        self._not_finite = 0  # pixels
         self.reads_in_bands = plan.streams and plan.source.banded
         self._width, self._height = (plan.source.width, plan.source.height) if self.reads_in_bands else plan.source.size
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What only the pixels tell."""
+        count = self._not_finite
+        if not count:
+            return ()
+        return (f"{counted(count, 'pixel', verb='holds/hold')} NaN or infinity, written as 0 or {INFINITY:g}",)
 
     def bands(self, frame: Frame) -> Iterator[Array]:
         """Rows of the output for one upright frame (or one that keeps its orientation tag)."""
@@ -245,10 +257,16 @@ class _Work:
     def _survey(self, frame: Frame) -> Survey:
         has_alpha = self._plan.source.alpha != "none"
         if not self.reads_in_bands:
-            return survey(map(self._plan.road.prepared, rebanded(frame.bands, self._rows())), has_alpha=has_alpha)
+            return survey(map(self._prepared, rebanded(frame.bands, self._rows())), has_alpha=has_alpha)
         with open_image(self._path, max_pixels=self._options.max_pixels) as again:
             frame = next(decoded_frames(again))
-            return survey(map(self._plan.road.prepared, frame.bands), has_alpha=has_alpha)
+            return survey(map(self._prepared, frame.bands), has_alpha=has_alpha)
+
+    def _prepared(self, band: Array) -> Array:
+        """A band for the survey, which sees each pixel once: what is not finite is counted here."""
+        if band.dtype.kind == "f":
+            self._not_finite += int(np.count_nonzero(~np.isfinite(band).all(axis=2)))
+        return self._plan.road.prepared(band)
 
     def _rows(self) -> int:
         """Source rows upscaled at a time."""

@@ -28,7 +28,7 @@ _NEXT_BEST = {
 }
 _BITS = {"uint8": "8 bits", "uint16": "16 bits", "float16": "half floats", "float32": "floats"}
 _HEIC_BITS = 12
-_INFINITY = 65_504.0  # what infinite light is taken for: the largest half float
+INFINITY = 65_504.0  # what infinite light is taken for: the largest half float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class PixelRoad:
     def prepared(self, band: Array) -> Array:
         """A band as read → finite, straight alpha, sRGB where asked."""
         if band.dtype.kind == "f" and not np.isfinite(band).all():
-            band = np.nan_to_num(band, nan=0.0, posinf=_INFINITY, neginf=0.0)
+            band = np.nan_to_num(band, nan=0.0, posinf=INFINITY, neginf=0.0)
         if self.source_alpha == "premultiplied" and not self.is_premultiplied:
             band = _straightened(band)
         if self.to_srgb is not None:

@@ -54,16 +54,19 @@ def read_chunks(path: Path) -> PngChunks:
     """Walk the chunks of `path`, skipping pixel data.
 
     Raises:
-        DamagedMedia: no readable IHDR.
+        DamagedMedia: no readable IHDR, or the file ends inside its pixel data, of which libpng would
+            print a line of its own.
     """
-    png = PngChunks()
+    png, file_bytes = PngChunks(), path.stat().st_size
     with path.open("rb") as file:
         if file.read(8) != SIGNATURE:
             raise DamagedMedia("not a PNG")
         while len(head := file.read(8)) == 8:
             size, kind = struct.unpack(">I4s", head)
             if kind in (b"IDAT", b"fdAT") or size > MAX_TEXT_BYTES:
-                file.seek(size + 4, 1)
+                missing = file.seek(size + 4, 1) - file_bytes
+                if missing > 0 and kind == b"IDAT":
+                    raise DamagedMedia(f"the PNG ends early, {missing} bytes of its pixels are missing")
                 continue
             body = file.read(size)
             file.seek(4, 1)

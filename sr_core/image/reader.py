@@ -101,5 +101,5 @@ def decoding_errors() -> Iterator[None]:
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         raise BadInput(f"cannot read the file: {error.strerror}") from error
     except (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, struct.error) as error:
-        text = str(error) or type(error).__name__
+        text = " ".join(str(error).split()) or type(error).__name__
         raise DamagedMedia(f"the image does not decode: {text}") from error

@@ -44,7 +44,7 @@ class ScanlineFile:
         self._input = _open(path, config)
         self._page = page
         if page and not self._input.seek_subimage(page, 0):
-            raise DamagedMedia(f"page {page + 1} cannot be read: {self._input.geterror()}")
+            raise DamagedMedia(f"page {page + 1} cannot be read: {_first_line(self._input.geterror())}")
         self.spec: OpenImageIO.ImageSpec = self._input.spec()
         self.width, self.height = self.spec.width, self.spec.height
         if self.spec.depth > 1:
@@ -96,7 +96,9 @@ class ScanlineFile:
             band = self._input.read_scanlines(self._page, 0, y0 + top, y0 + bottom, 0, first, last, wanted)
         error = self._input.geterror()
         if band is None or error:
-            raise DamagedMedia(f"the image data ends or breaks near row {top}: {error or 'nothing more to read'}")
+            raise DamagedMedia(
+                f"the image data ends or breaks near row {top}: {_first_line(error) or 'nothing more to read'}"
+            )
         result: Array = band
         return result.reshape(bottom - top, self.width, last - first)
 
@@ -110,8 +112,13 @@ def _open(path: Path, config: OpenImageIO.ImageSpec) -> OpenImageIO.ImageInput:
 
     opened = OpenImageIO.ImageInput.open(str(path), config)
     if opened is None:
-        raise DamagedMedia(OpenImageIO.geterror() or "the image cannot be decoded")
+        raise DamagedMedia(_first_line(OpenImageIO.geterror()) or "the image cannot be decoded")
     return opened
+
+
+def _first_line(text: str) -> str:
+    """OpenImageIO's reason without the libraries' echoes of it, which follow in lines of their own."""
+    return text.strip().partition("\n")[0]
 
 
 def _pick_channels(names: tuple[str, ...]) -> tuple[list[int], bool, tuple[str, ...]]:

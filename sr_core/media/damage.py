@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sr_core.timing import text_from_seconds
+from sr_core.wording import counted
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
@@ -35,9 +36,9 @@ class Damage:
     def __str__(self) -> str:
         parts: list[str] = []
         if self.undecodable_packets:
-            parts.append(f"{self.undecodable_packets} packets do not decode")
+            parts.append(f"{counted(self.undecodable_packets, 'packet', verb='does/do')} not decode")
         if self.corrupt_frames:
-            parts.append(f"{self.corrupt_frames} frames are damaged")
+            parts.append(f"{counted(self.corrupt_frames, 'frame', verb='is/are')} damaged")
         if self.ends_early:
             parts.append(self.ends_early)
         if self.first_at_seconds is not None:

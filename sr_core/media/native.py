@@ -43,6 +43,8 @@ def check_path(path: str) -> None:
     """
     if path == STDIN:
         return
+    if not path:
+        raise BadInput("the input has no name", hint="give a video file, or - for a pipe")
     file = Path(path)
     if file.is_dir():
         raise BadInput(f"{path} is a folder", hint="give one video file; srbatch upscales folders of images")

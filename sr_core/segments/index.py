@@ -21,6 +21,7 @@ from av.stream import Stream
 from sr_core.errors import DamagedMedia
 from sr_core.media.native import last_words, native_path, reading
 from sr_core.media.source import WITHOUT_PTS, Source
+from sr_core.wording import counted
 
 _REPORT_BYTES = 64 << 20
 _MAX_READ_ERRORS = 50  # in a row, in a file that is to be salvaged
@@ -112,8 +113,8 @@ def _why_unusable(ticks: array[int], *, untimed: int, container_name: str) -> st
     if container_name in WITHOUT_PTS:
         return f"{container_name} stores no presentation times"
     if untimed:
-        return f"{untimed} frames have no time"
+        return f"{counted(untimed, 'frame', verb='has/have')} no time"
     if not ticks:
         return "it has no frames"
     doubles = sum(1 for first, second in pairwise(ticks) if first == second)
-    return f"{doubles} frames have the time of another" if doubles else ""
+    return f"{counted(doubles, 'frame', verb='has/have')} the time of another" if doubles else ""

@@ -27,7 +27,14 @@ from pathlib import Path
 from sr_core.errors import BadInput, StorageError
 from sr_core.file_stamp import FileStamp
 from sr_core.segments.cut import Segment
-from sr_core.storage import cache_dir, file_lock, storage_error, write_atomically
+from sr_core.storage import (
+    cache_path,
+    drop_from_cache,
+    file_lock,
+    keep_in_cache,
+    storage_error,
+    write_atomically,
+)
 
 LAYOUT = 1  # of this folder; another number is another program's job
 _LOCK_SECONDS = 0.3  # `srkit jobs` holds the lock for an instant, to see whether it is held
@@ -267,7 +274,7 @@ class WorkFolder:
     def remove(self) -> None:
         """The job is done: remove all but the lock, which goes with the folder when it is let go."""
         self.clear()
-        _registration(self.path).unlink(missing_ok=True)
+        drop_from_cache(_registration(self.path))
 
     def write_joined(self, manifest: Manifest, part: Path) -> None:
         """Note what the finished file looks like, before it gets its name."""
@@ -293,21 +300,22 @@ def sync_folder(path: Path) -> None:
 def unfinished_jobs() -> list[WorkFolder]:
     """The jobs begun by this user that still lie somewhere, oldest first."""
     found: list[tuple[int, WorkFolder]] = []
-    for entry in cache_dir("jobs").glob("*.json"):
+    registered = cache_path("jobs")
+    for entry in registered.glob("*.json") if os.path.isdir(registered) else ():
         try:
             job = WorkFolder(Path(json.loads(entry.read_bytes())))
             found.append((job.manifest_path.stat().st_mtime_ns, job))
         except (OSError, TypeError, json.JSONDecodeError):
-            entry.unlink(missing_ok=True)  # moved or deleted by hand
+            drop_from_cache(entry)  # moved or deleted by hand
     return [job for _, job in sorted(found, key=lambda pair: pair[0])]
 
 
 def _register(path: Path) -> None:
-    write_atomically(_registration(path), json.dumps(str(path)).encode())
+    keep_in_cache(_registration(path), json.dumps(str(path)).encode())
 
 
 def _registration(path: Path) -> Path:
-    return cache_dir("jobs") / f"{hashlib.blake2b(os.fsencode(path), digest_size=12).hexdigest()}.json"
+    return cache_path("jobs") / f"{hashlib.blake2b(os.fsencode(path), digest_size=12).hexdigest()}.json"
 
 
 def _identity(path: Path) -> tuple[int, ...]:

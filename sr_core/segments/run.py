@@ -78,7 +78,7 @@ def upscale(request: Request, choice: EngineChoice, listener: SegmentListener, s
         SrError: as the parts say; BadInput where an unfinished job of this output differs.
     """
     if request.target == STDOUT:
-        return upscale_video(request, choice, listener)
+        return _straight(request, choice, listener, segmenting)
     target = Path(request.target)
     folder = WorkFolder.of(target)
     if not target.absolute().parent.is_dir():
@@ -90,8 +90,14 @@ def upscale(request: Request, choice: EngineChoice, listener: SegmentListener, s
             check_target(request)
         if request.source == STDIN or segmenting.seconds is None:
             _refuse_unfinished(folder)
-            return upscale_video(request, choice, listener)
+            return _straight(request, choice, listener, segmenting)
         return _Job(request, choice, listener, segmenting, folder).run()
+
+
+def _straight(request: Request, choice: EngineChoice, listener: SegmentListener, segmenting: Segmenting) -> Summary:
+    if not isinstance(segmenting.crew, ThisProcess):
+        listener.noted("there is only one segment, so this process makes it alone: no other worker is used")
+    return upscale_video(request, choice, listener)
 
 
 def _is_finished(folder: WorkFolder, target: Path) -> bool:
@@ -106,22 +112,18 @@ def _refuse_unfinished(folder: WorkFolder) -> None:
         )
 
 
+@dataclass
 class _Job:
     """One locked output."""
 
-    def __init__(
-        self,
-        request: Request,
-        choice: EngineChoice,
-        listener: SegmentListener,
-        segmenting: Segmenting,
-        folder: WorkFolder,
-    ) -> None:
-        self.request, self.choice, self.listener = request, choice, listener
-        self.segmenting, self.folder = segmenting, folder
-        self.began = time.monotonic()
-        self.reported = 0.0
-        self.frames: dict[int, int] = {}
+    request: Request
+    choice: EngineChoice
+    listener: SegmentListener
+    segmenting: Segmenting
+    folder: WorkFolder
+    began: float = field(default_factory=time.monotonic)
+    reported: float = 0.0
+    frames: dict[int, int] = field(default_factory=dict)
 
     def run(self) -> Summary:
         request, folder = self.request, self.folder
@@ -131,12 +133,12 @@ class _Job:
             # a segment's room is checked as it is written; half of the estimate is asked of new jobs only
             plan = plan_output(source, request)
             if unfinished is None and self._is_short(source, plan):
-                return self._straight()
+                return _straight(request, self.choice, self.listener, self.segmenting)
             if unfinished is not None and was_joined_into(unfinished, Path(request.target)):
                 return self._already_joined(unfinished, source, plan)
             manifest = unfinished or self._begin(source, plan)
             if manifest is None:
-                return self._straight()
+                return _straight(request, self.choice, self.listener, self.segmenting)
             if unfinished is not None:
                 self._check_same(manifest, source, plan)
             plan = replace(pinned(plan, manifest.encoder_threads), frames_expected=manifest.frames)
@@ -153,9 +155,6 @@ class _Job:
         low = plan.start_seconds or source.start_seconds
         high = source.start_seconds + duration if plan.end_seconds is None else plan.end_seconds
         return high - low <= self.segmenting.seconds
-
-    def _straight(self) -> Summary:
-        return upscale_video(self.request, self.choice, self.listener)
 
     def _begin(self, source: Source, plan: Plan) -> Manifest | None:
         """Write the manifest of a new job; None where the video is not to be cut."""

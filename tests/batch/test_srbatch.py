@@ -25,7 +25,7 @@ def test_a_folder_comes_out_twice_as_large_in_the_same_structure(srbatch: Run, t
     assert ended.code == 0, ended.err
     assert tree(tmp_path / "out") == sorted(name.removeprefix("in/") for name in names)
     assert "4 done" in ended.err
-    assert "1 other files ignored" in ended.err
+    assert "1 other file ignored" in ended.err
     with Image.open(tmp_path / "out/a.png") as large, Image.open(tmp_path / "in/a.png") as small:
         np.testing.assert_array_equal(np.asarray(large), np.asarray(small).repeat(2, 0).repeat(2, 1))
 
@@ -307,7 +307,7 @@ def test_a_full_disk_stops_the_batch_and_leaves_no_partial_file(srbatch: Run, tm
     found = (tmp_path / "found").read_text().split()
     assert ended.code == 1
     assert "free some space" in ended.err
-    assert "images left" in ended.err
+    assert "left: " in ended.err
     assert 1 <= len(found) - 1 < 6
     assert not [name for name in found if name.endswith(".part")]
 

@@ -196,6 +196,7 @@ def test_a_signal_stops_at_once_and_leaves_nothing(long_source: Path, tmp_path: 
     _, message = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "srvid: stopped" in message
+    assert "\n\n" not in message
     assert outputs(tmp_path) == []
     assert time.monotonic() - sent < 10  # hung threads would take their whole time to join
 
@@ -296,3 +297,44 @@ def test_output_that_nobody_can_read_is_an_error_without_a_traceback(device: str
     assert done.returncode == 1
     assert done.stderr.startswith("srvid: cannot write: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_cache_that_cannot_be_written_stops_no_run_and_is_said_once(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "file" / "cache"))
+    done = srvid(source, tmp_path / "out.mkv", "--scale", 2, "--segment", "0.2", "--preset", "ultrafast")
+    assert done.returncode == 0, done.stderr
+    assert frames_in(tmp_path / "out.mkv") == 12
+    assert [line.count("set SRVID_CACHE") for line in done.stderr.splitlines() if "SRVID_CACHE" in line] == [1]
+
+
+@pytest.mark.parametrize("crew", [("--ray", "auto"), ("--workers", "2")])
+def test_a_clip_of_one_segment_says_that_no_other_worker_is_used(
+    source: Path, tmp_path: Path, crew: tuple[str, str]
+) -> None:
+    done = srvid(source, tmp_path / "out.mkv", *NEAREST, *crew)
+    assert done.returncode == 0, done.stderr
+    assert "no other worker is used" in done.stderr
+
+
+def test_an_ascii_terminal_gets_arrows_it_can_show(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = srvid(source, tmp_path / "out.mkv", *NEAREST)
+    assert done.returncode == 0, done.stderr
+    assert "64x48 yuv420p -> 128x96" in done.stderr
+    assert "\\u" not in done.stderr
+
+
+def test_an_input_without_a_name_is_refused_as_such(tmp_path: Path) -> None:
+    done = srvid("", tmp_path / "out.mkv", *NEAREST)
+    assert done.returncode == 1
+    assert "the input has no name" in done.stderr
+
+
+def test_one_frame_is_not_frames(tmp_path: Path) -> None:
+    done = srvid(make_clip(tmp_path / "in.mkv", frames=1), tmp_path / "out.mkv", *NEAREST)
+    assert ": 1 frame in" in done.stderr

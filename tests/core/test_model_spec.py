@@ -43,7 +43,7 @@ def test_a_spec_survives_its_file(tmp_path: Path) -> None:
     assert read_spec(tmp_path / "model.onnx").psnr_y == {"set5": 37.5}
 
 
-@pytest.mark.parametrize(("content", "says"), [(b"", "carries no"), (b"\x89PNG not a model", "not a readable")])
+@pytest.mark.parametrize(("content", "says"), [(b"", "is empty"), (b"\x89PNG not a model", "not a readable")])
 def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)

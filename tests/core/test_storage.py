@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sr_core.errors import StorageError
-from sr_core.storage import CACHE_VARIABLE, cache_dir, file_lock, write_atomically
+from sr_core.storage import CACHE_VARIABLE, cache_dir, cache_path, file_lock, write_atomically
 
 
 def test_a_written_file_is_whole_and_leaves_no_temporary(tmp_path: Path) -> None:
@@ -40,6 +40,14 @@ def test_an_unusable_cache_folder_is_explained(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
     with pytest.raises(StorageError) as caught:
         cache_dir("engines")
+    assert CACHE_VARIABLE in caught.value.hint
+
+
+def test_a_write_that_fails_in_the_cache_hints_at_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(StorageError) as caught, file_lock(cache_path("worker.lock")):
+        pass
     assert CACHE_VARIABLE in caught.value.hint
 
 

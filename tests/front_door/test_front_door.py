@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from sr_core.color import FULL_RANGE_RGB
 from sr_core.errors import BadInput, NotAvailable, SrError
 from sr_core.frame import rgb
 from sr_core.testing import nearest_model, picture
+from srvid.engine_choice import EngineChoice
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -68,3 +70,35 @@ def test_backends_agree_on_the_same_model() -> None:
         with srvid.open_upscaler("clear", scale=2, backend=backend, precision="exact", tile=64) as upscaler:
             results.append(upscaler.planes((pixels,), rgb(packed=True), FULL_RANGE_RGB)[0].astype(int))
     assert np.abs(results[0] - results[1]).max() <= 1
+
+
+def test_a_folder_or_a_file_without_a_models_ending_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "weights.bin").write_bytes(b"x")
+    with pytest.raises(BadInput, match="c is a folder"):
+        srvid.resolve_model("c", scale=2)
+    with pytest.raises(BadInput, match=r"does not end in \.onnx"):
+        srvid.resolve_model("weights.bin", scale=2)
+
+
+def test_a_scale_that_no_front_end_offers_is_not_hinted_at(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(nearest_model(5), path)
+    with pytest.raises(BadInput, match="enlarges 5 times") as caught:
+        srvid.resolve_model(str(path), scale=4)
+    assert "--scale" not in caught.value.hint
+
+
+@pytest.mark.parametrize("option", [{"backend": "onnxruntime"}, {"device": 0}, {"tile": 64}, {"self_ensemble": True}])
+def test_options_that_nearest_cannot_heed_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="would do nothing"):
+        EngineChoice(model="nearest", **option)
+
+
+@pytest.mark.parametrize("model", ["nearest", "clear"])
+def test_an_unknown_backend_is_refused_whatever_the_model(model: str) -> None:
+    with pytest.raises(NotAvailable, match="unknown backend 'foo'"):
+        EngineChoice(model=model, backend="foo")

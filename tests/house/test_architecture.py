@@ -57,6 +57,16 @@ def test_openvino_phones_nobody_and_writes_nothing_at_home(
     assert os.listdir(tmp_path) == []
 
 
+def test_onnxruntime_phones_nobody_and_writes_nothing_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its telemetry is silent by itself where CI=true."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code = "import sr_core.testing as t, sr_core.backends.onnxruntime as o; o.OnnxRuntime()"
+    assert "onnxruntime" in loaded_by(code)
+    assert os.listdir(tmp_path) == []
+
+
 def test_imports_point_down() -> None:
     linter = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or "lint-imports"
     done = subprocess.run([linter, "--no-cache"], cwd=PROJECT, capture_output=True, text=True, check=False)

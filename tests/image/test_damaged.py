@@ -151,3 +151,27 @@ def test_an_unknown_format_lists_the_known_ones() -> None:
     with pytest.raises(BadInput) as caught:
         format_named("psd")
     assert "png" in caught.value.hint
+
+
+def test_pixels_that_are_not_finite_are_counted_in_a_note(tmp_path: Path, identity: Upscaler) -> None:
+    pixels = np.full((20, 30, 3), 0.5, np.float32)
+    pixels[3, 4, 0], pixels[5, 6] = np.nan, np.inf
+    write_image(tmp_path / "a.tif", header_of(pixels, "tiff"), FULL, [Frame([pixels])])
+    plan = enlarge(tmp_path / "a.tif", tmp_path / "b.tif", identity, EnlargeOptions())
+    assert plan.notes[-1] == "2 pixels hold NaN or infinity, written as 0 or 65504"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_what_is_wrong_with_a_damaged_file_is_said_in_one_line(
+    damage: str, name: str, tmp_path: Path, identity: Upscaler, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = make(tmp_path / name)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data if damage == "flip" else data[: len(data) // 2])
+    with pytest.raises(BadInput) as caught:
+        enlarge(path, tmp_path / "out.png", identity, EnlargeOptions())
+    assert "\n" not in str(caught.value)
+    if damage == "cut":
+        assert "libpng" not in capfd.readouterr().err

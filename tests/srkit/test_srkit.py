@@ -52,7 +52,7 @@ def test_doctor_names_the_default_backend() -> None:
 
 
 def test_compare_writes_a_picture_of_two_videos(tmp_path: Path) -> None:
-    out = tmp_path / "new folder" / "look.png"
+    out = tmp_path / "look.png"
     done = srkit("compare", EXAMPLE, EXAMPLE, out, "--at", 0.5)
     assert done.exit_code == 0, done.output
     with Image.open(out) as image:
@@ -65,5 +65,55 @@ def test_compare_refuses_a_text_file(tmp_path: Path) -> None:
     text.write_text("not a picture")
     done = srkit("compare", text, EXAMPLE, tmp_path / "look.png")
     assert isinstance(done.exception, SrError)
-    assert "neither an image nor a video" in str(done.exception)
+    assert "neither an image nor a video: Invalid data" in str(done.exception)
+    assert done.exception.hint
     assert not (tmp_path / "look.png").exists()
+
+
+@pytest.mark.parametrize("name", ["doctor", "jobs"])
+def test_a_cache_that_cannot_be_written_stops_no_command_that_only_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "file" / "cache"))
+    done = srkit(name)
+    assert done.exit_code == 0, done.output
+    assert "set SRVID_CACHE" in done.output or "no unfinished jobs" in done.output
+
+
+def test_compare_refuses_an_image_beside_a_video(photo: Path, tmp_path: Path) -> None:
+    done = srkit("compare", photo, EXAMPLE, tmp_path / "look.png")
+    assert isinstance(done.exception, SrError)
+    assert "photo.png is an image, flower.mp4 a video" in str(done.exception)
+    assert not (tmp_path / "look.png").exists()
+
+
+def test_compare_refuses_a_moment_after_the_end(tmp_path: Path) -> None:
+    done = srkit("compare", EXAMPLE, EXAMPLE, tmp_path / "look.png", "--at", 99)
+    assert isinstance(done.exception, SrError)
+    assert "flower.mp4 ends at" in str(done.exception)
+
+
+def test_compare_refuses_a_moment_of_images(photo: Path, tmp_path: Path) -> None:
+    done = srkit("compare", photo, photo, tmp_path / "look.png", "--at", 1)
+    assert "these are images" in str(done.exception)
+
+
+def test_compare_makes_no_folders(photo: Path, tmp_path: Path) -> None:
+    done = srkit("compare", photo, photo, tmp_path / "new folder" / "look.png")
+    assert isinstance(done.exception, SrError)
+    assert not (tmp_path / "new folder").exists()
+
+
+def test_check_seams_refuses_a_video(tmp_path: Path) -> None:
+    done = srkit("check-seams", EXAMPLE)
+    assert isinstance(done.exception, SrError)
+    assert "is not an image" in str(done.exception)
+
+
+def test_check_seams_says_that_the_picture_is_too_small(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    done = srkit("check-seams", tmp_path / "dot.png")
+    assert isinstance(done.exception, SrError)
+    assert "1x1" in str(done.exception)
+    assert "larger picture" in done.exception.hint

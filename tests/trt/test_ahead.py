@@ -145,7 +145,7 @@ def test_srkit_builds_lists_explains_and_prunes(tmp_path: Path) -> None:
 
     next(tmp_path.glob("*.json")).unlink()
     kept = runner.invoke(engines, ["--dir", str(tmp_path), "prune", "--dry-run"], catch_exceptions=False).output
-    assert "1 engines" in kept
+    assert "1 engine," in kept
     assert len(list(tmp_path.glob("*.engine"))) == 2
     runner.invoke(engines, ["--dir", str(tmp_path), "prune"], catch_exceptions=False)
     assert len(list(tmp_path.glob("*.engine"))) == 1

@@ -18,7 +18,7 @@ from sr_zoo.archs.registry import build_network
 from sr_zoo.convert import read_torch_file
 from sr_zoo.importing import imported_model
 from sr_zoo.models import find_model
-from sr_zoo.onnx_run import open_runner
+from sr_zoo.onnx_run import Runner, open_runner
 
 IMPORT_EQUALS_TORCH = 1e-4
 
@@ -38,6 +38,30 @@ def foreign_onnx(path: Path, *, size: tuple[int | str, int | str] = ("h", "w"), 
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
     return path
+
+
+def poisoned(model: onnx.ModelProto, path: Path) -> Path:
+    """`model` with one NaN in its first convolution, written to `path`."""
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) == 4:
+            weight = numpy_helper.to_array(tensor).copy()
+            weight.flat[0] = np.nan
+            tensor.CopyFrom(numpy_helper.from_array(weight, tensor.name))
+            break
+    onnx.save(model, path)
+    return path
+
+
+def with_unknown_operator(path: Path) -> None:
+    model = onnx.load(foreign_onnx(path))
+    model.graph.node[0].op_type = "Frobnicate"
+    onnx.save(model, path)
+
+
+def with_integer_input(path: Path) -> None:
+    model = onnx.load(foreign_onnx(path))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, path)
 
 
 def esrgan_weights() -> dict[str, torch.Tensor]:
@@ -148,6 +172,10 @@ def test_weights_of_no_known_network_are_refused(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b"no onnx"), "not a readable ONNX"),
         (lambda path: foreign_onnx(path, size=(64, 64)), "64x64"),
         (lambda path: foreign_onnx(path, outputs=8), "does not enlarge"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (with_integer_input, r"takes uint8 \[n, 3, h, w\]"),
+        (with_unknown_operator, "does not know: Frobnicate"),
+        (lambda path: poisoned(onnx.load(foreign_onnx(path)), path), "NaN or infinity"),
     ],
 )
 def test_an_onnx_file_that_cannot_work_is_refused_with_its_reason(tmp_path: Path, write: object, words: str) -> None:
@@ -164,3 +192,49 @@ def test_a_missing_or_foreign_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(BadInput, match="not a model file"):
         imported_model(tmp_path / "notes.txt")
+
+
+def test_a_model_of_our_own_format_that_gives_nan_is_refused_every_time(tmp_path: Path) -> None:
+    path = poisoned(load_model(find_model("fsrcnn-x2")), tmp_path / "ours.onnx")
+    for _ in range(2):
+        with pytest.raises(BadModel, match="NaN or infinity"):
+            imported_model(path)
+
+
+def test_a_model_of_our_own_format_is_tried_once_and_then_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ours.onnx"
+    path.write_bytes(find_model("fsrcnn-x2").read_bytes())
+    runs = []
+
+    def counted(model: onnx.ModelProto) -> Runner:
+        runs.append(model)
+        return open_runner(model)
+
+    monkeypatch.setattr("sr_zoo.importing.open_runner", counted)
+    assert imported_model(path) == imported_model(path) == path
+    assert imported_model(find_model("fsrcnn-x3")) == find_model("fsrcnn-x3")  # shipped: not tried
+    assert len(runs) == 1
+
+
+def test_torch_weights_that_give_nan_are_refused_as_such(tmp_path: Path) -> None:
+    weights = esrgan_weights()
+    weights["conv_first.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(weights, tmp_path / "4x_broken.pth")
+    with pytest.raises(BadModel, match="NaN or infinity"):
+        imported_model(tmp_path / "4x_broken.pth")
+
+
+def test_text_that_is_called_pth_is_no_torch_file(tmp_path: Path) -> None:
+    (tmp_path / "page.pth").write_text("<html>not found</html>")
+    with pytest.raises(BadModel, match="not a torch file"):
+        read_torch_file(tmp_path / "page.pth")
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_an_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "file"))
+    assert read_spec(imported_model(foreign_onnx(tmp_path / "mine.onnx"))).scale == 2

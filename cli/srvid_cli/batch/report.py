@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_core.errors import SrError
+from sr_core.wording import counted
 from srvid_cli.events import emit
 from srvid_cli.progress import ProgressLine
 
@@ -31,7 +32,7 @@ class PixelLine(ProgressLine):
             return
         self._printed_at = now
         share = min(1.0, done / total) if total else 1.0
-        parts = [f"{share:4.0%}  {files}/{of_files} files"]
+        parts = [f"{share:4.0%}  {files}/{counted(of_files, 'file')}"]
         if done and seconds > 0:
             speed = done / seconds
             parts.append(f"{speed / 1e6:.2f} MP/s")
@@ -124,7 +125,7 @@ def show_plan(plan: BatchPlan, *, as_json: bool) -> None:
         emit("summary", **summary)
     else:
         click.echo(
-            f"{summary['files']} files, {summary['megapixels_in']} megapixels in, "
+            f"{counted(len(plan.jobs), 'file')}, {summary['megapixels_in']} megapixels in, "
             f"{summary['megapixels_out']} out ({summary['decoded_output_megabytes']} MB before compression)"
         )
 
@@ -138,13 +139,15 @@ def show_summary(results: list[Result], plan: BatchPlan, *, as_json: bool, is_qu
         emit("summary", **count, failed=len(failures), ignored=plan.ignored, elapsed_seconds=round(seconds, 3))
         return
     if not is_quiet:
-        ignored = f", {plan.ignored} other files ignored" if plan.ignored else ""
+        ignored = f", {counted(plan.ignored, 'other file')} ignored" if plan.ignored else ""
         click.echo(
             f"{count['done']} done, {count['skipped']} up to date, {len(failures)} failed{ignored}, {_clock(seconds)}",
             err=True,
         )
     if failures:
-        click.echo(f"srbatch: {len(failures)} of {len(plan.jobs) + len(plan.refused)} images failed", err=True)
+        click.echo(
+            f"srbatch: {len(failures)} of {counted(len(plan.jobs) + len(plan.refused), 'image')} failed", err=True
+        )
     for source, error in failures:
         click.echo(f"  {source}: {error}", err=True)
         if error.hint:

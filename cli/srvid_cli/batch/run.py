@@ -11,13 +11,14 @@ import errno
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from sr_core.errors import Cancelled, OutputExists, SrError, StorageError
 from sr_core.image.bands import BandUpscaler
 from sr_core.image.enlarge import EnlargeOptions, enlarge
+from sr_core.wording import counted
 from srvid_cli.batch.manifest import Manifest, hash_of_file
 from srvid_cli.batch.memory import MemoryBudget
 from srvid_cli.batch.plan import Job
@@ -147,7 +148,7 @@ def run_batch(
 def stopped(full_disk: SrError, *, images_left: int) -> StorageError:
     """Nothing more can be written."""
     return StorageError(
-        f"stopped with {images_left} images left: {full_disk}",
+        f"stopped with {counted(images_left, 'image')} left: {full_disk}",
         hint=full_disk.hint + "; run the same command again to finish the rest",
     )
 
@@ -205,7 +206,7 @@ def _one(job: Job, shared: _Shared) -> Result:
             input_hash = admitted(job, shared.options, shared.manifest)
             if input_hash is None:
                 return Result.of(job, "skipped")
-            enlarge(
+            done = enlarge(
                 job.source,
                 job.target,
                 shared.engine(),
@@ -213,7 +214,7 @@ def _one(job: Job, shared: _Shared) -> Result:
                 on_pixels=told,
                 on_complete=noting(job, shared.options, shared.manifest, input_hash),
             )
-            return Result.of(job, "done")
+            return Result.of(replace(job, plan=done), "done")
     except Cancelled:
         raise
     except Exception as error:

@@ -21,17 +21,27 @@ def command(picture: str, model: str, scale: int, tile: tuple[int, ...], backend
     \b
     srkit check-seams photo.png --model clear --scale 4 --tile 64 --tile 128
     """
+    from pathlib import Path
+
     import numpy as np
-    from PIL import Image
 
     from sr_core.color import FULL_RANGE_RGB
     from sr_core.difference import difference
+    from sr_core.errors import BadInput
     from sr_core.frame import rgb
     from sr_core.upscaler import Upscaler
     from srvid.front_door import choose_backend, resolve_model
+    from srvid_cli.srkit.compare import image_in
 
-    with Image.open(picture) as image:
-        pixels = np.asarray(image.convert("RGB"))
+    image = image_in(Path(picture))
+    if image is None:
+        raise BadInput(f"{picture} is not an image", hint="give a photo; of a video, save a frame as PNG first")
+    pixels, sides = np.asarray(image), tile or (64, 96, 160)
+    if max(image.size) <= min(sides):
+        raise BadInput(
+            f"{picture} is {image.width}x{image.height}, which is one tile of {min(sides)}: there is no seam to check",
+            hint="give a larger picture" + (", or a smaller --tile" if min(sides) > 16 else ""),
+        )
     proto, spec = resolve_model(model, scale=scale)
     opened, fmt = choose_backend(backend), rgb(packed=True)
 
@@ -42,7 +52,7 @@ def command(picture: str, model: str, scale: int, tile: tuple[int, ...], backend
     whole, halo = upscaled(max(pixels.shape[:2]) + 8)
     click.echo(f"{spec.name} on {opened.name} ({opened.device}), {pixels.shape[1]}x{pixels.shape[0]}")
     click.echo(f"halo {halo} px, exact tiles" if halo is not None else "unbounded reach, blended tiles")
-    for side in tile or (64, 96, 160):
+    for side in sides:
         tiled, _ = upscaled(side)
         found = difference(tiled.astype(np.int16), whole.astype(np.int16), peak=255)
         click.echo(f"tile {side:4d}: {found}")

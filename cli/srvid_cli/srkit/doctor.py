@@ -8,18 +8,25 @@ import click
 @click.command("doctor")
 def command() -> None:
     """Try every backend and part, and say what to do about those that do not work here."""
+    import os
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
     from sr_core.backend import BACKENDS, usable_cpus
     from sr_core.backends.cuda import find_gpus
     from sr_core.errors import SrError
-    from sr_core.storage import cache_dir
+    from sr_core.storage import CACHE_VARIABLE, cache_dir, cache_path
     from srvid import __version__
     from srvid.backend_choice import choose, open_named
 
     click.echo(f"srvid {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    click.echo(f"CPUs usable: {usable_cpus()}; cache: {cache_dir()}")
+    click.echo(f"CPUs usable: {usable_cpus()}; cache: {cache_path()}")
+    try:
+        is_writable = os.access(cache_dir(), os.W_OK)
+    except SrError:
+        is_writable = False
+    if not is_writable:
+        click.echo(f"  the cache cannot be written, nothing is kept there: set {CACHE_VARIABLE} to a writable folder")
     click.echo("\npackages")
     for name in (
         "av",

@@ -10,6 +10,7 @@ import click
 
 from sr_core.errors import BadInput, SrError
 from sr_core.timing import text_from_seconds
+from sr_core.wording import counted
 
 if TYPE_CHECKING:
     from sr_core.segments.job import JobState
@@ -68,7 +69,8 @@ def _line(state: JobState) -> str:
     working = "running" if state.is_running else "stopped"
     return (
         f"{state.manifest.target}  {working}  {share:.0%}  {state.segments_done} of "
-        f"{len(state.manifest.segments)} segments, {state.frames_done} of {state.manifest.frames} frames"
+        f"{counted(len(state.manifest.segments), 'segment')}, "
+        f"{state.frames_done} of {counted(state.manifest.frames, 'frame')}"
     )
 
 

@@ -69,6 +69,7 @@ def import_model(file: str, out: str | None) -> None:
     from sr_core.model_spec import read_spec
     from sr_core.storage import write_atomically
     from sr_zoo.importing import imported_model
+    from srvid.front_door import SCALES
 
     converted = imported_model(Path(file))
     spec = read_spec(converted)
@@ -79,4 +80,7 @@ def import_model(file: str, out: str | None) -> None:
     halo = "unbounded, tiles are blended" if spec.halo_px is None else f"{spec.halo_px} px, tiles are exact"
     click.echo(f"{spec.name}: x{spec.scale}, {spec.colour}, halo {halo}")
     click.echo(f"{spec.training}; kept as {out or converted}")
-    click.echo(f"use it: srvid in.mp4 out.mp4 --scale {spec.scale} --model {file}")
+    if spec.scale in SCALES:
+        click.echo(f"use it: srvid in.mp4 out.mp4 --scale {spec.scale} --model {file}")
+    else:
+        click.echo(f"use it from Python: srvid.open_upscaler({file!r}, scale={spec.scale})")
