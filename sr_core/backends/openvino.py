@@ -96,6 +96,7 @@ class OpenVino:
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": self.contexts,
             "INFERENCE_NUM_THREADS": self.contexts,
+            "ENABLE_CPU_PINNING": False,  # pinned, every process takes the same first cores
         }
         try:
             return self._core.compile_model(model, "CPU", config)

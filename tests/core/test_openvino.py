@@ -34,6 +34,12 @@ def test_the_precision_that_runs_is_named(composed: ComposedGraph) -> None:
     assert backend.open(composed, precision="auto").precision == expected
 
 
+def test_threads_are_not_pinned_so_that_two_processes_use_two_cores(composed: ComposedGraph) -> None:
+    """Pinned, each takes the first cores: two of one thread were as fast as one."""
+    session = OpenVino(threads=1).open(composed, precision="exact")
+    assert session.compiled.get_property("ENABLE_CPU_PINNING") is False
+
+
 def test_exact_runs_every_convolution_in_f32(composed: ComposedGraph) -> None:
     """The plug-in would choose bf16 by itself where it can (facts/openvino.md §0)."""
     session = OpenVino(threads=1).open(composed, precision="exact")
