@@ -220,7 +220,7 @@ class OpenVinoSession:
             for name, plane in zip(self._inputs, planes, strict=True):
                 np.copyto(plane_of(request.get_tensor(name).data, name), plane)
             try:
-                request.infer()
+                request.infer(share_outputs=True)  # or it would return copies
             except RuntimeError as error:
                 raise EngineError(f"OpenVINO failed while running: {error}") from error
             yield request

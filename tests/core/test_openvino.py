@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -38,6 +39,25 @@ def test_threads_are_not_pinned_so_that_two_processes_use_two_cores(composed: Co
     """Pinned, each takes the first cores: two of one thread were as fast as one."""
     session = OpenVino(threads=1).open(composed, precision="exact")
     assert session.compiled.get_property("ENABLE_CPU_PINNING") is False
+
+
+def test_a_frame_is_written_into_its_planes_without_another_copy() -> None:
+    """By default `InferRequest.infer` returns copies of the outputs, which cost more than a light graph."""
+    model = random_model(2, layers=1)
+    spec = spec_of(model)
+    assert spec is not None
+    large = graph.compose(model, spec, yuv("420"), ColorSpec(), width=640, height=480)
+    session = OpenVino(threads=1).open(large, precision="exact")
+    planes, targets = yuv("420").empty(640, 480), yuv("420").empty(1280, 960)
+    corners = [(0, 0)] * len(targets)
+    session.run_into(planes, targets, corners)
+    tracemalloc.start()
+    try:
+        session.run_into(planes, targets, corners)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < targets[1].nbytes // 2
 
 
 def test_exact_runs_every_convolution_in_f32(composed: ComposedGraph) -> None:
