@@ -3,7 +3,7 @@
 python benchmarks/zoo_checkerboard.py ../shared/data [STEPS]
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -73,4 +73,8 @@ def main(data: Path, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 300)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("steps", type=int, nargs="?", default=300)
+    options = parser.parse_args()
+    main(options.data, options.steps)

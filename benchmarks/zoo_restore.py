@@ -3,7 +3,7 @@
 python benchmarks/zoo_restore.py ../shared/data [SCALE]
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -41,4 +41,8 @@ def main(data: Path, scale: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 4)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("scale", type=int, nargs="?", choices=(2, 4), default=4)
+    options = parser.parse_args()
+    main(options.data, options.scale)

@@ -3,7 +3,7 @@
 python benchmarks/zoo_speed.py [SCALE]        networks with fresh weights: speed does not depend on training
 """
 
-import sys
+import argparse
 import time
 
 import numpy as np
@@ -37,4 +37,6 @@ def main(scale: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scale", type=int, nargs="?", choices=(2, 3, 4), default=4)
+    main(parser.parse_args().scale)

@@ -57,7 +57,7 @@ class NullBackend:
 
     name, device, tunes_tiles, plane_device = "null", "nothing", False, None
 
-    def __init__(self, *, threads: int | None = None) -> None:
+    def __init__(self, *, threads: int | None = None, device_index: int | None = None) -> None:
         self.contexts = threads or 2
 
     def open(

@@ -1,8 +1,9 @@
-"""What only a process of its own can show: teardown, two environments, memory."""
+"""What only a process of its own can show: teardown, two environments, memory, the benchmark's null backend."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +105,11 @@ def test_two_environments_each_have_their_own_engine(printed: Callable[[str], st
 
 def test_memory_is_flat_over_two_thousand_frames(printed: Callable[[str], str]) -> None:
     assert float(printed(TWO_THOUSAND_FRAMES)) < 8, "MiB grown over 2,000 frames"
+
+
+def test_the_benchmark_of_the_filter_layer_runs() -> None:
+    """It enters a backend of its own into the table, which no type checker sees."""
+    script = Path(__file__).parents[2] / "benchmarks/vapoursynth/filter_layer.py"
+    result = subprocess.run([sys.executable, script, "--frames", "1"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()[2:]] == "YUV420P8 YUV420P10 RGB24 RGBH RGBS".split()
