@@ -1,6 +1,7 @@
 """The deep networks, at their own size, trained for a few minutes: how far above bicubic on Set5?
 
 python benchmarks/zoo_short_runs.py [RECIPE ...] [--minutes 4]     0.5 dB is the goal; ends early past 0.6
+    --checks 1     validate at the end only: DRCN takes four minutes for the five images
 
 Recipes of configs/ with their network, images and loss; adversaries and perceptual losses, which need outside
 weights, are left for L1. Small crops and Muon, as a CPU has no days. Validated on Set5 as in training.
@@ -24,7 +25,6 @@ esrgan-x4 rdn-x4 rcan-x4 edsr-x4""".split()
 FULL_SIZE, FULL_SIZE_PATCH = ("vdsr", "drcn", "drrn", "memnet"), 8  # they work on the enlarged image
 LARGE = ("esrgan", "rdn", "rcan", "edsr")  # one crop a step, or there would be no steps
 ENOUGH_DB = 0.6
-CHECKS = 4  # in the time given; each runs the whole of Set5, which takes some a minute
 NEEDS_VGG = ("perceptual", "texture")
 
 
@@ -61,7 +61,7 @@ def short(config: TrainConfig, minutes: float) -> TrainConfig:
     )
 
 
-def main(data: Path, names: list[str], minutes: float) -> None:
+def main(data: Path, names: list[str], minutes: float, checks: int) -> None:
     print("| network | steps | CPU seconds | dB above bicubic, Set5 |\n|---|---|---|---|")
     for name in names:
         config = short(read_config(CONFIGS / f"{name}.toml"), minutes)
@@ -81,7 +81,7 @@ def main(data: Path, names: list[str], minutes: float) -> None:
                 out=Path(folder),
                 cache=cache_dir("train"),
                 data_root=data,
-                save_every_seconds=minutes * 60 / CHECKS,
+                save_every_seconds=minutes * 60 / checks,
                 report=report,
             )
         seconds, last = time.process_time() - began, seen[-1]
@@ -92,6 +92,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", nargs="*", default=DEEP)
     parser.add_argument("--minutes", type=float, default=4.0)
+    parser.add_argument("--checks", type=int, default=4, help="validations in that time")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     options = parser.parse_args()
-    main(options.data, options.recipes or DEEP, options.minutes)
+    main(options.data, options.recipes or DEEP, options.minutes, options.checks)

@@ -15,7 +15,9 @@ from srvid_cli.engine_options import engine_options
 from srvid_cli.errors import run_command
 
 if TYPE_CHECKING:
+    from sr_core.backend import Progress
     from sr_core.image.enlarge import EnlargeOptions
+    from srvid.engine_choice import EngineChoice
     from srvid_cli.batch.manifest import Manifest
     from srvid_cli.batch.plan import BatchPlan, Naming
     from srvid_cli.batch.report import Reporter
@@ -120,6 +122,9 @@ class _Batch:
         if self._options["dry_run"]:
             from srvid_cli.batch.report import show_plan
 
+            if plan.jobs and not self._options["ray"]:  # the nodes may have what is missing here
+                with self._choice()(int(self._options["scale"])):
+                    pass  # a model or a backend that cannot work fails here, as it would without --dry-run
             show_plan(plan, as_json=self._as_json)
             return 1 if plan.refused else 0
         return self._do(plan, folder, enlarge_options, target)
@@ -163,12 +168,7 @@ class _Batch:
     def _results(
         self, plan: BatchPlan, options: RunOptions, manifest: Manifest | None, reporter: Reporter, stack: ExitStack
     ) -> list[Result]:
-        from srvid.engine_choice import EngineChoice
-
-        names = ("model", "backend", "precision", "tile", "threads", "self_ensemble", "device")
-        given = {name: self._options[name] for name in names}
-        choice = EngineChoice(**given, shared_tiles=True, progress=reporter.line.phase)
-        scale = int(self._options["scale"])
+        choice, scale = self._choice(reporter.line.phase), int(self._options["scale"])
         if self._options["ray"]:
             from srvid_cli.batch.cluster import run_on_cluster
 
@@ -179,6 +179,12 @@ class _Batch:
         return run_batch(
             plan.jobs, lambda: stack.enter_context(choice(scale)), options, manifest=manifest, listener=reporter
         )
+
+    def _choice(self, progress: Progress | None = None) -> EngineChoice:
+        from srvid.engine_choice import EngineChoice
+
+        names = ("model", "backend", "precision", "tile", "threads", "self_ensemble", "device")
+        return EngineChoice(**{name: self._options[name] for name in names}, shared_tiles=True, progress=progress)
 
     def _single_target(self) -> Path | None:
         """OUT as a file: one input file, and OUT ends like an image."""

@@ -243,6 +243,15 @@ def test_a_dry_run_says_sizes_and_does_nothing(srbatch: Run, tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_fails_where_the_real_one_would(srbatch: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "in/a.png")
+    (tmp_path / "broken.onnx").write_bytes(b"no network")
+    endings = [srbatch("in", "out", "--model", "broken.onnx", *dry) for dry in ([], ["--dry-run"])]
+    assert [ended.code for ended in endings] == [1, 1]
+    assert endings[0].err == endings[1].err
+    assert "broken.onnx" in endings[0].err
+
+
 def test_json_tells_every_file_and_the_sum(srbatch: Run, tmp_path: Path) -> None:
     picture(tmp_path / "in/a.png")
     (tmp_path / "in/b.png").write_bytes(b"broken")
