@@ -147,6 +147,7 @@ class TileSessions:
             self._backend,
             fmt,
             lambda side: self._open(fmt, color, side, side),
+            scale=self._spec.scale,
             align=align,
             progress=self._progress,
         )

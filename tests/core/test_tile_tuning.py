@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_core.backend import open_backend
+from sr_core.backends.openvino import OpenVinoSession
 from sr_core.color import FULL_RANGE_RGB
 from sr_core.frame import gray
 from sr_core.model_spec import spec_of
@@ -96,3 +97,21 @@ def test_the_tiles_of_a_size_are_chosen_once(tmp_path: Path, monkeypatch: pytest
         assert not path.exists()
         upscaler.planes(large, gray(), FULL_RANGE_RGB)
         assert path.exists()
+
+
+def test_tiles_are_measured_as_frames_run_into_planes_already_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New planes for each tile had large ones look slow, and a frame of a light network was cut in two."""
+
+    def run(*_: object) -> None:
+        raise AssertionError("makes new planes")
+
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(OpenVinoSession, "run", run)
+    model = random_model(2, features=4)
+    spec = spec_of(model)
+    assert spec is not None
+    with Upscaler(model, spec, open_backend("openvino")) as upscaler:
+        width, height = upscaler.read_size_for(gray(), FULL_RANGE_RGB, 60, 40)
+    assert (width, height) == (60, 40)
