@@ -38,6 +38,11 @@ for _ in range(5):
 gc.collect()
 print(sizes, open_count())
 """
+STILL_CLIP = """
+vs.core.num_threads = 4
+still = vs.core.std.BlankClip(format=vs.YUV420P8, width=960, height=540, length=150, keep=True)
+print(sum(1 for _ in upscale(still, 2, MODEL, 'openvino', tile=64, threads=2).frames(close=True)))
+"""
 TWO_ENVIRONMENTS = """
 import numpy as np
 
@@ -97,6 +102,11 @@ def test_an_interpreter_ends_with_frames_in_flight(printed: Callable[[str], str]
 
 def test_dropping_a_clip_with_frames_in_flight_is_safe(printed: Callable[[str], str]) -> None:
     assert printed(DROPPED_CLIPS) == "{128} 0\n"
+
+
+def test_a_still_clip_in_many_tiles_comes_to_its_end(printed: Callable[[str], str]) -> None:
+    """Each tile waits for the frame before, which another thread brings: they once waited for each other."""
+    assert printed(STILL_CLIP) == "150\n"
 
 
 def test_two_environments_each_have_their_own_engine(printed: Callable[[str], str]) -> None:
