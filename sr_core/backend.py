@@ -61,6 +61,11 @@ class ComposedGraph:
     def output_names(self) -> tuple[str, ...]:
         return tuple(value.name for value in self.model.graph.output)
 
+    @property
+    def shift(self) -> int:
+        """Bits by which stored codes are shifted up: P010 and its like keep them in the high bits."""
+        return 16 - self.depth if "uv" in self.input_names and self.depth > 8 else 0
+
 
 class Session(Protocol):
     """One compiled graph with `contexts` ways to run it at the same time."""

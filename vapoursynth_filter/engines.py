@@ -21,6 +21,14 @@ from sr_core.backend import Precision, Progress
 from sr_core.errors import BadInput
 
 
+def demand_whole(name: str, value: object, *, least: int, may_be_none: bool = True) -> None:
+    """Scripts pass what they like: raise BadInput unless `value` is a whole number from `least` on."""
+    if value is None and may_be_none:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise BadInput(f"{name} must be a whole number from {least} on, got {value!r}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions:
     """Everything that makes two upscalers different; see `srvid.open_upscaler`."""
@@ -37,10 +45,7 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("scale", 1), ("tile", 1), ("threads", 1), ("device", 0)):
-            value = getattr(self, name)
-            is_missing = value is None and name != "scale"
-            if not is_missing and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-                raise BadInput(f"{name} must be a whole number from {least} on, got {value!r}")
+            demand_whole(name, getattr(self, name), least=least, may_be_none=name != "scale")
         if self.precision not in get_args(Precision):
             raise BadInput(f"unknown precision {self.precision!r}", hint=f"one of: {', '.join(get_args(Precision))}")
 

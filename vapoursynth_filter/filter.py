@@ -21,7 +21,7 @@ import vapoursynth as vs
 from sr_core.backend import Precision
 from sr_core.errors import BadInput, SrError
 from sr_core.frame import PixelFormat, Planes
-from vapoursynth_filter.engines import EngineOptions, Lease, lease
+from vapoursynth_filter.engines import EngineOptions, Lease, demand_whole, lease
 from vapoursynth_filter.formats import (
     ALPHA_PROP,
     FULL_RANGE_ALPHA,
@@ -69,6 +69,8 @@ def upscale(
             properties forbid upscaling.
     """
     try:
+        if not isinstance(model, (str, PathLike)):
+            raise BadInput(f"model must be a name or the path of a file, got {model!r}")
         return _upscale(
             clip,
             EngineOptions(
@@ -96,8 +98,7 @@ def sentence(error: SrError) -> str:
 def _upscale(clip: vs.VideoNode, options: EngineOptions, streams: int | None) -> vs.VideoNode:
     if not isinstance(clip, vs.VideoNode):
         raise BadInput(f"clip must be a video clip, got {type(clip).__name__}")
-    if streams is not None and streams < 1:
-        raise BadInput(f"streams must be at least 1, got {streams}")
+    demand_whole("streams", streams, least=1)
     if clip.format is None or clip.format.color_family == vs.UNDEFINED or not clip.width:
         raise BadInput(
             "the clip's format or size changes from frame to frame",

@@ -148,15 +148,16 @@ def _replace_new_pads(model: ov.Model) -> None:
 def _fidelity_db(session: OpenVinoSession, reference: OpenVinoSession, graph: ComposedGraph) -> float:
     """Lowest PSNR over the planes, on noise around smooth ramps (every code level occurs)."""
     random = np.random.default_rng(0)
-    peak = 1.0 if np.issubdtype(session.dtype, np.floating) else float((1 << graph.depth) - 1)
+    is_float, step = np.issubdtype(session.dtype, np.floating), 1 << graph.shift
+    peak = 1.0 if is_float else float((1 << graph.depth) - 1)
     planes = []
     for value in graph.model.graph.input:
         shape = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
         ramp = np.linspace(0.15, 0.85, int(np.prod(shape))).reshape(shape)
         noisy = (ramp + random.normal(0, 0.05, shape)).clip(0.05, 0.95) * peak
-        planes.append(plane_of(noisy.astype(session.dtype), value.name))
+        planes.append(plane_of(noisy.astype(session.dtype) * step, value.name))
     actual, expected = (_run_once(entry, planes) for entry in (session, reference))
-    return min(difference(a, b, peak=peak).psnr_db for a, b in zip(actual, expected, strict=True))
+    return min(difference(a, b, peak=peak * step).psnr_db for a, b in zip(actual, expected, strict=True))
 
 
 def _run_once(session: OpenVinoSession, planes: Sequence[Array]) -> list[Array]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import tracemalloc
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import openvino as ov
 import pytest
 
 from sr_core import graph
-from sr_core.backend import ComposedGraph
-from sr_core.backends.openvino import OpenVino
+from sr_core.backend import ComposedGraph, Deliver
+from sr_core.backends.openvino import OpenVino, OpenVinoSession, _fidelity_db
 from sr_core.color import ColorSpec
 from sr_core.errors import EngineError
-from sr_core.frame import yuv
+from sr_core.frame import Array, yuv
 from sr_core.model_spec import spec_of
 from sr_core.testing import random_model
 
@@ -92,6 +94,25 @@ def test_every_sensitive_operation_is_marked_for_fp32(composed: ComposedGraph, t
     assert first in marked
     assert not marked & set(body)
     assert not [layer for layer in layers if layer.get("type") == "Pad" and layer.get("version") == "opset12"]
+
+
+@pytest.mark.parametrize("semiplanar", [False, True])
+def test_one_code_of_ten_bits_is_sixty_decibels_however_codes_are_stored(semiplanar: bool) -> None:
+    """P010 keeps them in the high bits; taken for the low ones, every bf16 graph would have been dropped."""
+    model = random_model(2, layers=1)
+    spec, fmt = spec_of(model), yuv("420", 10, semiplanar=semiplanar)
+    assert spec is not None
+    wide = graph.compose(model, spec, fmt, ColorSpec(), width=64, height=48)
+    session = OpenVino(threads=1).open(wide, precision="exact")
+
+    class OneCodeOff:
+        dtype = session.dtype
+
+        def run(self, planes: Sequence[Array], deliver: Deliver) -> None:
+            session.run(planes, lambda outputs: deliver([plane ^ (1 << wide.shift) for plane in outputs]))
+
+    found = _fidelity_db(cast(OpenVinoSession, OneCodeOff()), session, wide)
+    assert found == pytest.approx(20 * np.log10(1023))
 
 
 def test_a_graph_openvino_cannot_read_is_an_engine_error_with_its_text(composed: ComposedGraph) -> None:

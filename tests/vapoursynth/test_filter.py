@@ -184,7 +184,9 @@ def refusals() -> dict[str, tuple[vs.VideoNode, dict[str, Any], str]]:
         "no such model": (plain, {"model": "no-such-model"}, "no-such-model"),
         "no such backend": (plain, {"backend": "abacus"}, "choose one of: auto"),
         "no such precision": (plain, {"precision": "half"}, "one of: auto, exact, fast"),
-        "no streams": (plain, {"streams": 0}, "streams must be at least 1"),
+        "no streams": (plain, {"streams": 0}, "streams must be a whole number from 1 on"),
+        "half a stream": (plain, {"streams": 2.5}, "got 2.5"),
+        "a number for a model": (plain, {"model": 3}, "model must be a name or the path of a file, got 3"),
         "a tiny tile": (plain, {"tile": 2}, "tile"),
     }
 
