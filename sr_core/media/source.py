@@ -10,7 +10,6 @@ handed out and `source.damage` says what was wrong.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -37,15 +36,13 @@ from sr_core.media.hwaccel import Decoder, decoder_on
 from sr_core.media.native import STDIN, check_path, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format
 from sr_core.media.source_frame import SourceFrame, Unit
+from sr_core.media.timestamps import FrameTimes
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
 
 MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
-# Formats that store no presentation times: FFmpeg invents them in decoding order.
-WITHOUT_PTS = {"avi", "h264", "hevc", "m4v", "mpegvideo", "vc1", "obu"}
 _MAX_PACKETS_HELD = 64  # so many without a frame among them are handed out by themselves
 _MAX_READ_ERRORS = 50  # in a row
 _MAX_DETAILS = 5
-_RAW_FRAME_RATE = Fraction(25)  # what FFmpeg assumes of a stream that does not say
 _SALVAGE_HINT = "--salvage keeps what can be decoded"
 
 
@@ -78,9 +75,7 @@ class Source:
         self._decoder: Decoder | None
         self._decoder, note = decoder_on(hwaccel)
         self.notes = [note] if note else []  # for people: what was asked for and could not be
-        self._pushed_ticks: list[int] = []
         self._reformatter = VideoReformatter()
-        self._next_seconds = Fraction(0)
         self._copied: frozenset[int] | None = None
         if file is None:
             check_path(path)
@@ -118,6 +113,7 @@ class Source:
         self.stream.codec_context.thread_type = "AUTO"  # PyAV's own default is slices only
         # otherwise FFmpeg keeps hidden columns at the left so that rows stay aligned
         self.stream.codec_context.flags |= Flags.unaligned
+        self._times = FrameTimes(self.container.format.name, self.stream)
         self._packets = self._demuxed()
         self._held: list[Packet[Stream]] = []
         self._ready: deque[av.VideoFrame] = deque()
@@ -204,16 +200,14 @@ class Source:
             if native is None:
                 yield Unit(frame=None, packets=self._take_held(start, end))
                 continue
-            ticks = self._ticks_of(native)
-            time = ticks * self.facts.time_base
-            if end is not None and time >= end:
+            ticks = self._times.pop(native)
+            if end is not None and ticks * self.facts.time_base >= end:
                 break
             if first_ticks is not None and ticks < first_ticks:
                 self._held = [packet for packet in self._held if _starts_after(packet, start)]
                 continue
             yield Unit(frame=self._source_frame(native, ticks), packets=self._take_held(start, end))
             self.frames += 1
-            self._next_seconds = time + (native.duration * self.facts.time_base or self._frame_seconds())
         else:
             self._check_end()
         if self._held:
@@ -254,18 +248,6 @@ class Source:
             hidden=hidden,
         )
 
-    def _ticks_of(self, native: av.VideoFrame) -> int:
-        """Presentation time of the next frame, in ticks of the stream."""
-        if self.container.format.name in WITHOUT_PTS and self._pushed_ticks:
-            return heapq.heappop(self._pushed_ticks)
-        if native.pts is not None:
-            return native.pts
-        return ticks_from_seconds(self._next_seconds, self.facts.time_base)
-
-    def _frame_seconds(self) -> Fraction:
-        """For raw streams only, which have no times at all."""
-        return 1 / (self.facts.frame_rate_from_header or _RAW_FRAME_RATE)
-
     def _seek(self, targets: tuple[int, ...], first_ticks: int) -> None:
         """Go where decoding brings the frame at `first_ticks`; else decode from the beginning.
 
@@ -291,7 +273,7 @@ class Source:
     def _reset(self) -> None:
         self._ready.clear()
         self._held.clear()
-        self._pushed_ticks.clear()
+        self._times.clear()
         self._packets = self._demuxed()
         self.damage = Damage()
 
@@ -336,9 +318,7 @@ class Source:
                         yield None
                 continue
             if packet.size and not packet.is_discard:
-                stamp = packet.pts if packet.pts is not None else packet.dts
-                if stamp is not None and self.container.format.name in WITHOUT_PTS:
-                    heapq.heappush(self._pushed_ticks, stamp)
+                self._times.push(packet)
             frames: Sequence[object]
             try:
                 frames = packet.decode()

@@ -20,7 +20,8 @@ from av.stream import Stream
 
 from sr_core.errors import DamagedMedia
 from sr_core.media.native import last_words, native_path, reading
-from sr_core.media.source import WITHOUT_PTS, Source
+from sr_core.media.source import Source
+from sr_core.media.timestamps import WITHOUT_PTS
 from sr_core.wording import counted
 
 _REPORT_BYTES = 64 << 20
