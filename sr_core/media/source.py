@@ -43,6 +43,7 @@ MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
 _MAX_PACKETS_HELD = 64  # so many without a frame among them are handed out by themselves
 _MAX_READ_ERRORS = 50  # in a row
 _MAX_DETAILS = 5
+_APART_SECONDS = 30  # how far files store what belongs together: fragments of MP4 last 10 s and more
 _SALVAGE_HINT = "--salvage keeps what can be decoded"
 
 
@@ -202,6 +203,7 @@ class Source:
                 continue
             ticks = self._times.pop(native)
             if end is not None and ticks * self.facts.time_base >= end:
+                yield from self._late_packets(start, end)
                 break
             if first_ticks is not None and ticks < first_ticks:
                 self._held = [packet for packet in self._held if _starts_after(packet, start)]
@@ -212,6 +214,28 @@ class Source:
             self._check_end()
         if self._held:
             yield Unit(frame=None, packets=self._take_held(start, end))
+
+    def _late_packets(self, start: Fraction | None, end: Fraction) -> Iterator[Unit]:
+        """Packets from before `end` that the file stores behind the frame that is shown then.
+
+        A stream is done at its first packet from `end` on, or when the video is _APART_SECONDS further.
+        """
+        copied = [s for s in self.container.streams if self._copied is None or s.index in self._copied]
+        missing = {s.index for s in copied if not s.disposition & Disposition.attached_pic} - {self.stream.index}
+        while missing:
+            packet = next(self._packets, None)
+            if packet is None:
+                return self._check_end()
+            if packet.stream.index in missing and packet.size:
+                self._held.append(packet)
+                if _starts_after(packet, end, default=False):
+                    missing.remove(packet.stream.index)
+            elif packet.stream.index == self.stream.index and _starts_after(
+                packet, end + _APART_SECONDS, default=False
+            ):
+                return
+            if len(self._held) >= _MAX_PACKETS_HELD:
+                yield Unit(frame=None, packets=self._take_held(start, end))
 
     def _take_held(self, start: Fraction | None, end: Fraction | None) -> tuple[Packet[Stream], ...]:
         held, self._held = self._held, []

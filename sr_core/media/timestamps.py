@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import av
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from sr_core.media.native import exact
@@ -32,7 +33,7 @@ class FrameTimes:
         """Forget packets whose frames will not come: after a seek."""
         self._stamps.clear()
 
-    def push(self, packet: Packet[VideoStream]) -> None:
+    def push(self, packet: Packet[Stream]) -> None:
         """Remember when `packet` is due."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is not None and self._is_in_decoding_order:
