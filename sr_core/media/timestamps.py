@@ -41,7 +41,12 @@ class FrameTimes:
 
     def pop(self, frame: av.VideoFrame) -> int:
         """Presentation time of the next frame, in ticks of the stream."""
-        if self._stamps:
+        if self._stamps and frame.pts is not None and self._is_in_order():
+            # not the next stamp: a packet may say "as before" and give no frame (MPEG-4's N-VOP)
+            ticks = frame.pts
+            while self._stamps and self._stamps[0] <= ticks:
+                heapq.heappop(self._stamps)
+        elif self._stamps:
             ticks = heapq.heappop(self._stamps)
         elif frame.pts is not None:
             ticks = frame.pts
@@ -49,3 +54,8 @@ class FrameTimes:
             ticks = ticks_from_seconds(self._next_seconds, self._time_base)
         self._next_seconds = ticks * self._time_base + (frame.duration * self._time_base or self._frame_seconds)
         return ticks
+
+    def _is_in_order(self) -> bool:
+        """Frames come out in the order of their packets; H.264 and HEVC say so also where they only hope it."""
+        decoder = self._stream.codec_context
+        return not decoder.has_b_frames and decoder.codec.canonical_name not in ("h264", "hevc")

@@ -30,3 +30,29 @@ def test_a_cut_keeps_the_sound_that_a_fragment_stores_behind_its_pictures(clip: 
     expected = [time for time in read_back(source, kind="audio").seconds if time < Fraction(end)]
     found = read_back(tmp_path / "out.mkv", kind="audio").seconds
     assert len(found) == len(expected) > 3
+
+
+def test_frames_that_an_avi_repeats_do_not_move_those_behind_them(clip: Clip, tmp_path: Path) -> None:
+    """MPEG-4 repeats a frame by a packet that gives none (N-VOP)."""
+    whole = clip("whole.avi", codec="mpeg4", frames=30, time_base=Fraction(1, 25), ticks=list(range(30)))
+    source = tmp_path / "in.avi"
+    with av.open(str(whole)) as given, av.open(str(source), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(p for p in given.demux(video=0) if p.size):
+            copy = av.Packet(_without_picture(bytes(packet)) if 5 <= number < 11 else bytes(packet))
+            copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+            copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+            out.mux(copy)
+    upscaled(source, tmp_path / "out.mkv", codec="ffv1")
+    shown = [*range(5), *range(11, 30)]
+    assert read_back(tmp_path / "out.mkv").seconds == [Fraction(number, 25) for number in shown]
+
+
+def _without_picture(packet: bytes) -> bytes:
+    """The packet of an MPEG-4 frame made to say: not coded, show the one before."""
+    at = packet.index(b"\0\0\1\xb6") + 4
+    bits = "".join(f"{byte:08b}" for byte in packet[at : at + 8])
+    head = bits[: bits.index("0", 2) + 1 + 1 + 5 + 1]  # type, whole seconds, marker, 25ths, marker
+    head += "00"  # vop_coded = 0, then stuffing as in ISO/IEC 14496-2 5.2.4
+    head += "1" * (-len(head) % 8)
+    return packet[:at] + int(head, 2).to_bytes(len(head) // 8, "big")
