@@ -27,26 +27,39 @@ def convert_frame(
     *,
     width: int | None = None,
     height: int | None = None,
+    given: ColorSpec | None = None,
 ) -> av.VideoFrame:
-    """`frame` as `pix_fmt` at `width` x `height`; matrix and range stay those of `color`.
+    """`frame` as `pix_fmt` at `width` x `height`; matrix and range are those of `color`, before it too unless `given`.
 
     Sizes change by Lanczos. RGB becomes limited-range YUV of `color.matrix`, as players expect.
     """
     from_rgb = nearest_format(frame.format.name).family == "rgb"
     to_rgb = nearest_format(pix_fmt).family == "rgb"
-    matrix = _SWS_MATRIX[color.matrix]
-    own_range = ColorRange.JPEG if color.full_range else ColorRange.MPEG
+    given = given or color
+    matrix, own_range = _SWS_MATRIX[color.matrix], _range_of(color)
     frame.chroma_location = _AVCHROMA[color.siting]
+    if frame.format.name.startswith("yuvj") and not given.full_range:
+        # swscale takes yuvj for full range whatever it is told: the same samples under their plain name
+        frame = reformatter.reformat(
+            frame,
+            format=frame.format.name.replace("j", "", 1),
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.JPEG,
+        )
     return reformatter.reformat(
         frame,
         width=width,
         height=height,
         format=pix_fmt,
         # an RGB side has neither matrix nor range: naming one there changes the result
-        src_colorspace=None if from_rgb else matrix,
-        src_color_range=None if from_rgb else own_range,
+        src_colorspace=None if from_rgb else _SWS_MATRIX[given.matrix],
+        src_color_range=None if from_rgb else _range_of(given),
         dst_colorspace=None if to_rgb else matrix,
         dst_color_range=None if to_rgb else ColorRange.MPEG if from_rgb else own_range,
         interpolation=Interpolation.LANCZOS | _EXACT,
         threads=0,
     )
+
+
+def _range_of(color: ColorSpec) -> ColorRange:
+    return ColorRange.JPEG if color.full_range else ColorRange.MPEG

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
 from av.video.stream import VideoStream
 
-from sr_core.color import ColorSpec, color_from_tags
+from sr_core.color import MATRIX_FROM_H273, ColorSpec, color_from_tags
 from sr_core.errors import BadInput
 from sr_core.frame import PixelFormat
 from sr_core.media.device_frames import hidden_edges, samples_name
@@ -100,7 +100,7 @@ def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fra
         format=fmt,
         color=color_of(frame, fmt),
         tags=ColourTags(
-            range=2 if pix_fmt.startswith("yuvj") else int(frame.color_range),
+            range={None: 0, False: 1, True: 2}[_stated_range(frame)],
             primaries=int(frame.color_primaries),
             transfer=int(frame.color_trc),
             matrix=int(frame.colorspace),
@@ -138,12 +138,34 @@ def color_of(frame: av.VideoFrame, fmt: PixelFormat) -> ColorSpec:
     Raises:
         BadInput: a matrix that is not linear in RGB.
     """
-    stated = {1: False, 2: True}.get(int(frame.color_range))
     return color_from_tags(
         matrix=int(frame.colorspace),
-        is_full_range=True if samples_name(frame).startswith("yuvj") else stated,
+        is_full_range=_stated_range(frame),
         chroma_location=int(frame.chroma_location),
         width=frame.width,
         height=frame.height,
         family=fmt.family,
     )
+
+
+def color_after(first: ColorSpec, frame: av.VideoFrame, fmt: PixelFormat) -> ColorSpec:
+    """What the samples of a later frame mean: matrix and range as it states them, the rest as in the `first`.
+
+    Raises:
+        BadInput: a matrix that is not linear in RGB.
+    """
+    if fmt.family != "yuv":
+        return first
+    now = color_of(frame, fmt)
+    return replace(
+        first,
+        matrix=now.matrix if int(frame.colorspace) in MATRIX_FROM_H273 else first.matrix,
+        full_range=first.full_range if _stated_range(frame) is None else now.full_range,
+    )
+
+
+def _stated_range(frame: av.VideoFrame) -> bool | None:
+    """Whether the samples use the full range; None where nothing says so."""
+    # the tag first: H.264 that turns limited on the way keeps the format it began with
+    implied = True if samples_name(frame).startswith("yuvj") else None
+    return {1: False, 2: True}.get(int(frame.color_range), implied)

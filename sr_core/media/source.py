@@ -31,7 +31,7 @@ from sr_core.media.convert import convert_frame
 from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.deinterlace import Deinterlacer
 from sr_core.media.device_frames import device_of, hidden_edges, on_host, planes_on, samples_name
-from sr_core.media.facts import VideoFacts, facts_of
+from sr_core.media.facts import VideoFacts, color_after, facts_of
 from sr_core.media.hwaccel import Decoder, decoder_on
 from sr_core.media.native import STDIN, check_path, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format
@@ -230,9 +230,8 @@ class Source:
                 self._held.append(packet)
                 if _starts_after(packet, end, default=False):
                     missing.remove(packet.stream.index)
-            elif packet.stream.index == self.stream.index and _starts_after(
-                packet, end + _APART_SECONDS, default=False
-            ):
+            is_video = packet.stream.index == self.stream.index
+            if is_video and _starts_after(packet, end + _APART_SECONDS, default=False):
                 return
             if len(self._held) >= _MAX_PACKETS_HELD:
                 yield Unit(frame=None, packets=self._take_held(start, end))
@@ -260,9 +259,10 @@ class Source:
                 f"the picture changes from {facts.width}x{facts.height} to {width}x{height} at {at}",
                 hint=f"upscale the parts one by one: --end {at}, then --start {at}",
             )
-        if pixel_format(samples_name(native)) != facts.format:
+        color = color_after(facts.color, native, facts.format)
+        if pixel_format(samples_name(native)) != facts.format or color != facts.color:
             target = ffmpeg_name(facts.format)
-            native = convert_frame(self._reformatter, on_host(native), target, facts.color)
+            native = convert_frame(self._reformatter, on_host(native), target, facts.color, given=color)
         return SourceFrame(
             format=facts.format,
             color=facts.color,

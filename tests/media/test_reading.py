@@ -56,3 +56,33 @@ def _without_picture(packet: bytes) -> bytes:
     head += "00"  # vop_coded = 0, then stuffing as in ISO/IEC 14496-2 5.2.4
     head += "1" * (-len(head) % 8)
     return packet[:at] + int(head, 2).to_bytes(len(head) // 8, "big")
+
+
+@pytest.mark.parametrize(("first", "then", "expected"), [(1, 2, 235), (2, 1, 255)])
+def test_a_video_that_changes_its_range_on_the_way_keeps_its_white(
+    tmp_path: Path, first: int, then: int, expected: int
+) -> None:
+    source, target = tmp_path / "in.ts", tmp_path / "out.mkv"
+    source.write_bytes(b"".join(_white(tmp_path / f"{number}.ts", number) for number in (first, then)))
+    upscaled(source, target, codec="ffv1")
+    with av.open(str(target)) as container:
+        found = [(int(frame.color_range), bytes(frame.planes[0])[0]) for frame in container.decode(video=0)]
+    assert found == [(first, expected)] * 20
+
+
+def _white(path: Path, color_range: int) -> bytes:
+    """Ten white H.264 frames."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=25, options={"qp": "0"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.color_range = color_range
+        video.codec_context.colorspace = 1  # x264 writes a limited range only beside another tag
+        for index in range(10):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            for plane, value in zip(frame.planes, (255 if color_range == 2 else 235, 128, 128), strict=True):
+                plane.update(bytes([value]) * plane.buffer_size)
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            frame.color_range, frame.colorspace = color_range, 1
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    return path.read_bytes()
