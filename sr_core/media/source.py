@@ -32,6 +32,7 @@ from sr_core.media.damage import Damage, missing_bytes
 from sr_core.media.deinterlace import Deinterlacer
 from sr_core.media.device_frames import device_of, hidden_edges, on_host, planes_on, samples_name
 from sr_core.media.facts import VideoFacts, color_after, facts_of
+from sr_core.media.held_packets import HeldPackets, begins_after
 from sr_core.media.hwaccel import Decoder, decoder_on
 from sr_core.media.native import STDIN, check_path, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format
@@ -40,7 +41,6 @@ from sr_core.media.timestamps import FrameTimes
 from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
 
 MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
-_MAX_PACKETS_HELD = 64  # so many without a frame among them are handed out by themselves
 _MAX_READ_ERRORS = 50  # in a row
 _MAX_DETAILS = 5
 _APART_SECONDS = 30  # how far files store what belongs together: fragments of MP4 last 10 s and more
@@ -77,7 +77,7 @@ class Source:
         self._decoder, note = decoder_on(hwaccel)
         self.notes = [note] if note else []  # for people: what was asked for and could not be
         self._reformatter = VideoReformatter()
-        self._copied: frozenset[int] | None = None
+        self._held = HeldPackets()
         if file is None:
             check_path(path)
         self._open()
@@ -116,7 +116,6 @@ class Source:
         self.stream.codec_context.flags |= Flags.unaligned
         self._times = FrameTimes(self.container.format.name, self.stream)
         self._packets = self._demuxed()
-        self._held: list[Packet[Stream]] = []
         self._ready: deque[av.VideoFrame] = deque()
 
     def _choose_stream(self) -> VideoStream:
@@ -189,7 +188,7 @@ class Source:
             DamagedMedia: see the class; raised where the damage is met.
             BadInput: the picture size changes on the way.
         """
-        self._copied = copied
+        self._held.want(copied, start, end)
         first_ticks = None if start is None else ticks_from_seconds(start, self.facts.time_base)
         if first_ticks is not None:
             self._seek(seek_ticks or (first_ticks,), first_ticks)
@@ -199,55 +198,42 @@ class Source:
             frames = deinterlacer.run(None if frame is None else on_host(frame) for frame in frames)
         for native in frames:
             if native is None:
-                yield Unit(frame=None, packets=self._take_held(start, end))
+                yield Unit(frame=None, packets=self._held.take())
                 continue
             ticks = self._times.pop(native)
             if end is not None and ticks * self.facts.time_base >= end:
-                yield from self._late_packets(start, end)
+                yield from self._late_packets(copied, end)
                 break
             if first_ticks is not None and ticks < first_ticks:
-                self._held = [packet for packet in self._held if _starts_after(packet, start)]
                 continue
-            yield Unit(frame=self._source_frame(native, ticks), packets=self._take_held(start, end))
+            yield Unit(frame=self._source_frame(native, ticks), packets=self._held.take())
             self.frames += 1
         else:
             self._check_end()
-        if self._held:
-            yield Unit(frame=None, packets=self._take_held(start, end))
+        if packets := self._held.take():
+            yield Unit(frame=None, packets=packets)
 
-    def _late_packets(self, start: Fraction | None, end: Fraction) -> Iterator[Unit]:
+    def _late_packets(self, copied: frozenset[int], end: Fraction) -> Iterator[Unit]:
         """Packets from before `end` that the file stores behind the frame that is shown then.
 
         A stream is done at its first packet from `end` on, or when the video is _APART_SECONDS further.
         """
-        copied = [s for s in self.container.streams if self._copied is None or s.index in self._copied]
-        missing = {s.index for s in copied if not s.disposition & Disposition.attached_pic} - {self.stream.index}
+        timed = [s for s in self.container.streams if not s.disposition & Disposition.attached_pic]
+        missing = {s.index for s in timed if s.index in copied and s.type != "attachment"}
         while missing:
             packet = next(self._packets, None)
             if packet is None:
                 return self._check_end()
-            if packet.stream.index in missing and packet.size:
-                self._held.append(packet)
-                if _starts_after(packet, end, default=False):
-                    missing.remove(packet.stream.index)
-            is_video = packet.stream.index == self.stream.index
-            if is_video and _starts_after(packet, end + _APART_SECONDS, default=False):
-                return
-            if len(self._held) >= _MAX_PACKETS_HELD:
-                yield Unit(frame=None, packets=self._take_held(start, end))
-
-    def _take_held(self, start: Fraction | None, end: Fraction | None) -> tuple[Packet[Stream], ...]:
-        held, self._held = self._held, []
-        return tuple(
-            packet
-            for packet in held
-            if self._is_copied(packet)
-            and _starts_after(packet, start)
-            and not _starts_after(packet, end, default=False)
-        )
-
-    def _is_copied(self, packet: Packet[Stream]) -> bool:
-        return self._copied is None or packet.stream_index in self._copied
+            index = packet.stream.index
+            if index == self.stream.index:
+                if begins_after(packet, end + _APART_SECONDS):
+                    return
+                continue
+            self._held.add(packet)
+            if begins_after(packet, end):
+                missing.discard(index)
+            if self._held.is_full:
+                yield Unit(frame=None, packets=self._held.take())
 
     def _source_frame(self, native: av.VideoFrame, ticks: int) -> SourceFrame:
         facts = self.facts
@@ -296,7 +282,7 @@ class Source:
 
     def _reset(self) -> None:
         self._ready.clear()
-        self._held.clear()
+        self._held.take()
         self._times.clear()
         self._packets = self._demuxed()
         self.damage = Damage()
@@ -335,11 +321,9 @@ class Source:
             if packet is None:
                 return
             if packet.stream.index != self.stream.index:  # not stream_index: 0 in flush packets
-                # not "pts is None": cover art has no time; only flush packets are empty
-                if packet.size and self._is_copied(packet):
-                    self._held.append(packet)
-                    if len(self._held) % _MAX_PACKETS_HELD == 0:
-                        yield None
+                self._held.add(packet)
+                if self._held.is_full:
+                    yield None
                 continue
             if packet.size and not packet.is_discard:
                 self._times.push(packet)
@@ -390,10 +374,3 @@ class Source:
             of = f" of {expected}" if expected > self.frames else ""
             self.damage.ends_early = f"the file ends {missing} bytes early, after {self.frames}{of} frames"
             self._note_damage(self.damage.ends_early, packets=0)
-
-
-def _starts_after(packet: Packet[Stream], time: Fraction | None, *, default: bool = True) -> bool:
-    stamp = packet.pts if packet.pts is not None else packet.dts
-    if time is None or stamp is None:
-        return default
-    return stamp * exact(packet.time_base) >= time
