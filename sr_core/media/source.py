@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from io import RawIOBase
 from pathlib import Path
@@ -38,7 +39,7 @@ from sr_core.media.native import STDIN, check_path, exact, last_words, logged, n
 from sr_core.media.pixels import ffmpeg_name, pixel_format
 from sr_core.media.source_frame import SourceFrame, Unit
 from sr_core.media.timestamps import FrameTimes
-from sr_core.timing import IncreasingTicks, text_from_seconds, ticks_from_seconds
+from sr_core.timing import IncreasingTicks, ticks_from_seconds
 
 MICROSECOND = Fraction(1, 1_000_000)  # AV_TIME_BASE
 _MAX_READ_ERRORS = 50  # in a row
@@ -191,12 +192,8 @@ class Source:
         self._held.want(copied, start, end)
         first_ticks = None if start is None else ticks_from_seconds(start, self.facts.time_base)
         if first_ticks is not None:
-            self._seek(seek_ticks or (first_ticks,), first_ticks)
-        deinterlacer = Deinterlacer(self.stream) if self.facts.is_interlaced else None
-        frames = self._decoded()
-        if deinterlacer is not None:
-            frames = deinterlacer.run(None if frame is None else on_host(frame) for frame in frames)
-        for native in frames:
+            self._seek(seek_ticks or (first_ticks, first_ticks - 1), first_ticks)
+        for native in Deinterlacer(self.stream).run(self._decoded()):
             if native is None:
                 yield Unit(frame=None, packets=self._held.take())
                 continue
@@ -240,10 +237,11 @@ class Source:
         hidden = hidden_edges(native, self.stream.codec_context)
         width, height = native.width - hidden[0], native.height - hidden[1]
         if (width, height) != (facts.width, facts.height):
-            at = text_from_seconds(ticks * facts.time_base - self.start_seconds)
+            seconds = ticks * facts.time_base - self.start_seconds
+            at = f"{(seconds * 1000).__floor__() / 1000:.3f}"  # rounded down: the hint must cut before it
             raise BadInput(
                 f"the picture changes from {facts.width}x{facts.height} to {width}x{height} at {at}",
-                hint=f"upscale the parts one by one: --end {at}, then --start {at}",
+                hint=f"--end {at} upscales the part before; what follows must be a file of its own",
             )
         color = color_after(facts.color, native, facts.format)
         if pixel_format(samples_name(native)) != facts.format or color != facts.color:
@@ -266,14 +264,20 @@ class Source:
         """
         if self.path == STDIN:
             return
-        # the deinterlacer wants to have seen the frame before
-        latest = first_ticks - 1 if self.facts.is_interlaced else first_ticks
         for target in targets:
             self._reset()
-            with reading(f"cannot seek in {self.name}", kind=DamagedMedia):
+            first = None
+            try:
                 self.container.seek(target, stream=self.stream, backward=True)
+            except av.FFmpegError:
+                break  # raw streams cannot
+            with suppress(DamagedMedia):  # it may land amid packets; what is damaged in truth is met again
                 first = self._first_frame()
-            if first is not None and first.pts is not None and first.pts <= latest:
+            if first is None or first.pts is None or self.damage:
+                continue
+            # the deinterlacer wants to have seen the frame before
+            is_interlaced = first.interlaced_frame or self.facts.is_interlaced
+            if first.pts < first_ticks or (first.pts == first_ticks and not is_interlaced):
                 self._ready.appendleft(first)
                 return
         self.container.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
-from tests.media.conftest import Clip, read_back, upscaled
+from sr_core.errors import BadInput
+from tests.media.conftest import Clip, picture, read_back, upscaled
 
 
 def remuxed(source: Path, target: Path, **options: str) -> Path:
@@ -86,3 +89,74 @@ def _white(path: Path, color_range: int) -> bytes:
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
     return path.read_bytes()
+
+
+def _woven(path: Path, *parts: tuple[str, tuple[int, int]]) -> Path:
+    """An MPEG-TS of parts of 25 frames, times and all in a row: ('tff=1' for interlaced or '', its size)."""
+    clock = 0
+    content = b""
+    for number, (params, (width, height)) in enumerate(parts):
+        part = path.with_suffix(f".{number}.ts")
+        with av.open(str(part), "w", options={"mpegts_copyts": "1"}) as out:
+            video = out.add_stream("libx264", rate=25, options={"x264-params": params, "qp": "10", "bf": "0"})
+            video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+            video.time_base = video.codec_context.time_base = Fraction(1, 25)
+            for index in range(25):
+                pair = [picture(8 * clock + 4 * field, width, height) for field in (0, 1)]
+                pair[0][1::2] = pair[1][1::2]
+                frame = av.VideoFrame.from_ndarray(pair[0], format="rgb24").reformat(format="yuv420p")
+                frame.pts, frame.time_base, frame.pict_type = 25 + clock, Fraction(1, 25), int(index == 0)
+                out.mux(video.encode(frame))
+                clock += 1
+            out.mux(video.encode(None))
+        content += part.read_bytes()
+    path.write_bytes(content)
+    return path
+
+
+def _rows_repeat(source: Path, target: Path) -> list[bool]:
+    """For every frame, whether the output's even rows are the input's rows, each sample twice."""
+    with av.open(str(source)) as given, av.open(str(target)) as made:
+        pairs = list(zip(given.decode(video=0), made.decode(video=0), strict=True))
+    return [
+        np.array_equal(before.to_ndarray(format="gray"), after.to_ndarray(format="gray")[::2, ::2])
+        for before, after in pairs
+    ]
+
+
+def test_interlacing_that_begins_on_the_way_is_removed_from_there_on(tmp_path: Path) -> None:
+    source = _woven(tmp_path / "in.ts", ("", (64, 48)), ("tff=1", (64, 48)))
+    upscaled(source, tmp_path / "out.mkv", codec="ffv1")
+    assert _rows_repeat(source, tmp_path / "out.mkv") == [True] * 25 + [False] * 25
+
+
+@pytest.mark.parametrize("start", ["0.4", "1", "1.2"])
+def test_a_cut_of_interlaced_video_is_the_frames_of_the_whole(tmp_path: Path, start: str) -> None:
+    """Also where it begins at the first interlaced frame, which needs the one before."""
+    source = _woven(tmp_path / "in.ts", ("", (64, 48)), ("tff=1", (64, 48)))
+    upscaled(source, tmp_path / "whole.mkv", codec="ffv1")
+    upscaled(source, tmp_path / "cut.mkv", codec="ffv1", start=Fraction(start))
+    expected = _digests(tmp_path / "whole.mkv")[int(25 * Fraction(start)) :]
+    assert _digests(tmp_path / "cut.mkv") == expected
+    assert len(expected) == 50 - 25 * Fraction(start)
+
+
+def _digests(path: Path) -> list[str]:
+    with av.open(str(path)) as container:
+        return [sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in container.decode(video=0)]
+
+
+def test_interlaced_video_that_changes_its_size_is_refused_and_can_be_cut_before(tmp_path: Path) -> None:
+    source = _woven(tmp_path / "in.ts", ("tff=1", (64, 48)), ("tff=1", (96, 64)))
+    with pytest.raises(BadInput, match=r"changes from 64x48 to 96x64 at 1\.000"):
+        upscaled(source, tmp_path / "out.mkv")
+    upscaled(source, tmp_path / "out.mkv", end=Fraction(1))
+    assert len(read_back(tmp_path / "out.mkv").seconds) == 25
+
+
+def test_a_cut_may_begin_inside_a_stream_that_cannot_be_sought(clip: Clip, tmp_path: Path) -> None:
+    source = clip("in.h264", codec="libx264", frames=50)
+    upscaled(source, tmp_path / "whole.mkv", codec="ffv1")
+    upscaled(source, tmp_path / "cut.mkv", codec="ffv1", start=Fraction(1))
+    assert _digests(tmp_path / "cut.mkv") == _digests(tmp_path / "whole.mkv")[25:]
+    assert len(_digests(tmp_path / "cut.mkv")) == 25
