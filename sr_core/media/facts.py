@@ -84,7 +84,7 @@ def facts_of(stream: VideoStream, frame: av.VideoFrame, *, duration_seconds: Fra
     _refuse_dolby_vision_5(context.coded_side_data.get("dovi_conf"))
     side = {kind.name: bytes(data) for kind, data in frame.side_data.items()}
     coded = context.coded_side_data
-    matrix = coded.get("display_matrix")
+    matrix = coded.get("display_matrix") or side.get("DISPLAYMATRIX")  # the latter from an SEI
     pix_fmt = samples_name(frame)
     left, top = hidden_edges(frame, context)
     fmt = nearest_format(pix_fmt)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
 
 from sr_core.errors import BadInput
 from tests.media.conftest import Clip, picture, read_back, upscaled
@@ -160,3 +163,23 @@ def test_a_cut_may_begin_inside_a_stream_that_cannot_be_sought(clip: Clip, tmp_p
     upscaled(source, tmp_path / "cut.mkv", codec="ffv1", start=Fraction(1))
     assert _digests(tmp_path / "cut.mkv") == _digests(tmp_path / "whole.mkv")[25:]
     assert len(_digests(tmp_path / "cut.mkv")) == 25
+
+
+def test_a_rotation_that_only_the_pictures_tell_is_kept(clip: Clip, tmp_path: Path) -> None:
+    upright, source = clip("upright.h264", codec="libx264"), tmp_path / "in.h264"
+    source.write_bytes(_filtered(upright, "h264_metadata=display_orientation=insert:rotate=90"))
+    upscaled(source, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        matrix = container.streams.video[0].codec_context.coded_side_data["display_matrix"]
+    assert struct.unpack("<9i", matrix) == (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30)
+
+
+def _filtered(path: Path, filters: str, packets: int = 100) -> bytes:
+    """The first packets of a video's elementary stream behind bitstream filters."""
+    content = b""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = BitStreamFilterContext(filters, stream)
+        for packet in islice((p for p in container.demux(stream) if p.size), packets):
+            content += b"".join(bytes(out) for out in context.filter(packet))
+    return content
