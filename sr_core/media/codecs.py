@@ -65,6 +65,7 @@ VIDEO_CODECS: dict[str, VideoCodec] = {
         preset_option="preset",
         preset_default="medium",
         captions_option="a53cc",
+        fixed=(("a53cc", "1"),),  # off by default, unlike x264's
     ),
     "libsvtav1": VideoCodec(
         encoder="libsvtav1",

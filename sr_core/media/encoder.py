@@ -142,7 +142,7 @@ class VideoEncoder:
 
     def _with_captions(self, planes: Planes, fmt: PixelFormat, source: av.VideoFrame | None) -> av.VideoFrame | None:
         """A frame of ours that carries the source's side data: PyAV copies it only when scaling."""
-        if source is None or not self.settings.keeps_captions:
+        if source is None or not self.settings.keeps_captions or source.side_data.get("A53_CC") is None:
             return None
         width, height = fmt.check(planes)
         frame = self._carrier.reformat(

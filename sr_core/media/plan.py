@@ -118,7 +118,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         tags=facts.tags,
         display_matrix=_scaled_matrix(facts, width, height),
         hdr=facts.hdr,
-        keeps_captions=facts.has_captions and bool(codec.captions_option),
+        keeps_captions=bool(codec.captions_option),
         is_rgb_source=facts.format.family == "rgb",
     )
     streams, stream_notes = plan_streams(source.container, facts.index, container, keeps_audio=request.keeps_audio)

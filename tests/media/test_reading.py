@@ -174,6 +174,24 @@ def test_a_rotation_that_only_the_pictures_tell_is_kept(clip: Clip, tmp_path: Pa
     assert struct.unpack("<9i", matrix) == (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_captions_that_begin_on_the_way_are_kept(shared_data: Path, clip: Clip, tmp_path: Path, codec: str) -> None:
+    captioned = shared_data / "video" / "fragmented_captions.mp4"
+    with av.open(str(captioned)) as container:
+        size = container.streams.video[0].width, container.streams.video[0].height
+    before, source, target = (
+        clip("before.h264", codec="libx264", size=size, frames=2),
+        tmp_path / "in.h264",
+        tmp_path / "out.mkv",
+    )
+    source.write_bytes(before.read_bytes() + _filtered(captioned, "h264_mp4toannexb", packets=3))
+    upscaled(source, target, codec=codec)
+    given, kept = _captions(source), _captions(target)
+    assert not given[0]
+    assert any(given)
+    assert kept == given
+
+
 def _filtered(path: Path, filters: str, packets: int = 100) -> bytes:
     """The first packets of a video's elementary stream behind bitstream filters."""
     content = b""
@@ -183,3 +201,9 @@ def _filtered(path: Path, filters: str, packets: int = 100) -> bytes:
         for packet in islice((p for p in container.demux(stream) if p.size), packets):
             content += b"".join(bytes(out) for out in context.filter(packet))
     return content
+
+
+def _captions(path: Path) -> list[bytes | None]:
+    with av.open(str(path)) as container:
+        found = [frame.side_data.get("A53_CC") for frame in container.decode(video=0)]
+    return [None if side is None else bytes(side) for side in found]
