@@ -26,12 +26,13 @@ class Damage:
 
     undecodable_packets: int = 0
     corrupt_frames: int = 0
+    holes: int = 0
     ends_early: str = ""
     first_at_seconds: Fraction | None = None
     details: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.undecodable_packets or self.corrupt_frames or self.ends_early)
+        return bool(self.undecodable_packets or self.corrupt_frames or self.holes or self.ends_early)
 
     def __str__(self) -> str:
         parts: list[str] = []
@@ -39,6 +40,8 @@ class Damage:
             parts.append(f"{counted(self.undecodable_packets, 'packet', verb='does/do')} not decode")
         if self.corrupt_frames:
             parts.append(f"{counted(self.corrupt_frames, 'frame', verb='is/are')} damaged")
+        if self.holes:
+            parts.append(f"{counted(self.holes, 'hole')} in the file")
         if self.ends_early:
             parts.append(self.ends_early)
         if self.first_at_seconds is not None:
@@ -52,7 +55,7 @@ def missing_bytes(path: Path) -> int:
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] == _EBML:
-            declared = _matroska_end(file)
+            declared = matroska_end(file)
         elif head[:4] == b"RIFF":
             declared = 8 + int(struct.unpack_from("<I", head, 4)[0])
         elif head[4:8] in _MP4_FIRST_BOXES:
@@ -62,20 +65,20 @@ def missing_bytes(path: Path) -> int:
     return 0 if declared is None else max(0, declared - size)
 
 
-def _matroska_end(file: BinaryIO) -> int | None:
-    """Where the first segment ends; None where its size is open, as in live recordings."""
+def matroska_end(file: BinaryIO) -> int | None:
+    """Where the first segment of `file` ends; None where its size is open, as in live recordings."""
     file.seek(4)
-    header_bytes = _variable_size(file)
+    header_bytes = variable_size(file)
     if header_bytes is None:
         return None
     file.seek(header_bytes, 1)
     if file.read(4) != _SEGMENT:
         return None
-    body_bytes = _variable_size(file)
+    body_bytes = variable_size(file)
     return None if body_bytes is None else file.tell() + body_bytes
 
 
-def _variable_size(file: BinaryIO) -> int | None:
+def variable_size(file: BinaryIO) -> int | None:
     """An EBML size: the leading zero bits tell its length; all ones means unknown."""
     first = file.read(1)
     if not first or not first[0]:

@@ -35,6 +35,7 @@ from sr_core.media.device_frames import device_of, hidden_edges, on_host, planes
 from sr_core.media.facts import VideoFacts, color_after, facts_of
 from sr_core.media.held_packets import HeldPackets, begins_after
 from sr_core.media.hwaccel import Decoder, decoder_on
+from sr_core.media.matroska_chain import MatroskaChain
 from sr_core.media.native import STDIN, check_path, exact, last_words, logged, native_path, reading
 from sr_core.media.pixels import ffmpeg_name, pixel_format
 from sr_core.media.source_frame import SourceFrame, Unit
@@ -116,6 +117,8 @@ class Source:
         # otherwise FFmpeg keeps hidden columns at the left so that rows stay aligned
         self.stream.codec_context.flags |= Flags.unaligned
         self._times = FrameTimes(self.container.format.name, self.stream)
+        is_matroska = self.container.format.name.startswith("matroska") and self.path != STDIN and self._file is None
+        self._chain = MatroskaChain(Path(self.path)) if is_matroska else None
         self._packets = self._demuxed()
         self._ready: deque[av.VideoFrame] = deque()
 
@@ -288,6 +291,8 @@ class Source:
         self._ready.clear()
         self._held.take()
         self._times.clear()
+        if self._chain is not None:
+            self._chain.restart()
         self._packets = self._demuxed()
         self.damage = Damage()
 
@@ -299,7 +304,11 @@ class Source:
             try:
                 for packet in self.container.demux(wanted):
                     errors = 0
+                    if self._chain is not None and self._chain.is_broken_before(packet):
+                        self._note_hole(packet)
                     yield packet
+                if self._chain is not None and self._chain.is_broken_at_end():
+                    self._note_hole(None)
                 return
             except av.FFmpegError as error:
                 errors += 1
@@ -357,6 +366,10 @@ class Source:
             except av.FFmpegError:
                 self.damage.undecodable_packets += 1
         return frames
+
+    def _note_hole(self, packet: Packet[Stream] | None) -> None:
+        self.damage.holes += 1
+        self._note_damage("packets are missing", packets=0, packet=packet)
 
     def _note_damage(self, detail: str, *, packets: int, packet: Packet[Stream] | None = None) -> None:
         damage = self.damage

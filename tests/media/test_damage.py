@@ -56,6 +56,26 @@ def test_an_mp4_without_its_index_says_what_may_have_happened(clip: Clip, tmp_pa
     assert "cut short" in caught.value.hint
 
 
+@pytest.mark.parametrize("first_lost", [100, 290])
+def test_a_hole_in_matroska_is_noticed_and_nothing_is_left(clip: Clip, tmp_path: Path, first_lost: int) -> None:
+    """FFmpeg goes on behind it without a word, or ends there."""
+    whole = clip("whole.mkv", codec="libx264", frames=300, sound=True, options={"g": "10", "bf": "0"})
+    content = bytearray(whole.read_bytes())
+    with av.open(str(whole)) as container:
+        at = [packet.pos or 0 for packet in container.demux()][first_lost] - 4  # the block's own header
+    content[at : at + 4000] = bytes(len(content[at : at + 4000]))
+    source = tmp_path / "in.mkv"
+    source.write_bytes(content)
+    with pytest.raises(DamagedMedia, match=r"in\.mkv is damaged: 1 hole in the file"):
+        upscaled(source, tmp_path / "out.mkv")
+    assert not (tmp_path / "out.mkv").exists()
+
+    heard = upscaled(source, tmp_path / "out.mkv", salvage=True)
+    assert heard.summary is not None
+    assert heard.summary.damage.holes == 1
+    assert 100 < heard.summary.frames < 300
+
+
 @pytest.mark.parametrize("name", ["in.mkv", "in.mp4", "in.avi", "in.mov", "in.webm", "in.nut", "in.ts"])
 def test_a_whole_file_misses_no_bytes(clip: Clip, name: str) -> None:
     codec = {"in.webm": "libvpx-vp9", "in.mkv": "ffv1", "in.avi": "ffv1"}.get(name, "libx264")
