@@ -25,7 +25,7 @@ _COVER_FILES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "imag
 
 @dataclass(frozen=True, kw_only=True)
 class StreamPlan:
-    """One stream of the output. `index` is its number in the input; `codec` only for 'convert'."""
+    """One stream of the output. `index` is its number in the input, `codec` what it is in the output."""
 
     index: int
     kind: str
@@ -90,7 +90,7 @@ def _plan_one(stream: Stream, target: OutputFormat) -> tuple[StreamPlan | None, 
     if not refusal:
         is_second_video = f"{name} is copied at its own size: one video stream is upscaled"
         action: Action = "attach" if kind == "attachment" else "copy"
-        plan = StreamPlan(index=stream.index, kind=kind, action=action)
+        plan = StreamPlan(index=stream.index, kind=kind, action=action, codec=_codec_name(stream))
         return plan, is_second_video if kind == "video" else ""
     if kind == "subtitle" and _codec_name(stream) in _TEXT_SUBTITLES:
         plan = StreamPlan(index=stream.index, kind=kind, action="convert", codec=target.text_subtitles)

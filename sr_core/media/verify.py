@@ -83,12 +83,13 @@ def _check_tags(found: dict[str, str], plan: Plan) -> None:
 def _expected_tracks(plan: Plan, packets: Counter[int]) -> list[StreamPlan]:
     """The tracks in order, data left out: muxers add timecode and chapter tracks of their own.
 
-    MP4 has no place for a track without packets: an empty one disappears.
+    MP4 has no place for a track without packets: an empty one disappears. Only its text tracks end with
+    an empty event of the muxer's own, so that they stay.
     """
     kept = [entry for entry in plan.streams if entry.action in ("video", "copy", "convert")]
     tracks = [entry for entry in kept if entry.kind != "data"]
     if plan.container.is_mp4_like:
-        tracks = [entry for entry in tracks if entry.action == "video" or packets[entry.index]]
+        tracks = [e for e in tracks if e.action == "video" or packets[e.index] or e.codec == "mov_text"]
     return tracks
 
 

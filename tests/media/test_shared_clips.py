@@ -61,6 +61,16 @@ def test_a_cut_of_a_clip_is_the_frames_of_the_clip(shared_data: Path, tmp_path: 
     assert found == [Fraction(i, 24) for i in range(12)]
 
 
+@pytest.mark.parametrize("name", ["srt.mkv", "nasa_2v2a2s.mp4"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_cut_in_which_nobody_speaks_keeps_its_empty_subtitle_tracks(
+    shared_data: Path, tmp_path: Path, name: str, ending: str
+) -> None:
+    source, target = shared_data / "video" / name, tmp_path / f"out.{ending}"
+    upscaled(source, target, start=Fraction(1, 2), end=Fraction(7, 10))
+    assert read_back(target).kinds.count("subtitle") == read_back(source).kinds.count("subtitle")
+
+
 def test_the_translation_of_a_rotation_grows_with_the_picture(shared_data: Path, tmp_path: Path) -> None:
     """The turned picture must land inside the frame: 320 lines shifted become 640."""
     target = tmp_path / "out.mov"
