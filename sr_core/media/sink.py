@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 from sr_core.errors import BadInput, VerificationError
 from sr_core.media.containers import lasting_tags
+from sr_core.media.copied_times import CopiedTimes
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing
 from sr_core.media.plan import Plan
@@ -61,7 +62,7 @@ class Sink:
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SubtitleConverter | SoundConverter] = {}
         self._covers: list[tuple[Stream, bytes]] = []
-        self._last_dts: dict[int, int] = {}
+        self._times: dict[int, CopiedTimes] = {}
         self.container = self._create(source)
         try:
             self._add_streams(source)
@@ -105,6 +106,10 @@ class Sink:
                 target.disposition = Disposition.attached_pic  # with any other, MP4 has no place for it
             if stream_plan.action in ("copy", "convert"):
                 self._copies[stream.index] = target
+                self._times[stream.index] = CopiedTimes(
+                    is_video=stream.type == "video",
+                    is_strict=self.plan.container.tick_seconds is None,  # Matroska allows equal ones
+                )
 
     def _add_stream(self, stream: Stream, plan: StreamPlan) -> Stream | None:
         if plan.action == "video":
@@ -168,24 +173,14 @@ class Sink:
             packet.dts = None if packet.dts is None else packet.dts - shift
         packet.stream = target
         packet.rescale_ts(target.time_base)
-        self._keep_order(packet, index)
-        is_frame = packet.size > 0  # FLAC ends with an empty packet that completes its header
-        with writing(self.path):
-            self.container.mux_one(packet)
-        self.packets[index] += is_frame
+        self._mux_copies(self._times[index].timed(packet), index)
 
-    def _keep_order(self, packet: Packet[Stream], index: int) -> None:
-        """Containers refuse a DTS that does not rise; broken inputs have them."""
-        if packet.dts is None:
-            packet.dts = packet.pts
-        last = self._last_dts.get(index)
-        if last is not None and packet.dts is not None and packet.dts <= last:
-            strict = self.plan.container.tick_seconds is None  # Matroska allows equal ones
-            packet.dts = last + 1 if strict else last
-            if packet.pts is not None:
-                packet.pts = max(packet.pts, packet.dts)
-        if packet.dts is not None:
-            self._last_dts[index] = packet.dts
+    def _mux_copies(self, packets: Iterable[Packet[Stream]], index: int) -> None:
+        for packet in packets:
+            is_frame = packet.size > 0  # FLAC ends with an empty packet that completes its header
+            with writing(self.path):
+                self.container.mux_one(packet)
+            self.packets[index] += is_frame
 
     def write(self, packets: Iterable[Packet[VideoStream]]) -> None:
         """Write packets of the encoder."""
@@ -217,6 +212,8 @@ class Sink:
         for index, converter in self._converters.items():
             for packet in converter.finish():
                 self._write_copy(packet, converter.stream, index)
+        for index, times in self._times.items():
+            self._mux_copies(times.rest(), index)
         with writing(self.path):
             self.container.close()
             if not self.is_pipe:
