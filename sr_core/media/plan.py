@@ -139,7 +139,14 @@ def plan_output(source: Source, request: Request) -> Plan:
         end_seconds=end,
         shift_seconds=start or Fraction(0),
         frames_expected=_frames_expected(facts, request),
-        notes=(*source.notes, *_video_notes(facts, settings), *format_notes, *stream_notes, *lost),
+        notes=(
+            *source.notes,
+            *_video_notes(facts, settings),
+            *format_notes,
+            *stream_notes,
+            *lost,
+            *_cut_notes(streams, start),
+        ),
     )
     _check_room(plan, request)
     return plan
@@ -232,6 +239,18 @@ def _video_notes(facts: VideoFacts, settings: EncoderSettings) -> list[str]:
     if "matrix" in facts.color.guessed:
         notes.append(f"the colour matrix is not tagged: {facts.color.matrix} is assumed, from the size")
     return notes
+
+
+def _cut_notes(streams: tuple[StreamPlan, ...], start: Fraction | None) -> list[str]:
+    """What a cut costs the streams that are copied."""
+    if start is None:
+        return []
+    return [
+        f"stream {entry.index} is not decoded, so it begins at its first keyframe behind --start: "
+        "it may begin later, or hold nothing"
+        for entry in streams
+        if entry.kind == "video" and entry.action == "copy"
+    ]
 
 
 def _check_room(plan: Plan, request: Request) -> None:

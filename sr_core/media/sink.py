@@ -109,6 +109,7 @@ class Sink:
                 self._times[stream.index] = CopiedTimes(
                     is_video=stream.type == "video",
                     is_strict=self.plan.container.tick_seconds is None,  # Matroska allows equal ones
+                    begins_at_key=self.plan.start_seconds is not None,
                 )
 
     def _add_stream(self, stream: Stream, plan: StreamPlan) -> Stream | None:

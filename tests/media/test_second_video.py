@@ -35,7 +35,7 @@ def two_videos(path: Path, *, frames: int = 12, keys: str = "250") -> Path:
 
 
 def shown(path: Path) -> list[Fraction]:
-    """When each picture of the second video is shown, and in which order they are decoded."""
+    """When the pictures of the second video are shown, in the order in which they are decoded."""
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(container.streams.video[1]) if packet.size]
         base = container.streams.video[1].time_base
@@ -49,3 +49,27 @@ def test_a_copied_video_that_reorders_pictures_keeps_their_times(tmp_path: Path,
     upscaled(source, target)
     assert shown(source) != sorted(shown(source))
     assert shown(target) == shown(source)
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_a_copied_video_begins_at_a_keyframe_behind_the_cut_and_decodes_whole(tmp_path: Path, ending: str) -> None:
+    source, target = two_videos(tmp_path / "in.mp4", frames=40, keys="8"), tmp_path / f"out.{ending}"
+    heard = upscaled(source, target, start=Fraction(2, 5))
+    assert any("stream 1" in note and "first keyframe" in note for note in heard.notes)
+    with av.open(str(target)) as container:
+        second = container.streams.video[1]
+        packets = [packet for packet in container.demux(second) if packet.size]
+        assert packets[0].is_keyframe
+        assert len(packets) > 16
+        assert min(shown(target)) == shown(target)[0] > 0
+    with av.open(str(target)) as container:
+        assert len(list(container.decode(container.streams.video[1]))) == len(packets)
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_a_copied_video_without_a_keyframe_behind_the_cut_is_said_to_be_empty(tmp_path: Path, ending: str) -> None:
+    target = tmp_path / f"out.{ending}"
+    heard = upscaled(two_videos(tmp_path / "in.mp4", frames=30), target, start=Fraction(2, 5))
+    assert any("stream 1" in note and "hold nothing" in note for note in heard.notes)
+    with av.open(str(target)) as container:
+        assert not [packet for video in container.streams.video[1:] for packet in container.demux(video) if packet.size]
