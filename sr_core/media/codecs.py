@@ -29,6 +29,7 @@ class VideoCodec:
         pix_fmts: those we use; () for all the encoder lists.
         takes_odd: subsampled chroma at odd sizes.
         fixed: options always set.
+        fastest_rate: frames a second beyond which it refuses; the rate only steers its rate control.
     """
 
     encoder: str
@@ -42,6 +43,7 @@ class VideoCodec:
     takes_odd: bool = False
     fixed: tuple[tuple[str, str], ...] = ()
     captions_option: str = ""
+    fastest_rate: int | None = None
 
 
 _NVENC_FMTS = ("yuv420p", "p010le", "yuv444p")
@@ -75,6 +77,7 @@ VIDEO_CODECS: dict[str, VideoCodec] = {
         preset_option="preset",
         preset_default="8",
         takes_odd=True,
+        fastest_rate=240,
     ),
     "ffv1": VideoCodec(
         encoder="ffv1",

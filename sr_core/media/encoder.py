@@ -76,7 +76,8 @@ class VideoEncoder:
         context.pix_fmt = settings.pix_fmt
         stream.time_base = settings.time_base
         context.time_base = settings.time_base
-        context.framerate = settings.frame_rate or _UNKNOWN_RATE
+        rate = settings.frame_rate or _UNKNOWN_RATE
+        context.framerate = min(rate, settings.codec.fastest_rate or rate)
         context.sample_aspect_ratio = settings.sample_aspect
         tags = stored_tags(settings)
         context.color_range = tags.range

@@ -13,13 +13,14 @@ from sr_core.media.containers import OutputFormat, lasting_tags, muxer_options, 
 from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
 from sr_core.media.encoder import EncoderSettings
 from sr_core.media.facts import Matrix9, VideoFacts
-from sr_core.media.native import STDOUT
+from sr_core.media.native import STDOUT, exact
 from sr_core.media.source import Source
 from sr_core.media.streams import StreamPlan, plan_streams
 
 MODEL_SCALES = (2, 3, 4)
 _BITS_PER_PIXEL = {"ffv1": 6.0, "prores": 3.0}  # a guess for the disk check; others as below
 _BITS_PER_PIXEL_LOSSY = 0.05
+_MAX_CREDIBLE_RATE = 240  # frames a second in an average; beyond, FFmpeg's guess is nearer
 _MAX_ASPECT_DRIFT = Fraction(1, 100)  # both sides given: beyond this the sample aspect is corrected
 
 
@@ -101,6 +102,7 @@ def plan_output(source: Source, request: Request) -> Plan:
     sample_aspect = _sample_aspect(facts, width, height)
     _check_aspect(sample_aspect, container, codec)
     pix_fmt, format_notes = choose_pix_fmt(codec, facts.format, width=width, height=height, wanted=request.pix_fmt)
+    rate = _frame_rate(source)
     settings = EncoderSettings(
         codec=codec,
         pix_fmt=pix_fmt,
@@ -112,7 +114,7 @@ def plan_output(source: Source, request: Request) -> Plan:
             ).items()
         ),
         time_base=facts.time_base,
-        frame_rate=facts.frame_rate_from_header,
+        frame_rate=rate,
         sample_aspect=sample_aspect,
         color=facts.color,
         tags=facts.tags,
@@ -138,7 +140,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         start_seconds=start,
         end_seconds=end,
         shift_seconds=start or Fraction(0),
-        frames_expected=_frames_expected(facts, request),
+        frames_expected=_frames_expected(facts, request, rate),
         notes=(
             *source.notes,
             *_video_notes(facts, settings),
@@ -215,10 +217,18 @@ def _scaled_matrix(facts: VideoFacts, width: int, height: int) -> Matrix9 | None
     return (*matrix[:6], x, y, matrix[8])
 
 
-def _frames_expected(facts: VideoFacts, request: Request) -> int | None:
+def _frame_rate(source: Source) -> Fraction | None:
+    """For progress and rate control; Matroska's average may be nonsense, such as one frame a millisecond."""
+    average = source.facts.frame_rate_from_header
+    guessed = exact(source.stream.guessed_rate) if source.stream.guessed_rate else None
+    is_credible = average is None or average <= _MAX_CREDIBLE_RATE or not guessed
+    return average if is_credible else guessed
+
+
+def _frames_expected(facts: VideoFacts, request: Request, rate: Fraction | None) -> int | None:
     if request.start is None and request.end is None and facts.frames_from_header:
         return facts.frames_from_header
-    duration, rate = facts.duration_seconds, facts.frame_rate_from_header
+    duration = facts.duration_seconds
     if rate is None:
         return None
     end = request.end

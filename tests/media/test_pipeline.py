@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from sr_core.color import ColorSpec
@@ -16,7 +18,7 @@ from sr_core.media.encoder import VideoEncoder
 from sr_core.media.nearest import NearestUpscaler
 from sr_core.media.plan import Request
 from sr_core.media.transcode import upscale_video
-from tests.media.conftest import Clip, Heard, upscaled
+from tests.media.conftest import Clip, Heard, read_back, upscaled
 
 
 class Failing(NearestUpscaler):
@@ -178,6 +180,15 @@ def test_what_cannot_be_done_is_refused_with_a_hint_and_no_file(
         upscaled(clip(), tmp_path / "out.mkv", **asked)
     assert getattr(caught.value, "hint", "")
     assert files(tmp_path) == []
+
+
+def test_av1_takes_video_of_more_than_240_frames_a_second(clip: Clip, tmp_path: Path) -> None:
+    def fast(out: object, video: av.VideoStream) -> None:
+        video.codec_context.framerate = Fraction(500)
+
+    source = clip(ticks=[2 * index for index in range(8)], setup=fast)
+    upscaled(source, tmp_path / "out.webm", preset="11")
+    assert read_back(tmp_path / "out.webm").seconds == [Fraction(2 * index, 1000) for index in range(8)]
 
 
 @pytest.mark.parametrize("name", ["out.avi", "out", "out.xyz"])

@@ -71,6 +71,14 @@ def test_a_cut_in_which_nobody_speaks_keeps_its_empty_subtitle_tracks(
     assert read_back(target).kinds.count("subtitle") == read_back(source).kinds.count("subtitle")
 
 
+def test_an_average_of_a_thousand_frames_a_second_is_not_believed(shared_data: Path, tmp_path: Path) -> None:
+    """Matroska without a frame rate; AV1 refuses such, and progress would never end."""
+    heard = upscaled(shared_data / "video" / "srt.mkv", tmp_path / "out.webm", preset="11", end=Fraction(1, 5))
+    assert heard.plan is not None
+    assert heard.summary is not None
+    assert (heard.plan.frames_expected or 0) <= 3 * heard.summary.frames
+
+
 def test_the_translation_of_a_rotation_grows_with_the_picture(shared_data: Path, tmp_path: Path) -> None:
     """The turned picture must land inside the frame: 320 lines shifted become 640."""
     target = tmp_path / "out.mov"
