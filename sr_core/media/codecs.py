@@ -28,6 +28,7 @@ class VideoCodec:
         quality_worst: the largest value that means something; x264 and x265 take more and use this.
         pix_fmts: those we use; () for all the encoder lists.
         takes_odd: subsampled chroma at odd sizes.
+        limited_only: it cannot say that its samples use the full range.
         fixed: options always set.
         fastest_rate: frames a second beyond which it refuses; the rate only steers its rate control.
     """
@@ -41,6 +42,7 @@ class VideoCodec:
     preset_default: str = ""
     pix_fmts: tuple[str, ...] = ()
     takes_odd: bool = False
+    limited_only: bool = False
     fixed: tuple[tuple[str, str], ...] = ()
     captions_option: str = ""
     fastest_rate: int | None = None
@@ -85,7 +87,12 @@ VIDEO_CODECS: dict[str, VideoCodec] = {
         takes_odd=True,
         fixed=(("level", "3"), ("slicecrc", "1")),
     ),
-    "prores": VideoCodec(encoder="prores_ks", codec="prores", fixed=(("vendor", "apl0"),)),
+    "prores": VideoCodec(
+        encoder="prores_ks",
+        codec="prores",
+        limited_only=True,
+        fixed=(("vendor", "apl0"),),
+    ),
     "h264_nvenc": VideoCodec(
         encoder="h264_nvenc",
         codec="h264",

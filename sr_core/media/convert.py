@@ -28,15 +28,18 @@ def convert_frame(
     width: int | None = None,
     height: int | None = None,
     given: ColorSpec | None = None,
+    to_limited: bool = False,
 ) -> av.VideoFrame:
     """`frame` as `pix_fmt` at `width` x `height`; matrix and range are those of `color`, before it too unless `given`.
 
-    Sizes change by Lanczos. RGB becomes limited-range YUV of `color.matrix`, as players expect.
+    Sizes change by Lanczos. RGB becomes limited-range YUV of `color.matrix`, as players expect; with
+    `to_limited`, so does full-range YUV.
     """
     from_rgb = nearest_format(frame.format.name).family == "rgb"
     to_rgb = nearest_format(pix_fmt).family == "rgb"
     given = given or color
     matrix, own_range = _SWS_MATRIX[color.matrix], _range_of(color)
+    is_limited_out = from_rgb or to_limited
     frame.chroma_location = _AVCHROMA[color.siting]
     if frame.format.name.startswith("yuvj") and not given.full_range:
         # swscale takes yuvj for full range whatever it is told: the same samples under their plain name
@@ -55,7 +58,7 @@ def convert_frame(
         src_colorspace=None if from_rgb else _SWS_MATRIX[given.matrix],
         src_color_range=None if from_rgb else _range_of(given),
         dst_colorspace=None if to_rgb else matrix,
-        dst_color_range=None if to_rgb else ColorRange.MPEG if from_rgb else own_range,
+        dst_color_range=None if to_rgb else ColorRange.MPEG if is_limited_out else own_range,
         interpolation=Interpolation.LANCZOS | _EXACT,
         threads=0,
     )

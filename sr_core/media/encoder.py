@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -122,11 +122,18 @@ class VideoEncoder:
         frame = self._with_captions(planes, fmt, source) or frame_of(planes, fmt)
         frame.colorspace = settings.tags.matrix if fmt.family == "yuv" else 0
         size = (settings.width, settings.height)
-        if frame.format.name != settings.pix_fmt or (frame.width, frame.height) != size:
-            frame = convert_frame(
-                self._reformatter, frame, settings.pix_fmt, settings.color, width=size[0], height=size[1]
-            )
         tags = stored_tags(settings)
+        to_limited = becomes_limited(settings)
+        if to_limited or frame.format.name != settings.pix_fmt or (frame.width, frame.height) != size:
+            frame = convert_frame(
+                self._reformatter,
+                frame,
+                settings.pix_fmt,
+                settings.color,
+                width=size[0],
+                height=size[1],
+                to_limited=to_limited,
+            )
         frame.color_range, frame.colorspace = tags.range, tags.matrix
         frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
         frame.chroma_location = tags.siting
@@ -154,7 +161,7 @@ class VideoEncoder:
 
 
 def stored_tags(settings: EncoderSettings) -> ColourTags:
-    """The tags of the output: the source's, except where RGB becomes YUV or YUV becomes RGB.
+    """The tags of the output: the source's, except where RGB becomes YUV, YUV RGB, or full range limited.
 
     RGB sources are often tagged full range, or not at all; `convert_frame` makes limited YUV of them.
     """
@@ -166,7 +173,12 @@ def stored_tags(settings: EncoderSettings) -> ColourTags:
     if settings.is_rgb_source:
         matrix = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "bt2020": 9}[settings.color.matrix]
         return ColourTags(range=1, primaries=tags.primaries, transfer=tags.transfer, matrix=matrix, siting=1)
-    return tags
+    return replace(tags, range=1) if becomes_limited(settings) else tags
+
+
+def becomes_limited(settings: EncoderSettings) -> bool:
+    """True where full-range YUV must be squeezed, because the codec knows limited range only."""
+    return settings.codec.limited_only and settings.color.full_range and not settings.is_rgb_source
 
 
 def _with_hdr(settings: EncoderSettings) -> dict[str, str]:

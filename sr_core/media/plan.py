@@ -11,7 +11,7 @@ from sr_core.errors import BadInput, OutputExists, StorageError
 from sr_core.media.codecs import VideoCodec, choose_pix_fmt, encoder_options, video_codec
 from sr_core.media.containers import OutputFormat, lasting_tags, muxer_options, output_format
 from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
-from sr_core.media.encoder import EncoderSettings
+from sr_core.media.encoder import EncoderSettings, becomes_limited, stored_tags
 from sr_core.media.facts import Matrix9, VideoFacts
 from sr_core.media.native import STDOUT, exact
 from sr_core.media.source import Source
@@ -123,6 +123,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         keeps_captions=bool(codec.captions_option),
         is_rgb_source=facts.format.family == "rgb",
     )
+    _check_tags(settings, container)
     streams, stream_notes = plan_streams(source.container, facts.index, container, keeps_audio=request.keeps_audio)
     tags = lasting_tags(source.container.metadata, is_stream=False)
     has_cover = any(entry.action == "cover" for entry in streams)
@@ -204,6 +205,21 @@ def _check_aspect(sample_aspect: Fraction, container: OutputFormat, codec: Video
     )
 
 
+def _check_tags(settings: EncoderSettings, container: OutputFormat) -> None:
+    """Refuse what would be shown in the wrong colours.
+
+    FFV1 stores no colour tags, and the muxer writes MP4's box for them only where all three are known.
+    """
+    tags = stored_tags(settings)
+    known = [tag != 2 for tag in (tags.primaries, tags.transfer, tags.matrix)]
+    is_lost = not all(known) and (any(known) or tags.range == 2)
+    if settings.codec.codec == "ffv1" and container.is_mp4_like and is_lost and not settings.is_rgb_source:
+        raise BadInput(
+            f"ffv1 in {container.muxer} cannot keep the range and the colour tags of a video that lacks some of them",
+            hint="write .mkv, or use another --codec",
+        )
+
+
 def _scaled_matrix(facts: VideoFacts, width: int, height: int) -> Matrix9 | None:
     """The display matrix, its translation (elements 6 and 7, in pixels) grown with the frame."""
     matrix = facts.display_matrix
@@ -246,6 +262,8 @@ def _video_notes(facts: VideoFacts, settings: EncoderSettings) -> list[str]:
     notes += [f"{name} metadata is lost: the output keeps the static HDR tags" for name in facts.dynamic_metadata]
     if facts.has_captions and not settings.keeps_captions:
         notes.append(f"closed captions are lost: {settings.codec.encoder} cannot carry them")
+    if becomes_limited(settings):
+        notes.append(f"full range becomes limited: {settings.codec.codec} knows no other")
     if "matrix" in facts.color.guessed:
         notes.append(f"the colour matrix is not tagged: {facts.color.matrix} is assumed, from the size")
     return notes

@@ -183,6 +183,8 @@ def _check_picture(container: InputContainer, index: int, plan: Plan) -> None:
         "transfer": int(frame.color_trc),
         "matrix": int(frame.colorspace),
     }
+    if settings.pix_fmt.startswith("gray"):
+        del found["matrix"]  # it has no meaning there, and H.264 does not store it
     for name, value in found.items():
         wanted = getattr(tags, name)
         is_default = name == "range" and (wanted, value) == (1, 0)  # not tagged means limited

@@ -156,6 +156,49 @@ def test_colour_tags_are_kept(clip: Clip, tmp_path: Path, codec: str, ending: st
     assert frame.format.name == ("yuv422p10le" if codec == "prores" else "yuv420p10le")
 
 
+def _full_range(out: object, video: av.VideoStream) -> None:
+    video.codec_context.color_range = 2
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "gray"])
+def test_full_range_becomes_limited_in_prores_which_knows_no_other(clip: Clip, tmp_path: Path, pix_fmt: str) -> None:
+    source, target = clip(pix_fmt=pix_fmt, frames=2, setup=_full_range), tmp_path / "out.mov"
+    heard = upscaled(source, target, codec="prores")
+    assert any("full range becomes limited" in note for note in heard.notes)
+    before, after = first_frame(source), first_frame(target)
+    assert (int(before.color_range), int(after.color_range)) == (2, 1)
+    most = 1023 if "10" in pix_fmt else 255
+    wanted = 64 + 876 * before.to_ndarray(channel_last=False).reshape(-1, 64)[:48].astype(float) / most
+    found = np.frombuffer(after.planes[0], np.uint16).reshape(96, -1)[:, :128].astype(float)
+    assert np.abs(np.repeat(np.repeat(wanted, 2, 0), 2, 1) - found).mean() < 4  # ProRes is lossy; 25 without
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libx264"])
+def test_colour_tags_that_mp4_would_lose_are_refused_before_the_run(clip: Clip, tmp_path: Path, codec: str) -> None:
+    """FFV1 has no place for them, H.264 has."""
+
+    def partly(out: object, video: av.VideoStream) -> None:
+        _full_range(out, video)
+        video.codec_context.color_primaries = 2
+
+    source, target = clip(setup=partly), tmp_path / "out.mp4"
+    if codec == "ffv1":
+        with pytest.raises(BadInput, match="ffv1 in mp4") as caught:
+            upscaled(source, target, codec=codec)
+        assert "mkv" in caught.value.hint
+        assert not target.with_name("out.mp4.part").exists()
+    else:
+        upscaled(source, target, codec=codec)
+        assert int(first_frame(target).color_range) == 2
+
+
+def test_gray_with_a_matrix_is_stored_as_h264(clip: Clip, tmp_path: Path) -> None:
+    """H.264 stores no matrix beside gray, which needs none."""
+    target = tmp_path / "out.mp4"
+    upscaled(clip(pix_fmt="gray"), target)
+    assert int(first_frame(target).color_primaries) == 1
+
+
 MASTERING = Mastering(
     red=(Fraction(17, 25), Fraction(8, 25)),
     green=(Fraction(53, 200), Fraction(69, 100)),
