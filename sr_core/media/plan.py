@@ -71,7 +71,7 @@ class Plan:
         tags: of the file as a whole; streams have their own.
         frames_expected: for progress only; None where nobody knows.
         start_seconds, end_seconds: on the file's own clock, None where it is not cut.
-        shift_seconds: taken from every timestamp, so that a cut begins at 0.
+        shift_seconds: taken from every timestamp, so that a cut, or a clock before 0, begins at 0.
         notes: what is changed or lost, for people.
     """
 
@@ -140,7 +140,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         streams=streams,
         start_seconds=start,
         end_seconds=end,
-        shift_seconds=start or Fraction(0),
+        shift_seconds=_first_seconds(source) if start is None else start,
         frames_expected=_frames_expected(facts, request, rate),
         notes=(
             *source.notes,
@@ -149,6 +149,7 @@ def plan_output(source: Source, request: Request) -> Plan:
             *stream_notes,
             *lost,
             *_cut_notes(streams, start),
+            *_clock_notes(source, start),
         ),
     )
     _check_room(plan, request)
@@ -267,6 +268,17 @@ def _video_notes(facts: VideoFacts, settings: EncoderSettings) -> list[str]:
     if "matrix" in facts.color.guessed:
         notes.append(f"the colour matrix is not tagged: {facts.color.matrix} is assumed, from the size")
     return notes
+
+
+def _first_seconds(source: Source) -> Fraction:
+    """Where the file's clock begins if that is before 0, which few containers can store; else 0."""
+    return min(Fraction(0), Fraction((source.start_seconds * 1000).__floor__(), 1000))
+
+
+def _clock_notes(source: Source, start: Fraction | None) -> list[str]:
+    if start is not None or not _first_seconds(source):
+        return []
+    return [f"the clock of the input begins at {float(source.start_seconds):.3f} s, that of the output at 0"]
 
 
 def _cut_notes(streams: tuple[StreamPlan, ...], start: Fraction | None) -> list[str]:

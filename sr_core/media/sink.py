@@ -255,8 +255,8 @@ def _part_of(path: Path) -> Path:
 
 
 def _cut_chapters(chapters: list[Chapter], plan: Plan) -> list[Chapter]:
-    """Chapters within the cut, moved with it."""
-    if plan.start_seconds is None and plan.end_seconds is None:
+    """Chapters within the cut, moved as everything is."""
+    if plan.start_seconds is None and plan.end_seconds is None and not plan.shift_seconds:
         return chapters
     kept: list[Chapter] = []
     for chapter in chapters:

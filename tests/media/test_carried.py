@@ -36,6 +36,22 @@ def test_a_late_start_is_kept(clip: Clip, tmp_path: Path, ending: str) -> None:
     assert read_back(target).seconds[0] == Fraction(73, 10)
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_a_clock_that_begins_before_zero_is_moved_to_zero(clip: Clip, tmp_path: Path, ending: str) -> None:
+    """MPEG-TS counts 33 bits; FFmpeg takes what comes before the wrap as negative."""
+    wrap = 1 << 33
+    ticks = [wrap - 180_000 + 3600 * index for index in range(60)]
+    source = clip("in.ts", codec="libx264", ticks=ticks, time_base=Fraction(1, 90000))
+    before = read_back(source).seconds
+    assert before[0] < 0 < before[-1]
+    target = tmp_path / f"out.{ending}"
+    heard = upscaled(source, target)
+    assert any("clock of the input begins at -" in note for note in heard.notes)
+    after = read_back(target).seconds
+    assert after[0] < Fraction(1, 1000)
+    assert [time - after[0] for time in after] == [time - before[0] for time in before]
+
+
 def test_timestamps_beyond_a_day_are_kept(clip: Clip, tmp_path: Path) -> None:
     source = clip(ticks=[95_000_000 + 40 * i for i in range(4)])
     target = tmp_path / "out.mkv"
