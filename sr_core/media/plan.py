@@ -16,6 +16,7 @@ from sr_core.media.facts import Matrix9, VideoFacts
 from sr_core.media.native import STDOUT, exact
 from sr_core.media.source import Source
 from sr_core.media.streams import StreamPlan, plan_streams
+from sr_core.media.timecode import moved_timecodes
 
 MODEL_SCALES = (2, 3, 4)
 _BITS_PER_PIXEL = {"ffv1": 6.0, "prores": 3.0}  # a guess for the disk check; others as below
@@ -71,6 +72,7 @@ class Plan:
         tags: of the file as a whole; streams have their own.
         frames_expected: for progress only; None where nobody knows.
         start_seconds, end_seconds: on the file's own clock, None where it is not cut.
+        timecodes: of the output's streams, by the input's index, where --start moves them; '' for none.
         shift_seconds: taken from every timestamp, so that a cut, or a clock before 0, begins at 0.
         notes: what is changed or lost, for people.
     """
@@ -84,6 +86,7 @@ class Plan:
     start_seconds: Fraction | None
     end_seconds: Fraction | None
     shift_seconds: Fraction
+    timecodes: dict[int, str]
     frames_expected: int | None
     notes: tuple[str, ...]
 
@@ -131,6 +134,7 @@ def plan_output(source: Source, request: Request) -> Plan:
     lost = (f"tags lost beside a cover in {container.muxer}: {', '.join(lost_tags)}",) if lost_tags else ()
     start = None if request.start is None else request.start + source.start_seconds
     end = None if request.end is None else request.end + source.start_seconds
+    timecodes, timecode_notes = moved_timecodes(source, start, rate)
     plan = Plan(
         engine_scale=engine_scale,
         container=container,
@@ -141,6 +145,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         start_seconds=start,
         end_seconds=end,
         shift_seconds=_first_seconds(source) if start is None else start,
+        timecodes=timecodes,
         frames_expected=_frames_expected(facts, request, rate),
         notes=(
             *source.notes,
@@ -150,6 +155,7 @@ def plan_output(source: Source, request: Request) -> Plan:
             *lost,
             *_cut_notes(streams, start),
             *_clock_notes(source, start),
+            *timecode_notes,
         ),
     )
     _check_room(plan, request)

@@ -100,7 +100,7 @@ class Sink:
             target = self._add_stream(stream, stream_plan)
             if target is None:
                 continue
-            target.metadata.update(lasting_tags(stream.metadata, is_stream=True))
+            target.metadata.update(self._tags_of(stream))
             target.disposition = stream.disposition
             if stream_plan.action == "cover":
                 target.disposition = Disposition.attached_pic  # with any other, MP4 has no place for it
@@ -111,6 +111,14 @@ class Sink:
                     is_strict=self.plan.container.tick_seconds is None,  # Matroska allows equal ones
                     begins_at_key=self.plan.start_seconds is not None,
                 )
+
+    def _tags_of(self, stream: Stream) -> dict[str, str]:
+        moved = self.plan.timecodes.get(stream.index)
+        tags = lasting_tags(stream.metadata, is_stream=True)
+        if moved is None:
+            return tags
+        kept = {key: value for key, value in tags.items() if key.lower() != "timecode"}
+        return kept | ({"timecode": moved} if moved else {})
 
     def _add_stream(self, stream: Stream, plan: StreamPlan) -> Stream | None:
         if plan.action == "video":
