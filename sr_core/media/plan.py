@@ -8,11 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from sr_core.errors import BadInput, OutputExists, StorageError
-from sr_core.media.codecs import VideoCodec, choose_pix_fmt, encoder_options, video_codec
+from sr_core.media.codecs import choose_pix_fmt, encoder_options, video_codec
 from sr_core.media.containers import OutputFormat, lasting_tags, muxer_options, output_format
 from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
 from sr_core.media.encoder import EncoderSettings, becomes_limited, stored_tags
-from sr_core.media.facts import Matrix9, VideoFacts
+from sr_core.media.facts import VideoFacts
+from sr_core.media.geometry import aspect_of_samples, check_aspect, scaled_matrix
 from sr_core.media.native import STDOUT, exact
 from sr_core.media.source import Source
 from sr_core.media.streams import StreamPlan, plan_streams
@@ -22,7 +23,6 @@ MODEL_SCALES = (2, 3, 4)
 _BITS_PER_PIXEL = {"ffv1": 6.0, "prores": 3.0}  # a guess for the disk check; others as below
 _BITS_PER_PIXEL_LOSSY = 0.05
 _MAX_CREDIBLE_RATE = 240  # frames a second in an average; beyond, FFmpeg's guess is nearer
-_MAX_ASPECT_DRIFT = Fraction(1, 100)  # both sides given: beyond this the sample aspect is corrected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +102,8 @@ def plan_output(source: Source, request: Request) -> Plan:
     container = output_format(request.target)
     codec = video_codec(request.codec or container.default_codec)
     width, height, engine_scale = _sizes(facts, request)
-    sample_aspect = _sample_aspect(facts, width, height)
-    _check_aspect(sample_aspect, container, codec)
+    sample_aspect = aspect_of_samples(facts, width, height)
+    check_aspect(sample_aspect, container, codec)
     pix_fmt, format_notes = choose_pix_fmt(codec, facts.format, width=width, height=height, wanted=request.pix_fmt)
     rate = _frame_rate(source)
     settings = EncoderSettings(
@@ -121,7 +121,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         sample_aspect=sample_aspect,
         color=facts.color,
         tags=facts.tags,
-        display_matrix=_scaled_matrix(facts, width, height),
+        display_matrix=scaled_matrix(facts, width, height),
         hdr=facts.hdr,
         keeps_captions=bool(codec.captions_option),
         is_rgb_source=facts.format.family == "rgb",
@@ -190,28 +190,6 @@ def _even(exact: Fraction) -> int:
     return max(2, 2 * round(exact / 2))
 
 
-def _sample_aspect(facts: VideoFacts, width: int, height: int) -> Fraction:
-    """The input's, unless the frame's own aspect was changed on request."""
-    drift = Fraction(width * facts.height, height * facts.width)
-    if abs(drift - 1) <= _MAX_ASPECT_DRIFT:
-        return facts.sample_aspect
-    return (facts.sample_aspect or Fraction(1)) / drift
-
-
-def _check_aspect(sample_aspect: Fraction, container: OutputFormat, codec: VideoCodec) -> None:
-    """Refuse what would be shown in the wrong shape.
-
-    FFmpeg's Matroska muxer reads the aspect from a field of the stream that PyAV cannot set; H.264 and
-    HEVC carry it in the bitstream, where it is found again.
-    """
-    if sample_aspect in (0, 1) or container.muxer not in ("matroska", "webm") or codec.codec in ("h264", "hevc"):
-        return
-    raise BadInput(
-        f"samples of {sample_aspect} cannot be stored by {codec.encoder} in {container.muxer}",
-        hint="write .mp4 or .mov, or use --codec libx264 or libx265",
-    )
-
-
 def _check_tags(settings: EncoderSettings, container: OutputFormat) -> None:
     """Refuse what would be shown in the wrong colours.
 
@@ -225,19 +203,6 @@ def _check_tags(settings: EncoderSettings, container: OutputFormat) -> None:
             f"ffv1 in {container.muxer} cannot keep the range and the colour tags of a video that lacks some of them",
             hint="write .mkv, or use another --codec",
         )
-
-
-def _scaled_matrix(facts: VideoFacts, width: int, height: int) -> Matrix9 | None:
-    """The display matrix, its translation (elements 6 and 7, in pixels) grown with the frame."""
-    matrix = facts.display_matrix
-    if matrix is None:
-        return None
-    # the translation moves the turned picture back into view: x by what was its height, or width
-    turned = matrix[0] == 0
-    across, down = Fraction(width, facts.width), Fraction(height, facts.height)
-    x = round(matrix[6] * (down if turned else across))
-    y = round(matrix[7] * (across if turned else down))
-    return (*matrix[:6], x, y, matrix[8])
 
 
 def _frame_rate(source: Source) -> Fraction | None:
