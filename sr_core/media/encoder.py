@@ -18,7 +18,7 @@ from sr_core.frame import PixelFormat, Planes
 from sr_core.media.codecs import VideoCodec, stored_format
 from sr_core.media.convert import convert_frame
 from sr_core.media.facts import ColourTags, Matrix9
-from sr_core.media.hdr import Hdr10, encoder_parameters, pour_into
+from sr_core.media.hdr import Crop, Hdr10, encoder_parameters, pour_into
 from sr_core.media.native import last_words
 from sr_core.media.pixels import copy_into, ffmpeg_name, frame_of
 
@@ -40,6 +40,7 @@ class EncoderSettings:
     color: ColorSpec
     tags: ColourTags
     display_matrix: Matrix9 | None
+    crop: Crop
     hdr: Hdr10
     keeps_captions: bool
     is_rgb_source: bool
@@ -88,16 +89,17 @@ class VideoEncoder:
         context.flags |= Flags.frame_duration  # otherwise Matroska gets constant durations
         if settings.codec.codec == "hevc" and container.format.name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # Apple's players know no other
-        if settings.display_matrix is not None:
-            stream.set_display_matrix(settings.display_matrix)
-        if settings.hdr:
+        if settings.hdr or any(settings.crop):
             pour_into(
                 stream,
                 settings.hdr,
                 codec=settings.codec.codec,
                 width=settings.width,
                 height=settings.height,
+                crop=settings.crop,
             )
+        if settings.display_matrix is not None:
+            stream.set_display_matrix(settings.display_matrix)
 
     def check_options(self) -> None:
         """Refuse options the opened encoder did not know; FFmpeg ignores them silently."""

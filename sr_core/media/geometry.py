@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import struct
 from fractions import Fraction
 
 from sr_core.errors import BadInput
 from sr_core.media.codecs import VideoCodec
 from sr_core.media.containers import OutputFormat
 from sr_core.media.facts import Matrix9, VideoFacts
+from sr_core.media.hdr import NO_CROP, Crop
+from sr_core.media.source import Source
 
+_STEREO_MODE = "stereo_mode"  # Matroska's, as FFmpeg names its tag
 _MAX_ASPECT_DRIFT = Fraction(1, 100)  # both sides given: beyond this the sample aspect is corrected
 
 
@@ -20,18 +24,45 @@ def aspect_of_samples(facts: VideoFacts, width: int, height: int) -> Fraction:
     return (facts.sample_aspect or Fraction(1)) / drift
 
 
-def check_aspect(sample_aspect: Fraction, container: OutputFormat, codec: VideoCodec) -> None:
+def check_aspect(source: Source, sample_aspect: Fraction, container: OutputFormat, codec: VideoCodec) -> None:
     """Refuse what would be shown in the wrong shape.
 
     FFmpeg's Matroska muxer reads the aspect from a field of the stream that PyAV cannot set; H.264 and
-    HEVC carry it in the bitstream, where it is found again.
+    HEVC carry it in the bitstream, where it is found again. Two views in one frame make the muxer write
+    a shape nevertheless, for square samples, and that one counts.
     """
-    if sample_aspect in (0, 1) or container.muxer not in ("matroska", "webm") or codec.codec in ("h264", "hevc"):
+    if sample_aspect in (0, 1) or container.is_mp4_like:
         return
-    raise BadInput(
-        f"samples of {sample_aspect} cannot be stored by {codec.encoder} in {container.muxer}",
-        hint="write .mp4 or .mov, or use --codec libx264 or libx265",
-    )
+    hint = "write .mp4 or .mov, or use --codec libx264 or libx265"
+    if source.stream.metadata.get(_STEREO_MODE, "mono") != "mono":
+        hint = "write .mp4 or .mov, which do not say that the video is 3D"
+    elif codec.codec in ("h264", "hevc"):
+        return
+    raise BadInput(f"samples of {sample_aspect} cannot be stored by {codec.encoder} in {container.muxer}", hint=hint)
+
+
+def lost_layouts(source: Source, container: OutputFormat) -> list[str]:
+    """Notes on how players would show the input, and cannot know of the output."""
+    coded = source.stream.codec_context.coded_side_data
+    mode = source.stream.metadata.get(_STEREO_MODE, "")
+    is_3d = mode not in ("", "mono") or "stereo_3d" in coded
+    notes: list[str] = []
+    if is_3d and not (mode and not container.is_mp4_like):
+        kept = "; .mkv does" if mode else ""
+        notes.append(f"the output does not say that the video is 3D ({mode or 'two views in a frame'}){kept}")
+    if "spherical" in coded:
+        notes.append("the output does not say that the video is a 360-degree projection")
+    return notes
+
+
+def scaled_crop(source: Source, width: int, height: int) -> Crop:
+    """Edges that the container tells players to hide, grown with the frame; the decoder shows them."""
+    raw = source.stream.codec_context.coded_side_data.get("frame_cropping")
+    if raw is None or len(raw) != 16:
+        return NO_CROP
+    top, bottom, left, right = struct.unpack("<4I", raw)
+    across, down = Fraction(width, source.facts.width), Fraction(height, source.facts.height)
+    return round(top * down), round(bottom * down), round(left * across), round(right * across)
 
 
 def scaled_matrix(facts: VideoFacts, width: int, height: int) -> Matrix9 | None:

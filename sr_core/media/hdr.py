@@ -1,4 +1,4 @@
-"""HDR10 static metadata: read from a frame, told to encoders, put into the container.
+"""HDR10 static metadata: read from a frame, told to encoders, put into the container (so is a crop).
 
 FFmpeg's encoders do not take it from frames, and PyAV has no setter for stream side data. So
 the encoder gets it as a parameter, and the container through a detour that is pure Python: a tiny
@@ -17,12 +17,15 @@ from av.bitstream import BitStreamFilterContext
 from av.video.stream import VideoStream
 
 Point = tuple[Fraction, Fraction]
+Crop = tuple[int, int, int, int]  # rows and columns that players hide: top, bottom, left, right
+NO_CROP: Crop = (0, 0, 0, 0)
 
 _MASTERING_BYTES = 88  # AVMasteringDisplayMetadata: 10 rationals, has_primaries, has_luminance
 _KEPT_FIELDS = (
     "width height pix_fmt time_base framerate sample_aspect_ratio color_range color_primaries "
     "color_trc colorspace chroma_sample_location field_order bit_rate flags"
 ).split()
+_PIXEL_CROP = ("54BB", "54AA", "54CC", "54DD")  # in the order of `Crop`
 _MATROSKA_CODEC = {
     "h264": "V_MPEG4/ISO/AVC",
     "hevc": "V_MPEGH/ISO/HEVC",
@@ -112,23 +115,24 @@ def _decimal_display(m: Mastering) -> str:
     return f"{text}L({float(m.brightest):.4f},{float(m.darkest):.4f})"
 
 
-def pour_into(stream: VideoStream, hdr: Hdr10, *, codec: str, width: int, height: int) -> bool:
-    """Give an output stream's container boxes `hdr`; False where this codec has no such box.
+def pour_into(stream: VideoStream, hdr: Hdr10, *, codec: str, width: int, height: int, crop: Crop = NO_CROP) -> bool:
+    """Give an output stream's container boxes `hdr` and `crop`; False where this codec has no such box.
 
-    Call it before the encoder is opened; everything else set on the stream stays as it is.
+    Call it before the encoder is opened and the display matrix set; everything else set on the stream
+    stays as it is.
     """
     if codec not in _MATROSKA_CODEC:
         return False
     context = stream.codec_context
     kept = {name: getattr(context, name) for name in _KEPT_FIELDS}
-    with av.open(io.BytesIO(_matroska_header(hdr, codec, width, height)), "r") as carrier:
+    with av.open(io.BytesIO(_matroska_header(hdr, codec, width, height, crop)), "r") as carrier:
         BitStreamFilterContext("null", carrier.streams.video[0], stream)
     for name, value in kept.items():
         setattr(context, name, 0 if name == "bit_rate" and value is None else value)
     return True
 
 
-def _matroska_header(hdr: Hdr10, codec: str, width: int, height: int) -> bytes:
+def _matroska_header(hdr: Hdr10, codec: str, width: int, height: int, crop: Crop) -> bytes:
     """A Matroska file of one video track and one empty block; element ids as in RFC 9559."""
     colour = b""
     if hdr.light:
@@ -137,7 +141,8 @@ def _matroska_header(hdr: Hdr10, codec: str, width: int, height: int) -> bytes:
         values = (*m.red, *m.green, *m.blue, *m.white, m.brightest, m.darkest)
         ids = [f"55D{digit}" for digit in "123456789A"]
         colour += _element("55D0", b"".join(_float(i, v) for i, v in zip(ids, values, strict=True)))
-    video = _uint("B0", width) + _uint("BA", height) + _element("55B0", colour)
+    edges = b"".join(_uint(name, pixels) for name, pixels in zip(_PIXEL_CROP, crop, strict=True))
+    video = _uint("B0", width) + _uint("BA", height) + edges + _element("55B0", colour)
     codec_id = _element("86", _MATROSKA_CODEC[codec].encode())
     track = _uint("D7", 1) + _uint("73C5", 1) + _uint("83", 1) + codec_id + _element("E0", video)
     info = _uint("2AD7B1", 1_000_000) + _element("4D80", b"x") + _element("5741", b"x")

@@ -13,7 +13,7 @@ from sr_core.media.containers import OutputFormat, lasting_tags, muxer_options, 
 from sr_core.media.deinterlace import MESSAGE as DEINTERLACE_MESSAGE
 from sr_core.media.encoder import EncoderSettings, becomes_limited, stored_tags
 from sr_core.media.facts import VideoFacts
-from sr_core.media.geometry import aspect_of_samples, check_aspect, scaled_matrix
+from sr_core.media.geometry import aspect_of_samples, check_aspect, lost_layouts, scaled_crop, scaled_matrix
 from sr_core.media.native import STDOUT, exact
 from sr_core.media.source import Source
 from sr_core.media.streams import StreamPlan, plan_streams
@@ -103,7 +103,7 @@ def plan_output(source: Source, request: Request) -> Plan:
     codec = video_codec(request.codec or container.default_codec)
     width, height, engine_scale = _sizes(facts, request)
     sample_aspect = aspect_of_samples(facts, width, height)
-    check_aspect(sample_aspect, container, codec)
+    check_aspect(source, sample_aspect, container, codec)
     pix_fmt, format_notes = choose_pix_fmt(codec, facts.format, width=width, height=height, wanted=request.pix_fmt)
     rate = _frame_rate(source)
     settings = EncoderSettings(
@@ -122,6 +122,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         color=facts.color,
         tags=facts.tags,
         display_matrix=scaled_matrix(facts, width, height),
+        crop=scaled_crop(source, width, height),
         hdr=facts.hdr,
         keeps_captions=bool(codec.captions_option),
         is_rgb_source=facts.format.family == "rgb",
@@ -150,6 +151,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         notes=(
             *source.notes,
             *_video_notes(facts, settings),
+            *lost_layouts(source, container),
             *format_notes,
             *stream_notes,
             *lost,

@@ -200,6 +200,10 @@ def _check_picture(container: InputContainer, index: int, plan: Plan) -> None:
             raise _fail("its HDR mastering display metadata is missing")
         if found_hdr.light != settings.hdr.light:
             raise _fail(f"its HDR light level is {found_hdr.light}, expected {settings.hdr.light}")
+    if any(settings.crop):
+        edges = video.codec_context.coded_side_data.get("frame_cropping")
+        if edges is None or struct.unpack("<4I", edges) != settings.crop:
+            raise _fail("its crop is missing or wrong")
     if settings.display_matrix is not None:
         raw = video.codec_context.coded_side_data.get("display_matrix")
         # Matroska stores the turn, but not elements 6 and 7, which move the picture back into view

@@ -215,6 +215,50 @@ def test_gray_with_a_matrix_is_stored_as_h264(clip: Clip, tmp_path: Path) -> Non
     assert int(first_frame(target).color_primaries) == 1
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_crop_grows_with_the_picture_beside_hdr_and_rotation(
+    clip: Clip, tmp_path: Path, codec: str, ending: str
+) -> None:
+    def cropped(out: object, video: av.VideoStream) -> None:
+        hdr = Hdr10(mastering=MASTERING, light=(1000, 400))
+        assert pour_into(video, hdr, codec="ffv1", width=80, height=64, crop=(2, 4, 6, 8))
+        video.set_display_rotation(90)
+
+    source, target = clip(size=(80, 64), frames=2, setup=cropped), tmp_path / f"out.{ending}"
+    upscaled(source, target, codec=codec, preset="11" if codec == "libsvtav1" else None)
+    with av.open(str(target)) as container, av.open(str(source)) as original:
+        before, after = (file.streams.video[0].codec_context.coded_side_data for file in (original, container))
+    assert struct.unpack("<4I", after["frame_cropping"]) == (4, 8, 12, 16)
+    assert after["display_matrix"][:24] == before["display_matrix"][:24]
+    assert after["content_light_level"] == before["content_light_level"]
+
+
+def _two_views(out: object, video: av.VideoStream) -> None:
+    video.metadata["stereo_mode"] = "left_right"
+
+
+def test_a_stereo_mode_is_kept_by_matroska_and_said_to_be_lost_elsewhere(clip: Clip, tmp_path: Path) -> None:
+    source, target = clip(setup=_two_views), tmp_path / "out.mkv"
+    assert not any("3D" in note for note in upscaled(source, target).notes)
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].metadata["stereo_mode"] == "left_right"
+    assert any("3D (left_right)" in note for note in upscaled(source, tmp_path / "out.mp4").notes)
+
+
+def test_two_views_of_oblong_samples_are_refused_for_matroska_before_the_run(clip: Clip, tmp_path: Path) -> None:
+    """The muxer would write the shape of square samples."""
+    source, target = clip(codec="libx264", setup=_two_views), tmp_path / "out.mkv"
+    square = bytes.fromhex("54B0 81 20")  # DisplayWidth of each view
+    data = source.read_bytes()
+    assert data.count(square) == 1
+    source.write_bytes(data.replace(square, bytes.fromhex("54B0 81 2A")))
+    with pytest.raises(BadInput, match="samples of 21/16") as caught:
+        upscaled(source, target)
+    assert ".mp4" in caught.value.hint
+    assert not target.with_name("out.mkv.part").exists()
+
+
 MASTERING = Mastering(
     red=(Fraction(17, 25), Fraction(8, 25)),
     green=(Fraction(53, 200), Fraction(69, 100)),
