@@ -10,6 +10,8 @@ reorders its pictures come before it knows by how much; these are held until the
 
 from __future__ import annotations
 
+from array import array
+
 from av.packet import Packet
 from av.stream import Stream
 
@@ -19,6 +21,8 @@ _MOST_HELD = 32  # more than twice what H.264 and HEVC may reorder
 class CopiedTimes:
     """Times of one copied stream. Packets go in rescaled for the output and come out in the same order.
 
+    `shown` are the times of a video's pictures as they are written, to be verified.
+
     Args:
         is_video: pictures may be decoded in another order than shown.
         is_strict: decoding times must rise, not only never fall.
@@ -26,18 +30,19 @@ class CopiedTimes:
     """
 
     def __init__(self, *, is_video: bool, is_strict: bool, begins_at_key: bool = False) -> None:
-        self._is_video = is_video
+        self.is_video = is_video
         self._step = 1 if is_strict else 0
         self._waits_for_key = is_video and begins_at_key
         self._key_ticks: int | None = None
         self._held: list[Packet[Stream]] = []
         self._last: int | None = None
+        self.shown = array("q")
 
     def timed(self, packet: Packet[Stream]) -> list[Packet[Stream]]:
         """The packets that may be written now, none while they must wait."""
         if self._is_undecodable(packet):
             return []
-        if self._is_video and packet.dts is None and self._last is None:
+        if self.is_video and packet.dts is None and self._last is None:
             self._held.append(packet)
             return self.rest() if len(self._held) == _MOST_HELD else []
         ready = self._released(packet.dts)
@@ -69,10 +74,12 @@ class CopiedTimes:
     def _order(self, packet: Packet[Stream]) -> None:
         """Broken inputs have decoding times that fall; only theirs are changed."""
         if packet.dts is None:
-            packet.dts = packet.pts if self._last is None or not self._is_video else self._last + self._step
+            packet.dts = packet.pts if self._last is None or not self.is_video else self._last + self._step
         if self._last is not None and packet.dts is not None and packet.dts < self._last + self._step:
             packet.dts = self._last + self._step
         if packet.dts is not None:
             self._last = packet.dts
             if packet.pts is not None:
                 packet.pts = max(packet.pts, packet.dts)
+        if self.is_video and packet.pts is not None and packet.size:
+            self.shown.append(packet.pts)

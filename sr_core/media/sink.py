@@ -11,6 +11,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ class Sink:
     Attributes:
         ticks: the timestamp of every frame written, in `time_base`.
         packets: packets written for each copied or converted stream, by input index.
+        copied_times: of each copied video, by input index: (ticks of its pictures, their time base).
         stream_tags: the input's tags of each stream, by input index.
         chapters: how many were written.
     """
@@ -56,6 +58,7 @@ class Sink:
         self.time_base = plan.encoder.time_base
         self.ticks = array("q")
         self.packets: Counter[int] = Counter()
+        self.copied_times: dict[int, tuple[array[int], Fraction]] = {}
         self.stream_tags = {stream.index: dict(stream.metadata) for stream in source.container.streams}
         self.chapters = 0
         self._shift_ticks = round(plan.shift_seconds / self.time_base)
@@ -223,6 +226,11 @@ class Sink:
                 self._write_copy(packet, converter.stream, index)
         for index, times in self._times.items():
             self._mux_copies(times.rest(), index)
+        self.copied_times = {
+            index: (times.shown, exact(self._copies[index].time_base))
+            for index, times in self._times.items()
+            if times.is_video and len(times.shown) == self.packets[index]  # AVI knows decoding times only
+        }
         with writing(self.path):
             self.container.close()
             if not self.is_pipe:

@@ -173,6 +173,7 @@ def verify_sink(sink: Sink, plan: Plan) -> None:
         plan,
         ticks=sink.ticks,
         packets=sink.packets,
+        copied_times=sink.copied_times,
         stream_tags=sink.stream_tags,
         chapters=sink.chapters,
     )

@@ -33,6 +33,7 @@ def verify_output(
     *,
     ticks: array[int],
     packets: Counter[int],
+    copied_times: dict[int, tuple[array[int], Fraction]],
     stream_tags: dict[int, dict[str, str]],
     chapters: int,
 ) -> None:
@@ -41,6 +42,7 @@ def verify_output(
     Args:
         ticks: timestamps of all frames, in the encoder's time base.
         packets: packets copied or converted, by the input's stream index.
+        copied_times: (ticks, time base) of the pictures of each copied video, by the input's index.
         stream_tags: tags of the input's streams, by index.
         chapters: how many there must be.
 
@@ -57,9 +59,12 @@ def verify_output(
         video_index = video.index
         if len(container.chapters()) != chapters:
             raise _fail(f"it has {len(container.chapters())} chapters, expected {chapters}")
-        found, counts = _read_all(container, video)
-        _check_times(found, exact(video.time_base), ticks, plan)
+        found, counts = _read_all(container)
+        _check_times(found[video.index], exact(video.time_base), ticks, plan)
         _check_packets(counts, container, tracks, packets)
+        for stream, entry in zip(_without_data(container), tracks, strict=False):
+            if entry.index in copied_times:
+                _check_copied_times(found[stream.index], stream, *copied_times[entry.index], plan)
     if ticks:
         with (
             reading(f"the finished {path.name} does not decode", kind=VerificationError, hint=_HINT),
@@ -122,21 +127,19 @@ def _check_streams(
     return video
 
 
-def _read_all(container: InputContainer, video: VideoStream) -> tuple[array[int], Counter[int]]:
-    """(timestamps of the video's packets, packets of every other stream by output index)"""
-    found = array("q")
+def _read_all(container: InputContainer) -> tuple[dict[int, array[int]], Counter[int]]:
+    """(times of each video's packets, ascending; number of packets), by output index"""
+    found = {stream.index: array("q") for stream in container.streams.video}
     counts: Counter[int] = Counter()
     tracks = [stream for stream in container.streams if stream.type != "attachment"]
     for packet in container.demux(tracks):
         if not packet.size:
             continue
-        if packet.stream.index == video.index:
-            if packet.pts is None:
-                raise _fail(f"frame {len(found)} has no timestamp")
-            found.append(packet.pts)
-        else:
-            counts[packet.stream.index] += 1
-    return array("q", sorted(found)), counts
+        index = packet.stream.index
+        counts[index] += 1
+        if index in found and packet.pts is not None:
+            found[index].append(packet.pts)
+    return {index: array("q", sorted(times)) for index, times in found.items()}, counts
 
 
 def _check_times(found: array[int], base: Fraction, ticks: array[int], plan: Plan) -> None:
@@ -152,6 +155,19 @@ def _check_times(found: array[int], base: Fraction, ticks: array[int], plan: Pla
             raise _fail(
                 f"frame {index} at {at} has the timestamp {float(stored * base):.6f} s, "
                 f"expected {float(wanted * source_base):.6f} s"
+            )
+
+
+def _check_copied_times(found: array[int], stream: Stream, ticks: array[int], wanted: Fraction, plan: Plan) -> None:
+    base = exact(stream.time_base)
+    tick = max(base, plan.container.tick_seconds or Fraction(0))
+    if len(found) != len(ticks):
+        raise _fail(f"{len(ticks)} pictures of stream {stream.index} have a time, {len(found)} kept one")
+    for given, stored in zip(sorted(ticks), found, strict=True):
+        if not is_same_instant(given * wanted, stored * base, tick_seconds=tick):
+            raise _fail(
+                f"a picture of stream {stream.index} has the timestamp {float(stored * base):.6f} s, "
+                f"expected {float(given * wanted):.6f} s"
             )
 
 

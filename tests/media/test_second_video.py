@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
+from sr_core.errors import VerificationError
+from sr_core.media.sink import Sink
 from tests.media.conftest import picture, upscaled
 
 BASE = Fraction(1, 1000)
@@ -73,3 +75,17 @@ def test_a_copied_video_without_a_keyframe_behind_the_cut_is_said_to_be_empty(tm
     assert any("stream 1" in note and "hold nothing" in note for note in heard.notes)
     with av.open(str(target)) as container:
         assert not [packet for video in container.streams.video[1:] for packet in container.demux(video) if packet.size]
+
+
+def test_a_copied_picture_at_another_time_fails_the_verification(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = Sink.complete
+
+    def wrongly(sink: Sink) -> None:
+        complete(sink)
+        sink.copied_times[1][0][2] += 1
+
+    monkeypatch.setattr(Sink, "complete", wrongly)
+    with pytest.raises(VerificationError, match="a picture of stream 1 has the timestamp"):
+        upscaled(two_videos(tmp_path / "in.mkv"), tmp_path / "out.mkv")
