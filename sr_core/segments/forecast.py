@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import av
 
+from sr_core.errors import BadInput
 from sr_core.frame import Planes
 from sr_core.media.native import STDIN
 from sr_core.media.plan import Plan, Request, plan_output
@@ -75,7 +76,11 @@ def _length_seconds(source: Source, plan: Plan) -> Fraction | None:
     if duration is None:
         return None
     end = source.start_seconds + duration if plan.end_seconds is None else plan.end_seconds
-    return end - (source.start_seconds if plan.start_seconds is None else plan.start_seconds)
+    return end - _low(source, plan)
+
+
+def _low(source: Source, plan: Plan) -> Fraction:
+    return source.start_seconds if plan.start_seconds is None else plan.start_seconds
 
 
 def _middle(source: Source, plan: Plan) -> Fraction | None:
@@ -83,7 +88,7 @@ def _middle(source: Source, plan: Plan) -> Fraction | None:
     length = _length_seconds(source, plan)
     if length is None or source.path == STDIN:
         return None
-    return (source.start_seconds if plan.start_seconds is None else plan.start_seconds) + length / 2
+    return _low(source, plan) + length / 2
 
 
 def _measured(source: Source, plan: Plan, choice: EngineChoice) -> tuple[int, float, int]:
@@ -108,10 +113,17 @@ class _Measurement:
         self._timed = self._encoded = self._bytes = 0
 
     def run(self) -> tuple[int, float, int]:
+        self._upscale_from(_middle(self._source, self._plan))
+        if not self._encoded:  # a length that counts the sound, or too high an --end: no video in the middle
+            self._upscale_from(_low(self._source, self._plan))
+        if not self._encoded:
+            raise BadInput("no frame lies between --start and --end", hint="how long is the video?")
+        self._bytes += sum(packet.size for packet in self._encoder.flush())
+        return max(1, self._timed), max(self._elapsed(), 1e-6), self._bytes * max(1, self._timed) // self._encoded
+
+    def _upscale_from(self, start: Fraction | None) -> None:
         facts = self._source.facts
-        for unit in self._source.units(
-            copied=frozenset(), start=_middle(self._source, self._plan), end=self._plan.end_seconds
-        ):
+        for unit in self._source.units(copied=frozenset(), start=start, end=self._plan.end_seconds):
             frame = unit.frame
             if frame is None:
                 continue
@@ -123,8 +135,6 @@ class _Measurement:
                 break
         while self._pending:
             self._encode_oldest()
-        self._bytes += sum(packet.size for packet in self._encoder.flush())
-        return max(1, self._timed), max(self._elapsed(), 1e-6), self._bytes * max(1, self._timed) // self._encoded
 
     def _elapsed(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began

@@ -32,3 +32,20 @@ def test_a_plan_names_what_will_be_lost(clip: Clip, srvid: Run, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert "note     the video is interlaced" in done.stdout
     assert "speed " in done.stdout
+
+
+def test_a_plan_of_a_video_shorter_than_half_its_sound_measures_its_beginning(
+    clip: Clip, srvid: Run, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.mkv"
+    inputs = ["-i", str(clip("tiny.mp4")), "-f", "lavfi", "-i", "sine=d=6:r=8000"]
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, "-c:v", "copy", "-c:a", "flac", str(source)], check=True)
+    done = srvid(source, tmp_path / "out.mkv", "--plan", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["fps"] > 0
+
+
+def test_a_plan_of_a_start_after_the_end_says_so(clip: Clip, srvid: Run, tmp_path: Path) -> None:
+    done = srvid(clip("tiny.mp4"), tmp_path / "out.mkv", "--plan", "--start", 100)
+    assert done.returncode == 1
+    assert done.stderr.startswith("srvid: no frame lies between --start and --end\nhint: ")
