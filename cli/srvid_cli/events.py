@@ -9,16 +9,36 @@
 {"event": "done", "output", "frames", "elapsed_seconds", "output_bytes", "damage" (or "")}
 {"event": "plan", "frames", "segments", "engine", "workers", "fps", "eta_seconds", "memory_bytes",
  "output_bytes", "notes"}                        with --plan, and nothing else
-{"event": "error", "message", "hint"}            then the process ends with a code that is not 0
+{"event": "error", "message", "hint"}            then the process ends with a code that is not 0;
+                                                 wrong usage, code 2, is said on stderr alone
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import wraps
+
+from sr_core.errors import SrError
 
 
 def emit(event: str, **values: object) -> None:
     """Print one event and flush it."""
     sys.stdout.write(json.dumps({"event": event, **values}, ensure_ascii=True) + "\n")
     sys.stdout.flush()
+
+
+def errors_as_events[**Arguments](command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """A command that, given `as_json`, also prints what ends it as an event; the error is passed on."""
+
+    @wraps(command)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (SrError, KeyboardInterrupt) as error:
+            if kwargs["as_json"]:
+                emit("error", message=str(error) or "stopped", hint=getattr(error, "hint", ""))
+            raise
+
+    return run

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sr_core.errors import SrError
 from sr_core.wording import counted
 from srvid_cli.engine_options import engine_options
 from srvid_cli.errors import run_command
-from srvid_cli.events import emit
+from srvid_cli.events import emit, errors_as_events
 from srvid_cli.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -69,6 +68,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="One JSON event a line on stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Only errors.")
 @click.version_option(package_name="srvid")
+@errors_as_events
 def srvid_command(
     source: str,
     target: str,
@@ -219,8 +219,8 @@ def _run(request: Request, choice: EngineChoice, listener: _Listener, segmenting
 
     try:
         return upscale(request, choice, listener, segmenting)
-    except (SrError, KeyboardInterrupt) as error:
-        listener.failed(error)
+    except KeyboardInterrupt:
+        listener.stopped()
         raise
     finally:
         listener.line.clear()
@@ -293,12 +293,8 @@ class _Listener:
         if self._as_json:
             emit("verify", frames=progress.frames)
 
-    def failed(self, error: SrError | KeyboardInterrupt) -> None:
-        if self._as_json and isinstance(error, SrError):
-            emit("error", message=str(error), hint=error.hint)
-        elif self._as_json:
-            emit("error", message="stopped", hint="")
-        if isinstance(error, KeyboardInterrupt) and self._can_go_on():
+    def stopped(self) -> None:
+        if self._can_go_on():
             self.line.say("finished segments are kept: the same command goes on")
 
     def _can_go_on(self) -> bool:

@@ -121,6 +121,18 @@ def test_an_error_has_message_hint_and_code_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [["--backend", "foo"], ["--width", "1"], ["--segment", "0"], ["--start", "5", "--end", "4"], ["--plan"]],
+)
+def test_every_error_is_an_event_also_one_before_the_run(tmp_path: Path, arguments: list[str]) -> None:
+    done = srvid(tmp_path / "missing.mp4", tmp_path / "out.mp4", "--json", *arguments)
+    assert done.returncode == 1, done.stderr
+    (event,) = map(json.loads, done.stdout.splitlines())
+    assert event["event"] == "error"
+    assert done.stderr.startswith(f"srvid: {event['message']}")
+
+
+@pytest.mark.parametrize(
     "arguments", [["--scale", "5"], ["--codec", "h262"], ["-o", "novalue"], ["--nonsense"], ["--crf", "high"]]
 )
 def test_wrong_usage_has_code_two(source: Path, tmp_path: Path, arguments: list[str]) -> None:
