@@ -100,7 +100,7 @@ class Sink:
     def _add_streams(self, source: Source) -> None:
         for stream_plan in self.plan.streams:
             stream = source.container.streams[stream_plan.index]
-            target = self._add_stream(stream, stream_plan)
+            target = self._add_stream(source, stream, stream_plan)
             if target is None:
                 continue
             target.metadata.update(self._tags_of(stream))
@@ -123,7 +123,7 @@ class Sink:
         kept = {key: value for key, value in tags.items() if key.lower() != "timecode"}
         return kept | ({"timecode": moved} if moved else {})
 
-    def _add_stream(self, stream: Stream, plan: StreamPlan) -> Stream | None:
+    def _add_stream(self, source: Source, stream: Stream, plan: StreamPlan) -> Stream | None:
         if plan.action == "video":
             self.encoder = VideoEncoder(self.container, self.plan.encoder)
             return self.encoder.stream
@@ -133,11 +133,11 @@ class Sink:
             self._converters[stream.index] = converter
             return converter.stream
         if plan.action == "cover":
-            return self._add_cover(stream)
+            return self._add_cover(source, stream)
         return self.container.add_stream_from_template(stream, opaque=True)
 
-    def _add_cover(self, stream: Stream) -> Stream | None:
-        picture = cover_bytes(stream)
+    def _add_cover(self, source: Source, stream: Stream) -> Stream | None:
+        picture = cover_bytes(source, stream.index)
         if self.plan.container.takes_attachments:
             self.container.add_attachment(*cover_file(stream), picture)
             return None

@@ -171,6 +171,10 @@ class Source:
         """Where the file's own clock begins; players show this as 0:00."""
         return (self.container.start_time or 0) * MICROSECOND
 
+    def early_packet(self, index: int) -> bytes | None:
+        """The first packet of another stream that came before the first frame; ask before reading."""
+        return next((bytes(packet) for packet in self._held if packet.stream_index == index), None)
+
     # reading ------------------------------------------------------------------------------
 
     def units(

@@ -16,7 +16,7 @@ from av.stream import Disposition, Stream
 
 from sr_core.errors import DamagedMedia
 from sr_core.media.containers import OutputFormat, lasting_tags
-from sr_core.media.native import native_path
+from sr_core.media.source import Source
 
 Action = Literal["video", "copy", "convert", "attach", "cover"]
 _TEXT_SUBTITLES = {"subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text"}
@@ -141,14 +141,15 @@ def cover_file(stream: Stream) -> tuple[str, str]:
     return tags.get("filename", name), tags.get("mimetype", mime)
 
 
-def cover_bytes(stream: Stream) -> bytes:
-    """The picture, read through a container of its own: the source's stands at its first frame.
+def cover_bytes(source: Source, index: int) -> bytes:
+    """The picture of stream `index`: FFmpeg hands covers out before everything else.
 
     Raises:
         DamagedMedia: there is none.
     """
-    with av.open(native_path(stream.container.name), "r") as again:
-        for packet in again.demux(again.streams[stream.index]):
-            if packet.size:
-                return bytes(packet)
-    raise DamagedMedia(f"stream {stream.index} is marked as a cover but holds no picture")
+    picture = source.early_packet(index)
+    if picture is None:
+        raise DamagedMedia(
+            f"stream {index} is marked as a cover but holds no picture", hint="remove that stream with ffmpeg first"
+        )
+    return picture

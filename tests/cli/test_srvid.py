@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import av
 import pytest
+from av.stream import Disposition
+from PIL import Image
 
 PROJECT = Path(__file__).resolve().parents[2]
 SRVID = [sys.executable, "-m", "srvid_cli.srvid"]
@@ -31,7 +34,7 @@ def srvid(*arguments: object, **popen: object) -> subprocess.CompletedProcess[st
     )
 
 
-def make_clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (64, 48)) -> Path:
+def make_clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (64, 48), cover: bytes = b"") -> Path:
     """Noise, so that the encoder has work to do and the output has bytes."""
     import numpy as np
 
@@ -40,6 +43,8 @@ def make_clip(path: Path, *, frames: int = 12, size: tuple[int, int] = (64, 48))
         stream = out.add_stream("ffv1", rate=25)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        if cover:
+            out.add_attachment("cover.png", "image/png", cover)
         for index in range(frames):
             noise = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)
             frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
@@ -167,6 +172,18 @@ def test_a_pipe_carries_matroska_both_ways(source: Path, tmp_path: Path) -> None
         ).returncode
     assert code == 0
     assert frames_in(tmp_path / "out.mkv") == 12
+
+
+def test_a_cover_that_comes_through_a_pipe_is_kept(tmp_path: Path) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(picture, "png")
+    source, target = make_clip(tmp_path / "in.mkv", cover=picture.getvalue()), tmp_path / "out.mkv"
+    with source.open("rb") as stdin:
+        done = srvid("-", target, *NEAREST, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(target)) as container:
+        covers = [stream for stream in container.streams if stream.disposition & Disposition.attached_pic]
+        assert [bytes(packet) for packet in container.demux(covers) if packet.size] == [picture.getvalue()]
 
 
 def test_a_reader_that_goes_away_ends_it_with_code_one(long_source: Path) -> None:
