@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from sr_core.errors import BadInput, StorageError
 from sr_core.file_stamp import FileStamp
@@ -37,6 +38,8 @@ from sr_core.storage import (
 )
 
 LAYOUT = 1  # of this folder; another number is another program's job
+# what reading JSON raises that is none, or not what we wrote: power may fail before a file is filled
+_NOT_OURS = (ValueError, TypeError, KeyError, AttributeError)
 _LOCK_SECONDS = 0.3  # `srkit jobs` holds the lock for an instant, to see whether it is held
 
 
@@ -179,21 +182,15 @@ class WorkFolder:
         """
         try:
             content = json.loads(self.manifest_path.read_bytes())
-            if content.pop("layout") != LAYOUT:
-                raise BadInput(
-                    f"{self.path.name} was written by another version of srvid", hint="--restart begins anew"
-                )
-            content["stamp"] = FileStamp(**content["stamp"])
-            content["time_base"] = Fraction(content["time_base"])
-            content["joined"] = tuple(content["joined"])
-            content["segments"] = tuple(_segment(entry) for entry in content["segments"])
-            return Manifest(**content)
+            if content["layout"] == LAYOUT:
+                return _manifest(content)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise storage_error(error, self.manifest_path, "cannot read") from error
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except _NOT_OURS as error:
             raise BadInput(f"{self.manifest_path} is damaged", hint="--restart begins anew") from error
+        raise BadInput(f"{self.path.name} was written by another version of srvid", hint="--restart begins anew")
 
     # segments -------------------------------------------------------------------------------
 
@@ -213,7 +210,7 @@ class WorkFolder:
             content |= {"ticks": tuple(content["ticks"]), "durations": tuple(content["durations"])}
             record = Record(**content)
             found = self.segment_path(number, manifest).stat().st_size
-        except (FileNotFoundError, KeyError, TypeError, json.JSONDecodeError):
+        except (FileNotFoundError, *_NOT_OURS):
             return None
         except OSError as error:
             raise storage_error(error, self._record_path(number), "cannot read") from error
@@ -305,7 +302,7 @@ def unfinished_jobs() -> list[WorkFolder]:
         try:
             job = WorkFolder(Path(json.loads(entry.read_bytes())))
             found.append((job.manifest_path.stat().st_mtime_ns, job))
-        except (OSError, TypeError, json.JSONDecodeError):
+        except (OSError, *_NOT_OURS):
             drop_from_cache(entry)  # moved or deleted by hand
     return [job for _, job in sorted(found, key=lambda pair: pair[0])]
 
@@ -329,7 +326,16 @@ def _as_json(manifest: Manifest) -> dict[str, object]:
     return content
 
 
-def _segment(entry: dict[str, object]) -> Segment:
-    seeks = entry.pop("seek_ticks")
-    assert isinstance(seeks, list)
-    return Segment(seek_ticks=tuple(seeks), **entry)  # type: ignore[arg-type]
+def _manifest(content: dict[str, Any]) -> Manifest:
+    """The opposite of `_as_json`, beside the layout."""
+    return Manifest(
+        **{name: value for name, value in content.items() if name != "layout"}
+        | {
+            "stamp": FileStamp(**content["stamp"]),
+            "time_base": Fraction(content["time_base"]),
+            "joined": tuple(content["joined"]),
+            "segments": tuple(
+                Segment(**entry | {"seek_ticks": tuple(entry["seek_ticks"])}) for entry in content["segments"]
+            ),
+        }
+    )
