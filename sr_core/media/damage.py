@@ -7,16 +7,22 @@ the length of their parts, so a missing tail is found exactly, without reading t
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
+from av.packet import Packet
+from av.stream import Stream
+
 from sr_core.timing import text_from_seconds
 from sr_core.wording import counted
 
+SALVAGE_HINT = "--salvage keeps what can be decoded"
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
+Lost = Callable[[str, "Packet[Stream] | None"], None]  # what is wrong, and with which packet, if with one
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot")
 
 
@@ -33,6 +39,17 @@ class Damage:
 
     def __bool__(self) -> bool:
         return bool(self.undecodable_packets or self.corrupt_frames or self.holes or self.ends_early)
+
+    def __add__(self, other: Damage) -> Damage:
+        """What two readers of one input found."""
+        firsts = [time for time in (self.first_at_seconds, other.first_at_seconds) if time is not None]
+        return Damage(
+            undecodable_packets=self.undecodable_packets + other.undecodable_packets,
+            corrupt_frames=self.corrupt_frames + other.corrupt_frames,
+            ends_early="; ".join(filter(None, (self.ends_early, other.ends_early))),
+            first_at_seconds=min(firsts, default=None),
+            details=self.details + other.details,
+        )
 
     def __str__(self) -> str:
         parts: list[str] = []

@@ -21,9 +21,10 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from sr_core.errors import BadInput, VerificationError
+from sr_core.errors import BadInput, DamagedMedia, VerificationError
 from sr_core.media.containers import lasting_tags
 from sr_core.media.copied_times import CopiedTimes
+from sr_core.media.damage import SALVAGE_HINT, Damage
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing
 from sr_core.media.plan import Plan
@@ -46,10 +47,15 @@ class Sink:
         copied_times: of each copied video, by input index: (ticks of its pictures, their time base).
         stream_tags: the input's tags of each stream, by input index.
         chapters: how many were written.
+        damage: what did not decode of the sound and subtitles that are converted.
     """
 
-    def __init__(self, target: str, source: Source, plan: Plan) -> None:
-        """Create OUT.part and write its header, so that every refusal comes before the long work."""
+    def __init__(self, target: str, source: Source, plan: Plan, *, salvage: bool = False) -> None:
+        """Create OUT.part and write its header, so that every refusal comes before the long work.
+
+        Args:
+            salvage: leave out what does not decode.
+        """
         self.target = target
         self.is_pipe = target == STDOUT
         self.path = Path(target)
@@ -61,6 +67,9 @@ class Sink:
         self.copied_times: dict[int, tuple[array[int], Fraction]] = {}
         self.stream_tags = {stream.index: dict(stream.metadata) for stream in source.container.streams}
         self.chapters = 0
+        self.damage = Damage()
+        self._salvage = salvage
+        self._start_seconds = source.start_seconds
         self._shift_ticks = round(plan.shift_seconds / self.time_base)
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SubtitleConverter | SoundConverter] = {}
@@ -129,7 +138,7 @@ class Sink:
             return self.encoder.stream
         if plan.action == "convert":
             kind = SoundConverter if plan.kind == "audio" else SubtitleConverter
-            converter = kind(self.container, stream, plan.codec)
+            converter = kind(self.container, stream, plan.codec, self._lose)
             self._converters[stream.index] = converter
             return converter.stream
         if plan.action == "cover":
@@ -175,6 +184,14 @@ class Sink:
             converter = self._converters.get(index)
             for out in converter.convert(packet) if converter else (packet,):
                 self._write_copy(out, target, index)
+
+    def _lose(self, what: str, packet: Packet[Stream] | None) -> None:
+        """Note what does not decode, or let it end the work."""
+        if not self._salvage:
+            raise DamagedMedia(what, hint=SALVAGE_HINT)
+        stamp = None if packet is None else packet.pts
+        at = None if packet is None or stamp is None else stamp * exact(packet.time_base) - self._start_seconds
+        self.damage += Damage(undecodable_packets=1, first_at_seconds=at, details=[] if self.damage else [what])
 
     def _write_copy(self, packet: Packet[Stream], target: Stream, index: int) -> None:
         if packet.pts is None and packet.dts is None:

@@ -11,8 +11,9 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from sr_core.errors import DamagedMedia
-from sr_core.media.native import last_words
+from sr_core.media.damage import Lost
+from sr_core.media.native import exact, last_words
+from sr_core.timing import ticks_from_seconds
 
 _DEEP_FORMATS = ("s32", "s32p", "s64", "s64p")  # decoded from 24 bits and more
 _OPUS_RATE = 48000
@@ -21,9 +22,15 @@ _ALAC_LAYOUTS = _LAYOUTS | {4: "4.0", 7: "6.1(back)", 8: "7.1(wide)"}
 
 
 class SoundConverter:
-    """Decodes packets of one input stream and encodes them for a stream it adds to `container`."""
+    """Decodes packets of one input stream and encodes them for a stream it adds to `container`.
 
-    def __init__(self, container: OutputContainer, source: Stream, codec: str) -> None:
+    Args:
+        lost: told of what does not decode; raises where that ends the work.
+    """
+
+    def __init__(self, container: OutputContainer, source: Stream, codec: str, lost: Lost) -> None:
+        self._lost = lost
+        self._shape: tuple[str, str, int] | None = None
         self._name = f"sound stream {source.index}"
         self._decoder = cast(AudioCodecContext, source.codec_context)
         rate = _OPUS_RATE if codec == "libopus" else self._decoder.sample_rate
@@ -37,22 +44,36 @@ class SoundConverter:
         self._encoder.format = _sample_format(codec, self._decoder.format.name)
 
     def convert(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Yield the packets that one packet of the input gives.
-
-        Raises:
-            DamagedMedia: sound that does not decode.
-        """
-        try:
-            for frame in self._decoder.decode(packet):
-                yield from cast("list[Packet[Stream]]", self._encoder.encode(frame))
-        except av.FFmpegError as error:
-            raise DamagedMedia(f"{self._name} does not decode: {last_words(error)}") from error
+        """Yield the packets that one packet of the input gives."""
+        yield from self._encoded(packet)
 
     def finish(self) -> Iterator[Packet[Stream]]:
         """What decoder and encoder still hold. Call it once."""
-        for frame in self._decoder.decode(None):
-            yield from cast("list[Packet[Stream]]", self._encoder.encode(frame))
+        yield from self._encoded(None)
         yield from cast("list[Packet[Stream]]", self._encoder.encode(None))
+
+    def _encoded(self, packet: Packet[Stream] | None) -> Iterator[Packet[Stream]]:
+        try:
+            for decoded in self._decoder.decode(packet):
+                for frame in self._uniform(decoded):
+                    yield from cast("list[Packet[Stream]]", self._encoder.encode(frame))
+        except av.FFmpegError as error:
+            self._lost(f"{self._name} does not decode: {last_words(error)}", packet)
+
+    def _uniform(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+        """`frame` as the first one was: broadcasts change from stereo to 5.1, and damaged headers change all."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        self._shape = self._shape or shape
+        if shape == self._shape:
+            return [frame]
+        base = frame.time_base
+        resampler = av.AudioResampler(*self._shape)
+        alike = [*resampler.resample(frame), *resampler.resample(None)]
+        for part in alike:  # whose clock ticks once a sample
+            if part.pts is not None:
+                part.pts = ticks_from_seconds(part.pts * exact(part.time_base), exact(base))
+            part.time_base = base
+        return alike
 
 
 def _sample_format(codec: str, decoded: str) -> str:

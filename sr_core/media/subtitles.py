@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from sr_core.errors import DamagedMedia
+from sr_core.media.damage import Lost
 from sr_core.media.native import exact, last_words
 from sr_core.timing import ticks_from_seconds
 
@@ -20,9 +20,14 @@ _MILLISECOND = Fraction(1, 1000)
 
 
 class SubtitleConverter:
-    """Decodes packets of one input stream and encodes them for a stream it adds to `container`."""
+    """Decodes packets of one input stream and encodes them for a stream it adds to `container`.
 
-    def __init__(self, container: OutputContainer, source: Stream, codec: str) -> None:
+    Args:
+        lost: told of what does not decode; raises where that ends the work.
+    """
+
+    def __init__(self, container: OutputContainer, source: Stream, codec: str, lost: Lost) -> None:
+        self._lost = lost
         self._name = f"subtitle stream {source.index}"
         self._decoder = cast(SubtitleCodecContext, source.codec_context)
         self.stream: Stream = container.add_stream(codec)
@@ -33,11 +38,7 @@ class SubtitleConverter:
         self._encoder.subtitle_header = self._decoder.subtitle_header
 
     def convert(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Yield the packet for the output; nothing for an event without text.
-
-        Raises:
-            DamagedMedia: an event that does not decode.
-        """
+        """Yield the packet for the output; nothing for an event without text."""
         if packet.pts is None or not packet.size:
             return
         try:
@@ -46,7 +47,8 @@ class SubtitleConverter:
                 return
             out = self._encoder.encode_subtitle(events)
         except av.FFmpegError as error:
-            raise DamagedMedia(f"{self._name} does not decode: {last_words(error)}") from error
+            self._lost(f"{self._name} does not decode: {last_words(error)}", packet)
+            return
         base = exact(packet.time_base)
         out.pts = out.dts = ticks_from_seconds(packet.pts * base, _MILLISECOND)
         out.duration = ticks_from_seconds((packet.duration or 0) * base, _MILLISECOND)

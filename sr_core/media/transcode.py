@@ -127,7 +127,7 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
         plan = plan_output(source, request)
         listener.planned(source, plan)
         after_planning.enter_context(part_removed_on_failure(request.target))
-        sink = Sink(request.target, source, plan)
+        sink = Sink(request.target, source, plan, salvage=request.salvage)
         try:
             with open_engine(plan.engine_scale) as engine:
                 run = Run(source, sink, engine)
@@ -149,7 +149,7 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
         frames=len(sink.ticks),
         elapsed_seconds=time.monotonic() - began,
         output_bytes=output_bytes,
-        damage=source.damage,
+        damage=source.damage + sink.damage,
         retimed_frames=source.retimed.changed,
         packets_copied=sink.packets.total(),
     )

@@ -345,7 +345,7 @@ class _Job:
         self._check_room(records)
         request, folder = self.request, self.folder
         check_target(request)
-        sink = Sink(request.target, source, plan)
+        sink = Sink(request.target, source, plan, salvage=request.salvage)
         try:
             self.listener.verifying(self._progress(manifest))
             in_thread(lambda: write_joined(sink, source, folder, manifest, records))
@@ -361,7 +361,7 @@ class _Job:
         return self._summary(
             len(sink.ticks),
             output_bytes,
-            _damage_of(records),
+            _damage_of(records) + sink.damage,
             retimed=sum(record.retimed for record in records),
             packets_copied=sink.packets.total(),
         )

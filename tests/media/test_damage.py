@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from sr_core.errors import BadInput, DamagedMedia, SrError
@@ -156,6 +158,45 @@ def test_flipped_bits_are_an_error_and_can_be_salvaged(clip: Clip, tmp_path: Pat
     assert heard.summary is not None
     assert heard.summary.damage
     assert len(read_back(tmp_path / "out.mkv").seconds) >= 20
+
+
+def test_converted_sound_that_does_not_decode_is_an_error_and_can_be_salvaged(clip: Clip, tmp_path: Path) -> None:
+    whole, target = clip(frames=50, sound=True), tmp_path / "out.mov"  # which takes no FLAC
+    content = whole.read_bytes()
+    bad = read_back(whole).packets[1][3]
+    assert content.count(bad) == 1
+    broken = tmp_path / "broken.mkv"
+    broken.write_bytes(content.replace(bad, bytes(len(bad))))
+    with pytest.raises(DamagedMedia, match="sound stream 1 does not decode") as caught:
+        upscaled(broken, target)
+    assert "--salvage" in caught.value.hint
+    heard = upscaled(broken, target, salvage=True)
+    assert heard.summary is not None
+    assert str(heard.summary.damage).startswith("1 packet does not decode, first at 0:00")
+    whole_length, length = (sum(read_back(path, kind="audio").durations) for path in (whole, target))
+    assert whole_length * 8 / 10 < length < whole_length * 11 / 10
+
+
+def test_sound_that_turns_from_stereo_to_mono_is_converted_to_its_end(clip: Clip, tmp_path: Path) -> None:
+    def broadcast(out: av.container.OutputContainer, video: object) -> None:
+        stream = out.add_stream("mp2", rate=48000, layout="stereo")
+        assert isinstance(stream, av.AudioStream)
+        out.start_encoding()
+        for part, layout in enumerate(("stereo", "mono")):
+            encoder = av.AudioCodecContext.create("mp2", "w")
+            encoder.sample_rate, encoder.format, encoder.layout = 48000, "s16", layout
+            samples = np.zeros((1, 48000 * (2 - part)), np.int16)
+            tone = av.AudioFrame.from_ndarray(samples, format="s16", layout=layout)
+            tone.sample_rate, tone.pts = 48000, 48000 * part
+            for packet in [*encoder.encode(tone), *encoder.encode(None)]:
+                packet.stream = stream
+                out.mux(packet)
+
+    source, target = clip(frames=50, setup=broadcast), tmp_path / "out.webm"  # which takes no MP2
+    upscaled(source, target, codec="libsvtav1", preset="12")
+    seconds = read_back(target, kind="audio").seconds
+    assert abs(seconds[-1] - 2) < Fraction(1, 10)
+    assert max(later - sooner for sooner, later in pairwise(seconds)) < Fraction(1, 20)
 
 
 def test_frames_that_go_back_in_time_are_kept_in_order(clip: Clip, tmp_path: Path) -> None:
