@@ -24,6 +24,19 @@ _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 Lost = Callable[[str, "Packet[Stream] | None"], None]  # what is wrong, and with which packet, if with one
 _MP4_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp", b"pnot")
+_MP4_BOXES = (
+    *_MP4_FIRST_BOXES,
+    b"moof",
+    b"mfra",
+    b"sidx",
+    b"ssix",
+    b"uuid",
+    b"meta",
+    b"udta",
+    b"emsg",
+    b"prft",
+    b"imda",
+)
 
 
 @dataclass(kw_only=True)
@@ -106,7 +119,7 @@ def variable_size(file: BinaryIO) -> int | None:
 
 
 def _mp4_end(file: BinaryIO, size: int) -> int | None:
-    """Where the last box ends that begins inside the file."""
+    """Where the last box ends that begins inside the file; what else is there was appended, as ID3v1 tags are."""
     at = 0
     while at + 8 <= size:
         file.seek(at)
@@ -117,4 +130,6 @@ def _mp4_end(file: BinaryIO, size: int) -> int | None:
         if length < 8:  # 0: to the end of the file; less is no box
             return None
         at += length
-    return at if at > size else None
+        if at > size:
+            return at if head[4:8] in _MP4_BOXES else None
+    return None

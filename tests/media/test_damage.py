@@ -84,6 +84,14 @@ def test_a_whole_file_misses_no_bytes(clip: Clip, name: str) -> None:
     assert missing_bytes(clip(name, codec=codec)) == 0
 
 
+@pytest.mark.parametrize("title", [b"", b"A title of thirty characters ."])
+def test_a_tag_appended_to_an_mp4_is_no_missing_end(clip: Clip, title: bytes) -> None:
+    tagged = clip("in.mp4", codec="libx264")
+    with tagged.open("ab") as file:
+        file.write((b"TAG" + title).ljust(128, b"\0"))
+    assert missing_bytes(tagged) == 0
+
+
 def test_a_live_recording_without_sizes_misses_no_bytes(clip: Clip, tmp_path: Path) -> None:
     source = clip()
     memory = io.BytesIO()
