@@ -1,4 +1,4 @@
-"""Sound the output cannot hold as it is: converted without further loss rather than left out."""
+"""Sound the output cannot hold as it is: converted rather than left out, losing at most what `rounding` says."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
+from av.codec.context import CodecContext
 from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -16,6 +17,7 @@ from sr_core.media.native import exact, last_words
 from sr_core.timing import ticks_from_seconds
 
 _DEEP_FORMATS = ("s32", "s32p", "s64", "s64p")  # decoded from 24 bits and more
+_FLOAT_FORMATS = ("flt", "fltp", "dbl", "dblp")
 _OPUS_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _ALAC_LAYOUTS = _LAYOUTS | {4: "4.0", 7: "6.1(back)", 8: "7.1(wide)"}
@@ -41,7 +43,7 @@ class SoundConverter:
         layouts = _ALAC_LAYOUTS if codec == "alac" else _LAYOUTS
         # by number of channels: some decoders know no more, and encoders take one layout for each
         self._encoder.layout = layouts.get(self._decoder.channels, self._decoder.layout.name)
-        self._encoder.format = _sample_format(codec, self._decoder.format.name)
+        self._encoder.format = _sample_format(codec, self._decoder)
 
     def convert(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """Yield the packets that one packet of the input gives."""
@@ -76,9 +78,21 @@ class SoundConverter:
         return alike
 
 
-def _sample_format(codec: str, decoded: str) -> str:
-    """24 bits stay, everything else becomes 16: what lossy codecs decode to holds no more."""
+def rounding(stream: Stream, codec: str) -> str:
+    """What people should know of the samples when sound becomes `codec`; '' for nothing."""
+    return " (floating point becomes 24 bits)" if codec != "libopus" and _is_true_float(stream.codec_context) else ""
+
+
+def _is_true_float(decoder: CodecContext | None) -> bool:
+    """Floating point in the file itself; lossy codecs only decode to it."""
+    if not isinstance(decoder, AudioCodecContext) or not decoder.codec.lossless:
+        return False
+    return decoder.format is not None and decoder.format.name in _FLOAT_FORMATS
+
+
+def _sample_format(codec: str, decoder: AudioCodecContext) -> str:
+    """24 bits, the most there is, where there may be more than 16: what lossy codecs decode to holds no more."""
     if codec == "libopus":
         return "flt"
-    depth = "s32" if decoded in _DEEP_FORMATS else "s16"
+    depth = "s32" if decoder.format.name in _DEEP_FORMATS or _is_true_float(decoder) else "s16"
     return f"{depth}p" if codec == "alac" else depth

@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 
 from sr_core.errors import DamagedMedia
 from sr_core.media.containers import OutputFormat, lasting_tags
+from sr_core.media.sound import rounding
 from sr_core.media.source import Source
 
 Action = Literal["video", "copy", "convert", "attach", "cover"]
@@ -97,7 +98,8 @@ def _plan_one(stream: Stream, target: OutputFormat) -> tuple[StreamPlan | None, 
         return plan, f"{name} becomes {target.text_subtitles}: {target.muxer} takes no other text"
     if kind == "audio" and stream.codec_context is not None:
         plan = StreamPlan(index=stream.index, kind=kind, action="convert", codec=target.sound)
-        return plan, f"{name} becomes {target.sound}: {target.muxer} does not take it as it is"
+        becomes = f"{name} becomes {target.sound}{rounding(stream, target.sound)}"
+        return plan, f"{becomes}: {target.muxer} does not take it as it is"
     return None, f"{name} is lost: {target.muxer} does not take it ({refusal}); .mkv takes more"
 
 

@@ -87,6 +87,26 @@ def test_sound_the_container_refuses_is_converted_not_lost(
     assert np.abs(before[:length] - after[:length]).max() < 2 / 32768
 
 
+def test_floating_point_sound_keeps_24_bits_and_the_note_says_so(clip: Clip, tmp_path: Path) -> None:
+    wave = (np.sin(np.arange(48000) / 10) / 256).astype(np.float32)  # quiet: 8 of 16 bits would be left
+
+    def with_float(out: av.container.OutputContainer, video: object) -> None:
+        sound = out.add_stream("wavpack", rate=48000, layout="mono")
+        assert isinstance(sound, av.AudioStream)
+        sound.codec_context.format = "fltp"
+        tone = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+        tone.sample_rate, tone.pts = 48000, 0
+        out.start_encoding()
+        out.mux([*sound.encode(tone), *sound.encode(None)])
+
+    source, target = clip(setup=with_float), tmp_path / "out.mp4"
+    heard = upscaled(source, target)
+    assert any("becomes alac (floating point becomes 24 bits)" in note for note in heard.notes)
+    with av.open(str(target)) as container:
+        found = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    assert np.abs(found[:48000] / 2.0**31 - wave).max() < 2.0**-22
+
+
 def _clip_with_tone(path: Path, codec: str) -> None:
     with av.open(str(path), "w") as out:
         video, sound = out.add_stream("wmv2", rate=25), out.add_stream(codec, rate=44100, bit_rate=128000)
