@@ -215,7 +215,7 @@ def encoder_options(
     """All options for the encoder; what the user gave wins.
 
     Raises:
-        BadInput: --crf or --preset for an encoder that has no such thing, or not that far.
+        BadInput: --crf or --preset for an encoder that has no such thing, or not that far; two rate controls.
     """
     options = dict(codec.fixed)
     if crf is not None and not codec.quality_option:
@@ -225,6 +225,9 @@ def encoder_options(
             f"--crf {crf:g} is beyond {codec.encoder}'s worst, {codec.quality_worst:g}",
             hint=f"smaller is better; the default is {codec.quality_default}",
         )
+    rivals = {codec.quality_option} | ({"b", "qp"} if codec.quality_option == "crf" else set())
+    for key in sorted(rivals & user.keys() if crf is not None else ()):
+        raise BadInput(f"--crf {crf:g} and -o {key}={user[key]} exclude each other", hint="leave one of them out")
     if preset is not None and not codec.preset_option:
         raise BadInput(f"{codec.encoder} has no presets", hint="leave --preset out")
     if codec.quality_option:

@@ -166,6 +166,8 @@ def test_input_and_output_may_not_be_the_same_file(clip: Clip, tmp_path: Path) -
         ({"preset": "warp9"}, BadInput, "libx264 refuses"),
         ({"options": {"nonsense": "1"}}, BadInput, "no option 'nonsense'"),
         ({"codec": "ffv1", "crf": 20.0}, BadInput, "no quality setting"),
+        ({"crf": 20.0, "options": {"b": "50k"}}, BadInput, "--crf 20 and -o b=50k exclude each other"),
+        ({"crf": 20.0, "options": {"crf": "25"}}, BadInput, "--crf 20 and -o crf=25 exclude each other"),
         ({"pix_fmt": "yuv420p12le"}, BadInput, "does not encode yuv420p12le"),
         ({"height": 10_000}, BadInput, "more than 4 times"),
         ({"height": 40}, BadInput, "not larger"),
