@@ -26,6 +26,7 @@ from sr_core.media.containers import lasting_tags
 from sr_core.media.copied_times import CopiedTimes
 from sr_core.media.damage import SALVAGE_HINT, Damage
 from sr_core.media.encoder import VideoEncoder, open_error
+from sr_core.media.gaps import Gaps
 from sr_core.media.native import STDOUT, exact, logged, native_path, writing
 from sr_core.media.plan import Plan
 from sr_core.media.sound import SoundConverter
@@ -69,6 +70,7 @@ class Sink:
         self.chapters = 0
         self.damage = Damage()
         self._salvage = salvage
+        self._gaps = Gaps(plan.container)
         self._start_seconds = source.start_seconds
         self._shift_ticks = round(plan.shift_seconds / self.time_base)
         self._copies: dict[int, Stream] = {}
@@ -183,6 +185,7 @@ class Sink:
                 continue
             converter = self._converters.get(index)
             for out in converter.convert(packet) if converter else (packet,):
+                self._gaps.check(out, target)
                 self._write_copy(out, target, index)
 
     def _lose(self, what: str, packet: Packet[Stream] | None) -> None:
@@ -215,6 +218,7 @@ class Sink:
         """Write packets of the encoder."""
         with writing(self.path):
             for packet in packets:
+                self._gaps.check(packet, self.encoder.stream)
                 self.container.mux_one(packet)
 
     def shifted(self, ticks: int) -> int:

@@ -222,6 +222,15 @@ def test_frames_that_go_back_in_time_are_kept_in_order(clip: Clip, tmp_path: Pat
     assert len(set(seconds)) == 6
 
 
+def test_a_jump_in_time_that_mp4_cannot_store_is_refused_and_matroska_keeps_it(clip: Clip, tmp_path: Path) -> None:
+    source = clip(ticks=[0, 40, 200_000_000, 200_000_040])
+    with pytest.raises(BadInput, match="the times of the input jump by 55:33:20, more than mp4 can store") as caught:
+        upscaled(source, tmp_path / "out.mp4")
+    assert ".mkv" in caught.value.hint
+    upscaled(source, tmp_path / "out.mkv")
+    assert read_back(tmp_path / "out.mkv").seconds[2] == 200_000
+
+
 def test_a_raw_stream_without_times_gets_even_ones(clip: Clip, tmp_path: Path) -> None:
     source = clip("in.h264", codec="libx264", frames=10)
     upscaled(source, tmp_path / "out.mkv")
