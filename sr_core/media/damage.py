@@ -59,6 +59,7 @@ class Damage:
         return Damage(
             undecodable_packets=self.undecodable_packets + other.undecodable_packets,
             corrupt_frames=self.corrupt_frames + other.corrupt_frames,
+            holes=self.holes + other.holes,
             ends_early="; ".join(filter(None, (self.ends_early, other.ends_early))),
             first_at_seconds=min(firsts, default=None),
             details=self.details + other.details,

@@ -36,6 +36,10 @@ class HeldPackets:
         taken, self._packets = tuple(self._packets), []
         return taken
 
+    def first_of(self, index: int) -> bytes | None:
+        """The content of the first packet held of stream `index`."""
+        return next((bytes(packet) for packet in self._packets if packet.stream_index == index), None)
+
     @property
     def is_full(self) -> bool:
         return len(self._packets) >= MAX_PACKETS

@@ -173,7 +173,7 @@ class Source:
 
     def early_packet(self, index: int) -> bytes | None:
         """The first packet of another stream that came before the first frame; ask before reading."""
-        return next((bytes(packet) for packet in self._held if packet.stream_index == index), None)
+        return self._held.first_of(index)
 
     # reading ------------------------------------------------------------------------------
 
