@@ -81,7 +81,7 @@ def main(data: Path, names: list[str], minutes: float, checks: int) -> None:
                 out=Path(folder),
                 cache=cache_dir("train"),
                 data_root=data,
-                save_every_seconds=minutes * 60 / checks,
+                save_every_seconds=minutes * 60 / checks + 1,  # the last is at the end, once
                 report=report,
             )
         seconds, last = time.process_time() - began, seen[-1]
