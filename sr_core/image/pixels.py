@@ -176,8 +176,12 @@ def plan_road(
     notes: list[str] = []
     name = kind.name.upper()
     dtype = _dtype_for(source.dtype, kind, notes)
+    space = icc_space(meaning.icc or b"")
+    if space in ("CMYK", "Lab") or (space == "GRAY" and source.channels >= 3):
+        notes.append(f"ICC profile left out: it is for {space} samples, the image has none")
+        meaning = replace(meaning, icc=None, is_linear=False)
     holds_icc = "icc" in kind.keeps
-    widens = source.channels <= 2 and not kind.gray and icc_space(meaning.icc or b"") == "GRAY"
+    widens = source.channels <= 2 and not kind.gray and space == "GRAY"
     must_convert = profile == "srgb" or not holds_icc or widens
     to_srgb = ToSrgb(meaning.icc) if meaning.icc and must_convert else None
     icc = meaning.icc

@@ -42,7 +42,10 @@ def icc_is_linear(icc: bytes | None) -> bool:
     if body is None:
         return False
     ramp = np.linspace(0, 1, 33)
-    return bool(np.abs(_curve(body, ramp) - ramp).max() < _SAME_CURVE)
+    try:
+        return bool(np.abs(_curve(body, ramp) - ramp).max() < _SAME_CURVE)
+    except BadInput:
+        return False  # a profile that is only carried along may be broken
 
 
 @lru_cache(maxsize=1)
@@ -123,7 +126,7 @@ class ToSrgb:
         return samples_from_unit(srgb_from_linear(np.clip(linear, 0, 1)), color.dtype)
 
     def _matrix(self, tags: dict[str, bytes]) -> Array:
-        columns = np.stack([_xyz(tags[name]) for name in ("rXYZ", "gXYZ", "bXYZ")], axis=1)
+        columns = np.stack([_xyz(tags.get(name, b"")) for name in ("rXYZ", "gXYZ", "bXYZ")], axis=1)
         matrix: Array = np.linalg.inv(SRGB_D50) @ columns
         return matrix
 
@@ -192,12 +195,29 @@ def _tags(icc: bytes) -> dict[str, bytes]:
 
 
 def _xyz(body: bytes) -> Array:
+    if len(body) < 20:
+        raise BadInput("the ICC profile's primaries are cut short", hint="use --profile keep")
     return np.array(struct.unpack(">3i", body[8:20])) / 65536.0
 
 
 def _curve(body: bytes, x: Array) -> Array:
-    """Linear light of coded values `x` by a 'curv' or 'para' tag (ICC.1:2022 §10.6, §10.18)."""
-    x = np.asarray(x, np.float64)
+    """Linear light of coded values `x` by a 'curv' or 'para' tag.
+
+    Raises:
+        BadInput: a curve that is cut short or gives no numbers.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            light = _curve_of(body, np.asarray(x, np.float64))
+    except (struct.error, ValueError, ZeroDivisionError) as error:
+        raise BadInput(f"the ICC profile has a broken curve: {error}", hint="use --profile keep") from error
+    if not np.isfinite(light).all():
+        raise BadInput("the ICC profile has a curve that gives no numbers", hint="use --profile keep")
+    return light
+
+
+def _curve_of(body: bytes, x: Array) -> Array:
+    """See ICC.1:2022 §10.6 and §10.18."""
     if body[:4] == b"curv":
         count = struct.unpack(">I", body[8:12])[0]
         if count == 0:

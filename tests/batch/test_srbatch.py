@@ -13,6 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_core.image.enlarge import EnlargeOptions, EnlargePlan, plan_enlarging
+from sr_core.image.reader import ImageFile
+from srvid_cli.batch.collect import collect
+from srvid_cli.batch.plan import Naming, plan_batch
 from tests.batch.conftest import Run, command, environment, picture, tree
 
 
@@ -351,3 +355,20 @@ def test_a_shipped_model_gives_the_pixels_of_the_python_api(srbatch: Run, tmp_pa
         srvid.open_upscaler("clear", scale=2, backend="openvino", tile=64, shared_tiles=True) as upscaler,
     ):
         np.testing.assert_array_equal(np.asarray(large), upscaler.image(np.asarray(small)))
+
+
+def test_a_header_that_breaks_its_reader_costs_one_file_and_not_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "in/a.png", (5, 5))
+    picture(tmp_path / "in/b.png")
+
+    def planned(image: ImageFile, scale: int, options: EnlargeOptions) -> EnlargePlan:
+        if image.header.width == 5:
+            raise ZeroDivisionError("division by zero")
+        return plan_enlarging(image, scale, options)
+
+    monkeypatch.setattr("srvid_cli.batch.plan.plan_enlarging", planned)
+    plan = plan_batch(collect([str(tmp_path / "in")], tmp_path / "out"), tmp_path / "out", EnlargeOptions(), Naming())
+    assert [job.source.name for job in plan.jobs] == ["b.png"]
+    assert "ZeroDivisionError" in str(plan.refused[0].error)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from sr_core.errors import BadInput
+from sr_core.image.enlarge import EnlargeOptions, enlarge
 from sr_core.image.profile import (
     ToSrgb,
     icc_is_linear,
@@ -19,6 +21,8 @@ from sr_core.image.profile import (
     rgb_from_lab,
     srgb_icc,
 )
+from sr_core.upscaler import Upscaler
+from tests.image.conftest import noise
 
 LCMS_AGREES = 1.01  # codes of 255: LittleCMS computes 8 bits in fixed point
 
@@ -107,3 +111,51 @@ def test_lab_gray_is_gray() -> None:
     assert abs(int(red) - int(green)) <= 1
     assert abs(int(green) - int(blue)) <= 1
     assert 110 < green < 130
+
+
+def profile_of(*, space: bytes = b"RGB ", **tags: bytes) -> bytes:
+    """A profile of the given tags, whatever they hold."""
+    at = 132 + 12 * len(tags)
+    table, data = struct.pack(">I", len(tags)), b""
+    for name, body in tags.items():
+        table += name.encode() + struct.pack(">II", at + len(data), len(body))
+        data += body + b"\0" * (-len(body) % 4)
+    head = struct.pack(">I4sI4s4s4s", at + len(data), b"\0" * 4, 0x02400000, b"mntr", space, b"XYZ ")
+    return (head + bytes(12) + b"acsp").ljust(128, b"\0") + table + data
+
+
+GAMMA = b"curv\0\0\0\0" + struct.pack(">IH", 1, 563)
+BROKEN_CURVES = {
+    "a division by zero": b"para\0\0\0\0" + struct.pack(">HH3i", 1, 0, 144179, 0, 32768),
+    "a table cut short": b"curv\0\0\0\0" + struct.pack(">I", 1024) + bytes(10),
+    "an unknown kind": b"abcd" + bytes(20),
+    "no body": b"",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN_CURVES)
+def test_a_broken_curve_is_carried_along_and_refused_only_where_it_is_needed(what: str) -> None:
+    body = BROKEN_CURVES[what]
+    icc = profile_of(rTRC=body, gTRC=body, bTRC=body)
+    assert not icc_is_linear(icc)
+    with pytest.raises(BadInput, match="ICC profile"):
+        _ = ToSrgb(icc).is_identity
+
+
+def test_primaries_cut_short_are_refused_where_they_are_needed() -> None:
+    curve = b"para\0\0\0\0" + struct.pack(">HH5i", 3, 0, 157286, 62119, 3417, 5073, 2651)
+    with pytest.raises(BadInput, match="cut short"):
+        _ = ToSrgb(profile_of(rTRC=curve, gTRC=curve, bTRC=curve, rXYZ=b"XYZ \0\0")).is_identity
+
+
+@pytest.mark.parametrize("profile", ["keep", "srgb"])
+def test_a_gray_profile_on_a_colour_picture_is_left_out_and_said(
+    profile: str, tmp_path: Path, identity: Upscaler
+) -> None:
+    pixels = noise(6, 8, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=profile_of(space=b"GRAY", kTRC=GAMMA))
+    plan = enlarge(tmp_path / "a.png", tmp_path / "b.png", identity, EnlargeOptions(profile=profile))
+    with Image.open(tmp_path / "b.png") as made:
+        np.testing.assert_array_equal(np.asarray(made), pixels)
+        assert "icc_profile" not in made.info
+    assert any("GRAY" in note for note in plan.notes)

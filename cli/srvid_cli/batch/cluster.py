@@ -32,13 +32,12 @@ from sr_core.segments.crew import differences
 from srvid.engine_choice import EngineChoice, installed
 from srvid_cli.batch.manifest import Manifest
 from srvid_cli.batch.memory import MemoryBudget, default_memory
-from srvid_cli.batch.plan import Job
+from srvid_cli.batch.plan import Job, failure_of
 from srvid_cli.batch.run import (
     Listener,
     Result,
     RunOptions,
     admitted,
-    failure_of,
     is_full_disk,
     noting,
     stopped,

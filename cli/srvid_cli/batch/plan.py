@@ -111,8 +111,8 @@ def plan_batch(
         try:
             with open_image(found.path, max_pixels=options.max_pixels) as image:
                 plan = plan_enlarging(image, naming.scale, options)
-        except SrError as error:
-            refused.append(Refused(source=found.path, error=error))
+        except Exception as error:
+            refused.append(Refused(source=found.path, error=failure_of(error)))
             continue
         place = target if target is not None else out / naming.place_for(found.place, plan)
         jobs.append(Job(source=found.path, target=place, plan=plan))
@@ -121,6 +121,18 @@ def plan_batch(
     for job in jobs:
         refuse_outside(job.target, out)
     return BatchPlan(jobs=tuple(jobs), refused=tuple(refused), ignored=collection.ignored)
+
+
+def failure_of(error: Exception) -> SrError:
+    """What is said of one file: a bug of ours or of a codec must cost that file, not the batch."""
+    if isinstance(error, SrError):
+        return error
+    if isinstance(error, OSError):
+        failure = SrError(f"{error.strerror or error}")
+    else:
+        failure = SrError(f"unexpected {type(error).__name__}: {error}", hint="please report this file")
+    failure.__cause__ = error
+    return failure
 
 
 def refuse_outside(target: Path, out: Path) -> None:

@@ -21,7 +21,7 @@ from sr_core.image.enlarge import EnlargeOptions, enlarge
 from sr_core.wording import counted
 from srvid_cli.batch.manifest import Manifest, hash_of_file
 from srvid_cli.batch.memory import MemoryBudget
-from srvid_cli.batch.plan import Job
+from srvid_cli.batch.plan import Job, failure_of
 
 _POLL_SECONDS = 0.2  # how often Ctrl-C is looked for
 
@@ -179,18 +179,6 @@ def noting(job: Job, options: RunOptions, manifest: Manifest | None, input_hash:
             manifest.record(job.target, made, input_hash=input_hash, settings=options.settings)
 
     return note
-
-
-def failure_of(error: Exception) -> SrError:
-    """What is said of one file: a bug of ours or of a codec must cost that file, not the batch."""
-    if isinstance(error, SrError):
-        return error
-    if isinstance(error, OSError):
-        failure = SrError(f"{error.strerror or error}")
-    else:
-        failure = SrError(f"unexpected {type(error).__name__}: {error}", hint="please report this file")
-    failure.__cause__ = error
-    return failure
 
 
 def _one(job: Job, shared: _Shared) -> Result:
