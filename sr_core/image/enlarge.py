@@ -21,7 +21,7 @@ from sr_core.image.bands import BandUpscaler, context_rows, enlarged_bands, made
 from sr_core.image.exif import has_thumbnail
 from sr_core.image.formats import FORMATS, ImageFormat
 from sr_core.image.jpeg_writer import oversized
-from sr_core.image.meaning import Frame, Header, rebanded
+from sr_core.image.meaning import Frame, Header, plays, rebanded
 from sr_core.image.outcome import meaning_for_output, thumbnail_jpeg
 from sr_core.image.pixels import INFINITY, PixelRoad, Survey, oriented, plan_road, survey
 from sr_core.image.reader import DEFAULT_MAX_PIXELS, ImageFile, decoded_frames, open_image
@@ -105,6 +105,8 @@ def plan_enlarging(image: ImageFile, scale: int, options: EnlargeOptions) -> Enl
     notes = [*image.meaning.notes, *road.notes, *lost_metadata(road.meaning(image.meaning), kind.name)]
     if kind.name == "jpeg":
         notes += oversized(image.meaning)
+    if kind.name == "avif" and source.durations and (count := plays(source)):
+        notes.append(f"plays for ever instead of {counted(count, 'time')}: AVIF is written without a count")
     seen = source.size[0] * scale, source.size[1] * scale
     if wanted != seen:
         grows = wanted[0] > seen[0] or wanted[1] > seen[1]

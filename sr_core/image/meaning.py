@@ -72,6 +72,11 @@ class Header:
         return self.width * self.height * self.channels * np.dtype(self.dtype).itemsize
 
 
+def plays(header: Header) -> int:
+    """Times an animation plays, 0 = for ever: once where nothing is said, as a GIF without a loop block."""
+    return 1 if header.loop is None else header.loop
+
+
 def refuse_bomb(width: int, height: int, frames: int, max_pixels: int) -> None:
     """Raise BadInput where a header states more than `max_pixels` in all frames together."""
     pixels = width * height * frames

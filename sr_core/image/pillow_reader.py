@@ -69,6 +69,8 @@ class PillowImage:
             measured, self._mode = self._scan(count)
             durations = durations if len(durations) == count else measured
             loop = loop if loop is not None else image.info.get("loop")
+            if self._kind == "avif":
+                loop = 0  # Pillow does not say; sequences are made to be repeated
         self.meaning = meaning if meaning is not None else _meaning(image, self._kind, tuple(notes))
         width, height = image.size
         self.header = Header(

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from sr_core.frame import Array
-from sr_core.image.meaning import Frame, Header, Meaning
+from sr_core.image.meaning import Frame, Header, Meaning, plays
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _GIF_TRANSPARENT = 255  # palette index kept free for transparent pixels
@@ -31,8 +31,8 @@ def write_pillow(path: Path, header: Header, meaning: Meaning, frames: Iterator[
         options["disposal"] = 2
     else:
         options["duration"] = [_milliseconds(duration, 1) for duration in header.durations]
-    if header.loop is not None:
-        options["loop"] = header.loop
+    if header.format == "webp" or header.loop is not None:
+        options["loop"] = plays(header)
     images = (to_image(frame.whole()) for frame in frames)
     _Frames(images, header.frames).save(path, header.format.upper(), **options)
 
@@ -66,15 +66,18 @@ def _image(pixels: Array) -> Image.Image:
 
 
 def _gif_image(pixels: Array) -> Image.Image:
-    """256 colours chosen for this frame; pixels less than half opaque become transparent."""
+    """256 colours chosen for this frame; pixels less than half opaque become transparent.
+
+    With alpha, every frame names its transparent index, even one that hides nothing: players clear
+    a frame that does not to a colour, and that would stay where the next one is transparent.
+    """
     channels = pixels.shape[2]
     color = _image(pixels[..., :3] if channels >= 3 else pixels[..., :1]).convert("RGB")
-    hidden = pixels[..., -1] < _ALPHA_THRESHOLD if channels in (2, 4) else None
-    if hidden is None or not hidden.any():
+    if channels not in (2, 4):
         return color.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
     indexed = color.quantize(255, dither=Image.Dither.FLOYDSTEINBERG)
     indexes = np.array(indexed)
-    indexes[hidden] = _GIF_TRANSPARENT
+    indexes[pixels[..., -1] < _ALPHA_THRESHOLD] = _GIF_TRANSPARENT
     palette = (indexed.getpalette() or []) + [0] * 768
     result = Image.frombytes("P", indexed.size, indexes.tobytes())
     result.putpalette(palette[:768])

@@ -18,7 +18,7 @@ from zlib_ng import zlib_ng
 
 from sr_core.frame import Array
 from sr_core.image.iptc import raw_profile_text
-from sr_core.image.meaning import Frame, Header, Meaning, rebanded
+from sr_core.image.meaning import Frame, Header, Meaning, plays, rebanded
 from sr_core.image.png_chunks import PIXELS_PER_METRE_PER_DPI, SIGNATURE, XMP_KEYWORD
 
 _COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG colour type
@@ -46,7 +46,7 @@ def write_png(path: Path, header: Header, meaning: Meaning, frames: Iterable[Fra
 
 
 def _animation(file: BinaryIO, header: Header, frames: Iterable[Frame]) -> None:
-    _chunk(file, b"acTL", struct.pack(">II", header.frames, header.loop or 0))
+    _chunk(file, b"acTL", struct.pack(">II", header.frames, plays(header)))
     sequence = 0
     for index, frame in enumerate(frames):
         top, bottom = _delay(frame.duration or Fraction(0))

@@ -209,7 +209,7 @@ def _curve(body: bytes, x: Array) -> Array:
     try:
         with np.errstate(all="ignore"):
             light = _curve_of(body, np.asarray(x, np.float64))
-    except (struct.error, ValueError, ZeroDivisionError) as error:
+    except (struct.error, ValueError, ZeroDivisionError) as error:  # what the bytes of a broken curve give
         raise BadInput(f"the ICC profile has a broken curve: {error}", hint="use --profile keep") from error
     if not np.isfinite(light).all():
         raise BadInput("the ICC profile has a curve that gives no numbers", hint="use --profile keep")
@@ -233,7 +233,7 @@ def _curve_of(body: bytes, x: Array) -> Array:
         p = [value / 65536.0 for value in struct.unpack(f">{many}i", body[12 : 12 + 4 * many])]
         if many:
             return _parametric(kind, p, x)
-    raise BadInput("the ICC profile has a curve of an unknown kind", hint="use --profile keep")
+    raise ValueError("it is of an unknown kind")
 
 
 def _parametric(kind: int, p: list[float], x: Array) -> Array:

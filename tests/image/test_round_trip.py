@@ -261,7 +261,7 @@ def test_animations_keep_frames_durations_and_loops(
     enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", doubling, EnlargeOptions(quality=100))
     header, _, pixels = load(tmp_path / f"out-{file_name}")
     assert header.durations == tuple(Fraction(duration, 1000) for duration in durations)
-    assert header.loop == (None if file_name == "a.avif" else 3)
+    assert header.loop == (0 if file_name == "a.avif" else 3)
     assert header.size == (32, 24)
     for frame, color in zip(pixels, ((255, 0, 0), (0, 255, 0), (0, 0, 255)), strict=True):
         assert np.abs(frame[12, 16, :3].astype(int) - color).max() <= 5
@@ -278,6 +278,46 @@ def test_a_gif_with_transparency_keeps_its_shape(tmp_path: Path, doubling: Upsca
     for result, frame in zip(results, frames, strict=True):
         expected = np.asarray(frame)[..., 3].repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(result[..., 3], expected)
+
+
+def test_a_gif_shows_nothing_of_an_opaque_frame_where_the_next_is_transparent(
+    tmp_path: Path, doubling: Upscaler
+) -> None:
+    frames = []
+    for index in range(3):
+        pixels = np.zeros((30, 40, 4), np.uint8)
+        if index == 1:
+            pixels[:] = (200, 30, 30, 255)
+        pixels[5:15, index * 8 : index * 8 + 10] = (10, 200, 50 + index, 255)
+        frames.append(Image.fromarray(pixels))
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    enlarge(tmp_path / "a.webp", tmp_path / "out.gif", doubling, EnlargeOptions(format="gif"))
+    with Image.open(tmp_path / "out.gif") as made:
+        for index, frame in enumerate(frames):
+            made.seek(index)
+            shown = np.asarray(made.convert("RGBA"))[::2, ::2, 3]
+            np.testing.assert_array_equal(shown, np.asarray(frame)[..., 3], err_msg=f"frame {index}")
+
+
+@pytest.mark.parametrize("file_name", ["out.webp", "out.png"])
+def test_a_gif_that_plays_once_does_so_in_other_formats(
+    file_name: str, tmp_path: Path, identity: Upscaler, load: Load
+) -> None:
+    frames = [Image.new("RGB", (16, 12), color) for color in ("red", "lime")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    enlarge(tmp_path / "a.gif", tmp_path / file_name, identity, EnlargeOptions(format=file_name[4:]))
+    assert load(tmp_path / file_name)[0].loop == 1
+
+
+@pytest.mark.parametrize(("loop", "said"), [(None, "1 time:"), (3, "3 times:"), (0, "")])
+def test_an_avif_says_where_it_loses_how_often_an_animation_plays(
+    loop: int | None, said: str, tmp_path: Path, identity: Upscaler
+) -> None:
+    frames = [Image.new("RGB", (16, 12), color) for color in ("red", "lime")]
+    options = {} if loop is None else {"loop": loop}
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50, **options)
+    notes = enlarge(tmp_path / "a.gif", tmp_path / "a.avif", identity, EnlargeOptions(format="avif")).notes
+    assert [said in note for note in notes if "plays" in note] == ([True] if said else [])
 
 
 def test_pages_of_a_tiff_are_kept(tmp_path: Path, doubling: Upscaler, load: Load) -> None:
