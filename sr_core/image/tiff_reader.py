@@ -22,6 +22,7 @@ XMP, IPTC, PHOTOSHOP, ICC = 700, 33723, 34377, 34675
 _WHITE_IS_ZERO, _PALETTE, _SEPARATED, _CIELAB, _ICCLAB, _ITULAB = 0, 3, 5, 8, 9, 10
 _JPEG_COMPRESSIONS = (6, 7)
 _MAX_PAGES = 10_000
+_CONVERTED = (_SEPARATED, _CIELAB)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class TiffImage:
         self._file: ScanlineFile | None = self._open(self._pages[0])
         self._icc = _bytes(first, ICC)
         notes = self._notes(len(directories))
-        is_converted = self._photometric in (_SEPARATED, _CIELAB)
+        is_converted = self._photometric in _CONVERTED
         has_alpha = self._file.has_alpha and not is_converted
         blob = exif_tags.exif_from_directory(first, self._layout)
         self.meaning = Meaning(
@@ -58,18 +59,15 @@ class TiffImage:
             is_linear=icc_is_linear(self._icc) and not is_converted,
             notes=notes,
         )
-        alpha: Alpha = "none"
-        if has_alpha:
-            alpha = "premultiplied" if self._number(first, EXTRA_SAMPLES, 2) == 1 else "straight"
         self.header = Header(
             format="tiff",
             width=self._file.width,
             height=self._file.height,
             channels=3 if is_converted else len(self._file.picks),
             dtype="uint8" if is_converted else self._file.dtype,
-            alpha=alpha,
+            alpha=self._alpha(first) if has_alpha else "none",
             frames=len(self._pages),
-            orientation=min(8, max(1, self._number(first, exif_tags.ORIENTATION, 1))),
+            orientation=self._orientation(first),
             banded=len(self._pages) == 1 and self._photometric != _PALETTE,
             lossless=self._number(first, COMPRESSION, 1) not in _JPEG_COMPRESSIONS,
         )
@@ -77,13 +75,14 @@ class TiffImage:
     def frames(self) -> Iterator[Frame]:
         """Every page; all must be of one size and kind."""
         for page in self._pages:
+            photometric = self._number(page.directory, PHOTOMETRIC, 1)
             if self._file is None:
                 self._file = self._open(page)
-                self._refuse_other_kind(page, self._file)
-            if self._photometric == _PALETTE:
+                self._refuse_other_kind(page, self._file, photometric)
+            if photometric == _PALETTE:
                 yield Frame([_palette_pixels(self._path, page.index)])
             else:
-                yield Frame(self._bands(self._file))
+                yield Frame(self._bands(self._file, photometric))
             self.close()
 
     def close(self) -> None:
@@ -93,38 +92,47 @@ class TiffImage:
             self._file = None
 
     def _open(self, page: _Page) -> ScanlineFile:
-        return ScanlineFile(self._path, page=page.index, keep_raw_color=self._photometric in (_SEPARATED, _CIELAB))
+        return ScanlineFile(self._path, page=page.index, keep_raw_color=self._photometric in _CONVERTED)
 
-    def _bands(self, file: ScanlineFile) -> Iterator[Array]:
+    def _bands(self, file: ScanlineFile, photometric: int) -> Iterator[Array]:
         for band in file.bands():
-            if self._photometric == _SEPARATED:
+            if photometric == _SEPARATED:
                 if band.dtype != np.uint8:
                     band = (band >> 8).astype(np.uint8) if band.dtype == np.uint16 else band
                 yield rgb_from_cmyk(band, self._icc)
-            elif self._photometric == _CIELAB:
+            elif photometric == _CIELAB:
                 yield rgb_from_lab(band)
-            elif self._photometric == _WHITE_IS_ZERO and band.dtype == np.uint16:
-                yield 65_535 - band  # OpenImageIO inverts 8 bits only
+            elif photometric == _WHITE_IS_ZERO:
+                yield _black_is_zero(band, has_alpha=file.has_alpha)
             else:
                 yield band
 
-    def _refuse_other_kind(self, page: _Page, file: ScanlineFile) -> None:
-        photometric = self._number(page.directory, PHOTOMETRIC, 1)
-        size = file.width, file.height
-        if size != (self.header.width, self.header.height):
+    def _refuse_other_kind(self, page: _Page, file: ScanlineFile, photometric: int) -> None:
+        """What the header says of all pages must be true of this one."""
+        header = self.header
+        number, hint = page.index + 1, "split the pages into files"
+        if (file.width, file.height) != (header.width, header.height):
             raise BadInput(
-                f"page {page.index + 1} is {size[0]}x{size[1]}, page 1 {self.header.width}x{self.header.height}",
-                hint="split the pages into files",
+                f"page {number} is {file.width}x{file.height}, page 1 {header.width}x{header.height}", hint=hint
             )
-        here = (len(file.picks), file.dtype, photometric == _SEPARATED)
-        there = (self.header.channels, self.header.dtype, False)
-        if self._photometric in (_SEPARATED, _CIELAB):
-            there = (len(file.picks), file.dtype, self._photometric == _SEPARATED)
+        if self._orientation(page.directory) != header.orientation:
+            raise BadInput(f"page {number} is to be turned otherwise than page 1 (Orientation)", hint=hint)
+        if photometric != self._photometric and {photometric, self._photometric} & {*_CONVERTED, _ICCLAB, _ITULAB}:
+            raise BadInput(f"page {number} is of another colour space than page 1", hint=hint)
+        here = len(file.picks), file.dtype
+        there = here if self._photometric in _CONVERTED else (header.channels, header.dtype)
         if here != there:
             raise BadInput(
-                f"page {page.index + 1} has {here[0]} channels of {here[1]}, page 1 has {there[0]} of {there[1]}",
-                hint="split the pages into files",
+                f"page {number} has {here[0]} channels of {here[1]}, page 1 has {there[0]} of {there[1]}", hint=hint
             )
+        if header.alpha != "none" and self._alpha(page.directory) != header.alpha:
+            raise BadInput(f"page {number} has {self._alpha(page.directory)} alpha, page 1 {header.alpha}", hint=hint)
+
+    def _orientation(self, directory: Directory) -> int:
+        return min(8, max(1, self._number(directory, exif_tags.ORIENTATION, 1)))
+
+    def _alpha(self, directory: Directory) -> Alpha:
+        return "premultiplied" if self._number(directory, EXTRA_SAMPLES, 2) == 1 else "straight"
 
     def _notes(self, directories: int) -> tuple[str, ...]:
         notes = []
@@ -166,6 +174,16 @@ class TiffImage:
     def _number(self, directory: Directory, tag: int, default: int) -> int:
         entry = directory.entries.get(tag)
         return default if entry is None else self._layout.number(entry)
+
+
+def _black_is_zero(band: Array, *, has_alpha: bool) -> Array:
+    """A band whose gray counted from white; OpenImageIO turns 8 bits round, alpha with them, and no others."""
+    band = band.copy()
+    channel = -1 if band.dtype == np.uint8 else 0
+    if channel == 0 or has_alpha:
+        peak = np.iinfo(band.dtype).max if band.dtype.kind == "u" else 1
+        band[..., channel] = peak - band[..., channel]
+    return band
 
 
 def _palette_pixels(path: Path, index: int) -> Array:

@@ -11,25 +11,40 @@ from PIL import Image
 
 from sr_core.errors import BadInput
 from sr_core.image.enlarge import EnlargeOptions, enlarge
-from sr_core.image.ifd import Directory, Layout, directory_bytes
+from sr_core.image.ifd import Directory, Layout, directory_bytes, read_directory, read_header
 from sr_core.upscaler import Upscaler
 from tests.image.conftest import noise
 from tests.image.test_round_trip import Load
 
 
-def handmade(path: Path, samples: np.ndarray, *, photometric: int, extra: int | None = None) -> None:
-    """An uncompressed TIFF of one strip with the given photometric interpretation."""
+def handmade(
+    path: Path,
+    samples: np.ndarray,
+    *,
+    photometric: int,
+    extra: int | None = None,
+    orientation: int = 1,
+    after: Path | None = None,
+) -> None:
+    """An uncompressed TIFF of one strip with the given photometric interpretation, or one page more of `after`."""
     layout, data = Layout(order="<"), samples.tobytes()
+    before = after.read_bytes() if after is not None and after.exists() else b"II*\0" + bytes(4)
     rows, width, channels = samples.shape
     shorts = {258: [samples.itemsize * 8] * channels, 259: [1], 262: [photometric], 277: [channels], 284: [1]}
+    shorts |= {274: [orientation], 339: [3 if samples.dtype.kind == "f" else 1] * channels}
     if extra is not None:
         shorts[338] = [extra]
     entries = {tag: (3, len(values), layout.pack(f"{len(values)}H", *values)) for tag, values in shorts.items()}
-    for tag, value in ((256, width), (257, rows), (273, 8), (278, rows), (279, len(data))):
+    for tag, value in ((256, width), (257, rows), (273, len(before)), (278, rows), (279, len(data))):
         entries[tag] = (4, 1, layout.pack("L", value))
-    offset = 8 + len(data)
-    head = b"II*\0" + layout.pack("L", offset)
-    path.write_bytes(head + data + directory_bytes(Directory(entries=entries), layout, offset))
+    offset = len(before) + len(data)
+    pointer = 4  # where the offset of the new directory is to be written
+    if len(before) > 8:
+        with path.open("rb") as file:
+            last = read_directory(file, layout, read_header(file)[1])
+        pointer = last.offset + 2 + 12 * len(last.entries)
+    made = before + data + directory_bytes(Directory(entries=entries), layout, offset)
+    path.write_bytes(made[:pointer] + layout.pack("L", offset) + made[pointer + 4 :])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -37,6 +52,35 @@ def test_white_is_zero_is_turned_round(dtype: str, tmp_path: Path, load: Load) -
     samples = noise(6, 8, 1, dtype)
     handmade(tmp_path / "a.tif", samples, photometric=0)
     np.testing.assert_array_equal(load(tmp_path / "a.tif")[2][0], np.iinfo(dtype).max - samples)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_white_is_zero_turns_gray_round_and_leaves_alpha(dtype: str, tmp_path: Path, load: Load) -> None:
+    samples = noise(6, 8, 2, dtype)
+    handmade(tmp_path / "a.tif", samples, photometric=0, extra=2)
+    expected = samples.copy()
+    peak = 1 if dtype == "float32" else np.iinfo(dtype).max
+    expected[..., 0] = peak - expected[..., 0]
+    np.testing.assert_array_equal(load(tmp_path / "a.tif")[2][0], expected)
+
+
+@pytest.mark.parametrize("photometrics", [(1, 0), (0, 1)])
+def test_each_page_says_itself_whether_white_is_zero(photometrics: tuple[int, int], tmp_path: Path, load: Load) -> None:
+    samples = noise(6, 8, 1, "uint16")
+    for photometric in photometrics:
+        handmade(tmp_path / "a.tif", samples, photometric=photometric, after=tmp_path / "a.tif")
+    pages = load(tmp_path / "a.tif")[2]
+    assert len(pages) == 2
+    for page, photometric in zip(pages, photometrics, strict=True):
+        np.testing.assert_array_equal(page, samples if photometric else 65_535 - samples)
+
+
+def test_a_page_to_be_turned_otherwise_is_refused_by_name(tmp_path: Path, identity: Upscaler) -> None:
+    for orientation in (1, 3):
+        handmade(tmp_path / "a.tif", noise(6, 8, 3), photometric=2, orientation=orientation, after=tmp_path / "a.tif")
+    with pytest.raises(BadInput, match="page 2 is to be turned"):
+        enlarge(tmp_path / "a.tif", tmp_path / "out.tif", identity, EnlargeOptions())
+    assert not (tmp_path / "out.tif").exists()
 
 
 @pytest.mark.parametrize(("extra", "alpha"), [(1, "premultiplied"), (2, "straight")])
