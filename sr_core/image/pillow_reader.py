@@ -127,6 +127,8 @@ class PillowImage:
         if self._image.mode == "CMYK":
             return rgb_from_cmyk(np.asarray(self._image), self._stored_icc)
         image: Any = self._image
+        if image.mode.startswith("I;16"):  # Pillow would clip and not scale
+            return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
         if image.mode != self._mode:
             image = image.convert(self._mode)
         pixels = np.asarray(image)
@@ -146,7 +148,7 @@ def _mode_of(image: ImageFile.ImageFile) -> str:
         if mode in ("L", "RGB") and image.has_transparency_data:
             return "LA" if mode == "L" else "RGBA"
         return mode
-    if mode == "1":
+    if mode == "1" or mode.startswith("I;16"):
         return "L"
     if mode in ("P", "PA"):
         return "RGBA" if image.has_transparency_data else "RGB"

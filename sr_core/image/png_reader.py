@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sr_core.errors import BadInput
 from sr_core.image.exif import orientation_of
 from sr_core.image.meaning import Frame, Header, Meaning, refuse_bomb
 from sr_core.image.pillow_reader import PillowImage
@@ -20,6 +21,10 @@ def open_png(path: Path, max_pixels: int) -> PngImage | PillowImage:
     chunks = read_chunks(path)
     refuse_bomb(chunks.width, chunks.height, max(1, chunks.frames), max_pixels)
     if chunks.frames > 1:
+        if chunks.bits == 16 and chunks.has_transparency:
+            raise BadInput(
+                "16-bit APNGs with one transparent colour are not supported", hint="give it an alpha channel, or 8 bits"
+            )
         return PillowImage(path, "png", meaning=_meaning(chunks), durations=tuple(chunks.durations), loop=chunks.loop)
     return PngImage(path, chunks)
 
@@ -30,6 +35,8 @@ def _meaning(chunks: PngChunks) -> Meaning:
         notes.append("palette read as full colour")
     if chunks.bits < 8 and chunks.color_type != _PALETTE:
         notes.append(f"{chunks.bits}-bit gray read as 8 bits")
+    if chunks.bits == 16 and chunks.frames > 1:
+        notes.append("16-bit animation read as 8 bits")
     return Meaning(
         icc=chunks.icc, exif=chunks.exif, xmp=chunks.xmp, iptc=chunks.iptc, dpi=chunks.dpi,
         text=tuple(chunks.text), png_color=tuple(chunks.color), is_linear=chunks.is_linear or icc_is_linear(chunks.icc),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -318,6 +319,26 @@ def test_an_avif_says_where_it_loses_how_often_an_animation_plays(
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50, **options)
     notes = enlarge(tmp_path / "a.gif", tmp_path / "a.avif", identity, EnlargeOptions(format="avif")).notes
     assert [said in note for note in notes if "plays" in note] == ([True] if said else [])
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_16_bit_apng_is_scaled_to_8_bits_and_said(
+    channels: int, tmp_path: Path, identity: Upscaler, load: Load
+) -> None:
+    pictures = [noise(12, 16, channels, "uint16", seed=index) for index in range(2)]
+    for picture in pictures if channels in (2, 4) else []:
+        picture[..., -1] |= 0x8000  # no pixel is hidden in 8 bits either
+    durations = (Fraction(1, 10), Fraction(1, 5))
+    header = replace(header_of(pictures[0], "png"), frames=2, durations=durations, loop=0)
+    write_image(
+        tmp_path / "a.png", header, Meaning(), [Frame([p], d) for p, d in zip(pictures, durations, strict=True)]
+    )
+    plan = enlarge(tmp_path / "a.png", tmp_path / "out.png", identity, EnlargeOptions())
+    assert "16-bit animation read as 8 bits" in plan.notes
+    colors = 1 if channels <= 2 else 3
+    for result, picture in zip(load(tmp_path / "out.png")[2], pictures, strict=True):
+        difference = result[..., :colors].astype(float) - picture[..., :colors] / 257
+        assert np.abs(difference).max() <= 1
 
 
 def test_pages_of_a_tiff_are_kept(tmp_path: Path, doubling: Upscaler, load: Load) -> None:
