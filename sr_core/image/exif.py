@@ -38,9 +38,18 @@ DESCRIPTIVE = (
 )  # fmt: skip
 
 
+def is_readable(exif: bytes) -> bool:
+    """Whether the blob has the structure everything here relies on."""
+    try:
+        _parse(exif)
+    except DamagedMedia:
+        return False
+    return True
+
+
 def orientation_of(exif: bytes | None) -> int:
-    """EXIF orientation 1..8; 1 where absent or out of range."""
-    if exif is None:
+    """EXIF orientation 1..8; 1 where absent, out of range or unreadable."""
+    if exif is None or not is_readable(exif):
         return 1
     layout, directory = _parse(exif)
     entry = directory.entries.get(ORIENTATION)
@@ -103,7 +112,7 @@ def exif_for_output(
         patch.number(child.offset, PIXEL_Y, size[1])
     if dpi is not None:
         unit = patch.directory.entries.get(RESOLUTION_UNIT)
-        per_unit = 2.54 if unit is not None and patch.layout.number(unit) == 3 else 1.0
+        per_unit = 2.54 if unit is not None and unit[0] == SHORT and patch.layout.number(unit) == 3 else 1.0
         patch.rational(first, X_RESOLUTION, dpi[0] / per_unit)
         patch.rational(first, Y_RESOLUTION, dpi[1] / per_unit)
     at = _thumbnail_at(patch.layout, patch.directory, exif)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from sr_core.errors import BadInput, DamagedMedia, SrError
+from sr_core.image.exif import is_readable
 from sr_core.image.formats import require_package, sniff
 from sr_core.image.meaning import Frame, Header, Meaning, refuse_bomb
 
@@ -43,6 +45,7 @@ def open_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[
     image: ImageFile | None = None
     with decoding_errors():
         image = _open(path, max_pixels)
+        image.meaning = _without_damaged_exif(image.meaning)
     try:
         header = image.header
         refuse_bomb(header.width, header.height, header.frames, max_pixels)
@@ -73,6 +76,14 @@ def _open(path: Path, max_pixels: int) -> ImageFile:
     from sr_core.image.pillow_reader import PillowImage
 
     return PillowImage(path, kind.name)
+
+
+def _without_damaged_exif(meaning: Meaning) -> Meaning:
+    """A sound picture is not lost to what an application wrote beside it."""
+    if meaning.exif is None or is_readable(meaning.exif):
+        return meaning
+    notes = (*meaning.notes, "EXIF left out: it is damaged") if meaning.exif else meaning.notes
+    return replace(meaning, exif=None, notes=notes)
 
 
 def decoded_frames(image: ImageFile) -> Iterator[Frame]:

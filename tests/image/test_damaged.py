@@ -175,3 +175,25 @@ def test_what_is_wrong_with_a_damaged_file_is_said_in_one_line(
     assert "\n" not in str(caught.value)
     if damage == "cut":
         assert "libpng" not in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it cannot read
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])
+@pytest.mark.parametrize("exif", [b"", b"garbage-not-tiff", b"II*\0\xff\xff\0\0", bytes(64)])
+def test_a_damaged_exif_is_left_out_and_costs_no_picture(
+    exif: bytes, name: str, tmp_path: Path, identity: Upscaler
+) -> None:
+    path = tmp_path / name
+    if name == "a.webp":
+        Image.fromarray(noise(6, 8, 3)).save(path, exif=b"Exif\0\0" + exif)
+    else:
+        write_image(path, header_of(noise(6, 8, 3), KINDS[name]), Meaning(), [Frame([noise(6, 8, 3)])])
+        body = exif if name == "a.png" else b"Exif\0\0" + exif
+        size = struct.pack(">I", len(body))
+        chunk = size + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+        segment = b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
+        at, piece = (33, chunk) if name == "a.png" else (2, segment)
+        data = path.read_bytes()
+        path.write_bytes(data[:at] + piece + data[at:])
+    plan = enlarge(path, tmp_path / f"out-{name}", identity, EnlargeOptions())
+    assert ("EXIF left out: it is damaged" in plan.notes) == bool(exif)
