@@ -6,6 +6,7 @@ Metadata is not taken from OpenImageIO (it reinterprets it) but from the file's 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from sr_core.errors import BadInput, DamagedMedia
 from sr_core.frame import Array
+from sr_core.image.utf8_path import utf8_path
 
 if TYPE_CHECKING:
     import OpenImageIO
@@ -40,8 +42,13 @@ class ScanlineFile:
         config.attribute("oiio:UnassociatedAlpha", 1)
         if keep_raw_color:
             config.attribute("oiio:RawColor", 1)
-        self._path = path
-        self._input = _open(path, config)
+        with ExitStack() as opened:
+            self._input = _open(opened.enter_context(utf8_path(path)), config)
+            opened.callback(self._input.close)
+            self._choose(page)
+            self._opened = opened.pop_all()
+
+    def _choose(self, page: int) -> None:
         self._page = page
         if page and not self._input.seek_subimage(page, 0):
             raise DamagedMedia(f"page {page + 1} cannot be read: {_first_line(self._input.geterror())}")
@@ -104,13 +111,13 @@ class ScanlineFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._input.close()
+        self._opened.close()
 
 
-def _open(path: Path, config: OpenImageIO.ImageSpec) -> OpenImageIO.ImageInput:
+def _open(path: str, config: OpenImageIO.ImageSpec) -> OpenImageIO.ImageInput:
     import OpenImageIO
 
-    opened = OpenImageIO.ImageInput.open(str(path), config)
+    opened = OpenImageIO.ImageInput.open(path, config)
     if opened is None:
         raise DamagedMedia(_first_line(OpenImageIO.geterror()) or "the image cannot be decoded")
     return opened

@@ -11,6 +11,7 @@ import numpy as np
 
 from sr_core.errors import EngineError, StorageError
 from sr_core.image.meaning import Frame, Header, Meaning, rebanded
+from sr_core.image.utf8_path import utf8_path
 
 _TYPES = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}
 _BAND_ROWS = 256  # a whole number of the chunks OpenEXR compresses (1, 16, 32 or 256 rows)
@@ -47,17 +48,18 @@ def write_scanlines(
     output = OpenImageIO.ImageOutput.create(kind)
     if output is None:
         raise EngineError(f"OpenImageIO has no {kind} writer: {OpenImageIO.geterror()}")
-    if not output.open(str(path), spec):
-        raise StorageError(f"cannot write {path.name}: {output.geterror()}")
-    top = 0
-    for band in rebanded(frame.bands, _BAND_ROWS):
-        if not output.write_scanlines(top, top + len(band), 0, np.ascontiguousarray(band)):
-            message = output.geterror()
-            output.close()
-            raise StorageError(f"cannot write {path.name}: {message}")
-        top += len(band)
-    if not output.close():
-        raise StorageError(f"cannot finish {path.name}: {output.geterror()}")
+    with utf8_path(path) as name:
+        if not output.open(name, spec):
+            raise StorageError(f"cannot write {path.name}: {output.geterror()}")
+        top = 0
+        for band in rebanded(frame.bands, _BAND_ROWS):
+            if not output.write_scanlines(top, top + len(band), 0, np.ascontiguousarray(band)):
+                message = output.geterror()
+                output.close()
+                raise StorageError(f"cannot write {path.name}: {message}")
+            top += len(band)
+        if not output.close():
+            raise StorageError(f"cannot finish {path.name}: {output.geterror()}")
 
 
 def write_exr(path: Path, header: Header, meaning: Meaning, frame: Frame) -> None:

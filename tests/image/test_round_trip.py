@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -405,3 +406,15 @@ def test_an_avif_of_ten_bits_says_that_it_is_read_as_eight(tmp_path: Path, ident
     assert any("10 or 12 bits read as 8" in note for note in plan.notes)
     by_pillow(tmp_path / "b.avif", noise(64, 64, 3))
     assert enlarge(tmp_path / "b.avif", tmp_path / "out-b.avif", identity, EnlargeOptions()).notes == ()
+
+
+@pytest.mark.parametrize("ending", [b".png", b".tif", b".jxl", b".gif"])
+def test_a_file_name_need_not_be_utf8(ending: bytes, tmp_path: Path, doubling: Upscaler, load: Load) -> None:
+    pixels = noise(12, 16, 3)
+    folder = tmp_path / os.fsdecode(b"d\xe9")
+    path, target = (folder / os.fsdecode(name + ending) for name in (b"caf\xe9", b"gr\xfc\xdfe"))
+    kind = {b".tif": "tiff"}.get(ending, ending[1:].decode())
+    write_image(path, header_of(pixels, kind), Meaning(), [Frame([pixels])])
+    enlarge(path, target, doubling, EnlargeOptions())
+    np.testing.assert_array_equal(load(target)[2][0], pixels.repeat(2, 0).repeat(2, 1))
+    assert {file.name for file in folder.iterdir()} == {path.name, target.name}
