@@ -120,7 +120,7 @@ def load_model(path: Path) -> ModelProto:
     """Load an ONNX file.
 
     Raises:
-        BadModel: the file is missing, unreadable or not ONNX.
+        BadModel: the file is missing, unreadable or not ONNX; or its external weights are.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -134,5 +134,10 @@ def load_model(path: Path) -> ModelProto:
         return model
     except FileNotFoundError as error:
         raise BadModel(f"no model file {path}") from error
+    except onnx.checker.ValidationError as error:  # what it says of a file of weights that is not beside the model
+        raise BadModel(
+            f"{path.name} keeps its weights in a file that cannot be read: {error}",
+            hint="put that file beside the model, or export the model as one file",
+        ) from error
     except (DecodeError, OSError) as error:
         raise BadModel(f"{path.name} is not a readable ONNX file: {error}") from error

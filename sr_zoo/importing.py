@@ -64,7 +64,7 @@ def imported_model(path: Path) -> Path:
             if path.resolve().parent != weights_dir().resolve():
                 _check_once(model, spec, path)
             return path
-        return _converted(path, lambda target: _adopt(model, path, target))
+        return _converted(path, _digest(_contents(model)), lambda target: _adopt(model, path, target))
     if suffix in TORCH_SUFFIXES:
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
@@ -72,13 +72,13 @@ def imported_model(path: Path) -> Path:
                 f"{path.name} needs the packages {', '.join(missing)} to be read",
                 hint="pip install 'srvid[import]', or export the model to ONNX elsewhere",
             )
-        return _converted(path, lambda target: _convert_apart(path, target))
+        return _converted(path, _digest(path.read_bytes()), lambda target: _convert_apart(path, target))
     raise BadInput(f"{path.name} is not a model file", hint=f"expected .onnx, {', '.join(TORCH_SUFFIXES)}")
 
 
 def _check_once(model: ModelProto, spec: ModelSpec, path: Path) -> None:
     """Refuse a model of our own format that computes nothing sensible; good ones are remembered."""
-    mark = cache_path("imported") / f"{path.stem}-{_digest(path)}.finite"
+    mark = cache_path("imported") / f"{path.stem}-{_digest(_contents(model))}.finite"
     if found_in_cache(mark) is not None:
         return
     side = -(-PROBE_SIDES[0] // spec.size_multiple) * spec.size_multiple
@@ -90,13 +90,19 @@ def _check_once(model: ModelProto, spec: ModelSpec, path: Path) -> None:
     keep_in_cache(mark, b"")
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(f"{FORMAT}:".encode() + path.read_bytes()).hexdigest()[:16]
+def _contents(model: ModelProto) -> bytes:
+    """The model with its weights, also those that lie in files of their own beside it."""
+    contents: bytes = model.SerializeToString(deterministic=True)
+    return contents
 
 
-def _converted(path: Path, convert: Callable[[Path], None]) -> Path:
+def _digest(contents: bytes) -> str:
+    return hashlib.sha256(f"{FORMAT}:".encode() + contents).hexdigest()[:16]
+
+
+def _converted(path: Path, digest: str, convert: Callable[[Path], None]) -> Path:
     """The cached conversion of `path`, made now if its contents are new."""
-    target = cache_path("imported") / f"{path.stem}-{_digest(path)}.onnx"
+    target = cache_path("imported") / f"{path.stem}-{digest}.onnx"
     if os.path.exists(target):
         return target
     try:

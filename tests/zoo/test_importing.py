@@ -112,6 +112,33 @@ def test_a_file_is_converted_once_and_again_when_its_contents_change(tmp_path: P
     assert imported_model(path) != first
 
 
+def with_weights_beside(path: Path, *, seed: int) -> Path:
+    """The foreign model with its weights in `path`.data; the .onnx file is the same for every seed."""
+    model = onnx.load(foreign_onnx(path))
+    weight = np.random.default_rng(seed).random((12, 3, 3, 3)).astype(np.float32) / 27
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "w"))
+    data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)
+    onnx.save(model, path, save_as_external_data=True, location=data.name, size_threshold=0)
+    return path
+
+
+def test_weights_replaced_in_the_file_beside_the_model_are_the_ones_that_run(tmp_path: Path) -> None:
+    first = imported_model(with_weights_beside(tmp_path / "m.onnx", seed=1))
+    graph = (tmp_path / "m.onnx").read_bytes()
+    second = imported_model(with_weights_beside(tmp_path / "m.onnx", seed=2))
+    assert (tmp_path / "m.onnx").read_bytes() == graph
+    x = np.full((1, 3, 8, 8), 0.5, np.float32)
+    assert not np.array_equal(open_runner(load_model(first))(x), open_runner(load_model(second))(x))
+
+
+def test_a_model_whose_file_of_weights_is_missing_is_refused(tmp_path: Path) -> None:
+    path = with_weights_beside(tmp_path / "m.onnx", seed=1)
+    (tmp_path / "m.onnx.data").unlink()
+    with pytest.raises(BadModel, match="weights in a file that cannot be read"):
+        imported_model(path)
+
+
 def test_torch_weights_become_a_model_that_computes_what_torch_computes(tmp_path: Path) -> None:
     weights = esrgan_weights()
     torch.save({"params_ema": weights}, tmp_path / "4x_mine.pth")
