@@ -73,6 +73,8 @@ def run_training(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     scales = tuple(dict.fromkeys((model.scale, *model.scales)))
     banks = {scale: _open_bank(config, root, scale, cache) for scale in scales}
+    for _ in read_pairs(root / config.data.validate, model.scale):
+        pass  # an image that cannot be measured is refused now, and not after hours
 
     torch.manual_seed(optim.seed)
     network = _build(config, model.scale).to(device)
@@ -124,7 +126,7 @@ def run_training(
         now = time.monotonic()
         state.seconds = seconds_before + now - began
         if now - saved_at > save_every_seconds:
-            progress = _measured(state, config, root, losses, share)
+            progress = _measured(state, config, root, losses, share, checkpoint)
             report(progress)
             psnr_y = progress.psnr_y
             save_state(checkpoint, state, config)
@@ -133,7 +135,7 @@ def run_training(
         elif now - shown_at > SHOW_EVERY_SECONDS:
             report(_progress(state, share, losses, psnr_y, measured=False))
             shown_at = now
-    report(_measured(state, config, root, losses, 1.0))
+    report(_measured(state, config, root, losses, 1.0, checkpoint))
     save_state(checkpoint, state, config)
     return checkpoint
 
@@ -258,9 +260,15 @@ def _average(state: RunState, ema: float) -> None:
             state.average[name].copy_(value)
 
 
-def _measured(state: RunState, config: TrainConfig, root: Path, losses: list[float], share: float) -> Progress:
-    """Measure, and note the point of the curve."""
-    psnr_y = validate(config, root / config.data.validate, state.average)
+def _measured(
+    state: RunState, config: TrainConfig, root: Path, losses: list[float], share: float, checkpoint: Path
+) -> Progress:
+    """Measure, and note the point of the curve; where that fails, nothing that was learnt is lost."""
+    try:
+        psnr_y = validate(config, root / config.data.validate, state.average)
+    except Exception:
+        save_state(checkpoint, state, config)
+        raise
     progress = _progress(state, share, losses, psnr_y, measured=True)
     state.curve.append((state.step, state.seconds, progress.loss, psnr_y))
     return progress

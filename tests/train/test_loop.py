@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,28 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     with pytest.raises(BadInput, match="no training images"):
         train(write_recipe(tmp_path), tmp_path, tmp_path)
+
+
+def test_missing_validation_images_are_refused_before_training_and_lose_nothing_later(
+    pictures: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(pictures / "train", tmp_path / "train")
+    recipe = write_recipe(tmp_path, optim="steps = 2")
+    with pytest.raises(BadInput, match="no images in"):
+        train(recipe, tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+    shutil.copytree(pictures / "val", tmp_path / "val")
+    with pytest.raises(BadInput, match="no images in"):
+        run_training(
+            read_config(recipe),
+            out=tmp_path / "out",
+            cache=tmp_path / "cache",
+            data_root=tmp_path,
+            save_every_seconds=-1,
+            report=lambda progress: shutil.rmtree(tmp_path / "val"),
+        )
+    assert read_checkpoint(tmp_path / "out/tiny-x2.pt")["step"] == 2
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
