@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -122,10 +125,15 @@ def test_done_means_this_input_these_settings_and_this_very_output(tmp_path: Pat
 
 def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    for name in (".srbatch-12-a.png.part", "sub/.srbatch-9-b.jpg.part.bare", "mine.part", ".srbatch.jsonl"):
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        dead = ended.pid
+    alive = f"sub/.srbatch-{os.getppid()}-c.png.part"  # of a run into a folder inside this one
+    left = [f".srbatch-{dead}-a.png.part", f"sub/.srbatch-{dead}-b.jpg.part.bare", f".srbatch-{os.getpid()}-d.png.part"]
+    for name in (*left, alive, "mine.part", ".srbatch.jsonl"):
         (tmp_path / name).write_text("x")
-    assert remove_leftovers(tmp_path) == 2
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [".srbatch.jsonl", "mine.part"]
+    assert remove_leftovers(tmp_path) == len(left)
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert files == sorted([".srbatch.jsonl", "mine.part", alive])
 
 
 def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:

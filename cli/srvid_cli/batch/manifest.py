@@ -11,6 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +23,7 @@ from sr_core.storage import storage_error
 MANIFEST_NAME = ".srbatch.jsonl"
 LOCK_NAME = ".srbatch.lock"
 _BLOCK_BYTES = 1 << 20
+_LEFTOVER = re.compile(rf"{re.escape(PART_PREFIX)}(\d+)-.*\.(?:part|bare)", re.DOTALL)
 
 
 def hash_of_file(path: Path) -> str:
@@ -99,11 +102,28 @@ class Manifest:
 
 
 def remove_leftovers(out: Path) -> int:
-    """Delete temporary files that a killed run left in `out`; call with the lock held."""
+    """Delete temporary files that killed runs left in `out`; call with the lock held, before anything is made.
+
+    Those of other programs that still run stay: a folder inside `out` may be the OUT of another run.
+    """
     count = 0
     for folder, _, names in os.walk(out):
         for name in names:
-            if name.startswith(PART_PREFIX) and name.endswith((".part", ".bare")):
+            found = _LEFTOVER.fullmatch(name)
+            if found and not _runs(int(found[1])):
                 Path(folder, name).unlink(missing_ok=True)
                 count += 1
     return count
+
+
+def _runs(pid: int) -> bool:
+    """Whether another process has the number `pid`; ours has made no files yet."""
+    if pid == os.getpid() or sys.platform == "win32":
+        return False  # Windows itself refuses to delete a file that a process has open
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
