@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sr_core.errors import BadInput
@@ -28,7 +29,7 @@ class SizeTarget:
         if sum(kind is not None for kind in kinds) > 1:
             raise BadInput("--width/--height, --max-size and --megapixels exclude each other", hint="give one of them")
         for value in (self.width, self.height, self.max_side, self.megapixels):
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise BadInput(f"a target of {value} is not a size")
 
     def size_for(self, size: tuple[int, int], scale: int) -> tuple[int, int]:

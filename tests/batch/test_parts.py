@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from sr_core.errors import BadInput, EngineError
 from sr_core.image.enlarge import EnlargeOptions
+from sr_core.image.sizing import SizeTarget
 from sr_core.media.nearest import NearestUpscaler
 from srvid_cli.batch.collect import collect
 from srvid_cli.batch.manifest import MANIFEST_NAME, Manifest, hash_of_file, remove_leftovers
@@ -134,6 +136,18 @@ def test_leftovers_of_a_killed_run_are_removed_and_nothing_else(tmp_path: Path) 
     assert remove_leftovers(tmp_path) == len(left)
     files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
     assert files == sorted([".srbatch.jsonl", "mine.part", alive])
+
+
+@pytest.mark.parametrize("template", ["{stem:d}", "{stem!z}", "{stem:{foo}}", "{width:q}", "", "sub/", "{stem:.0}"])
+def test_a_template_that_cannot_name_a_file_is_refused_before_any_work(template: str) -> None:
+    with pytest.raises(BadInput, match="name template"):
+        Naming(template=template)
+
+
+@pytest.mark.parametrize("megapixels", [math.nan, math.inf, 0.0])
+def test_what_is_no_area_is_refused(megapixels: float) -> None:
+    with pytest.raises(BadInput, match="is not a size"):
+        SizeTarget(megapixels=megapixels)
 
 
 def test_a_file_named_twice_counts_once(tmp_path: Path) -> None:

@@ -117,3 +117,10 @@ def test_check_seams_says_that_the_picture_is_too_small(tmp_path: Path) -> None:
     assert isinstance(done.exception, SrError)
     assert "1x1" in str(done.exception)
     assert "larger picture" in done.exception.hint
+
+
+@pytest.mark.parametrize("size", ["0x0", "-5x5", "5x", "wide"])
+def test_bench_refuses_what_is_no_size(size: str) -> None:
+    ended = srkit("bench", "--size", size)
+    assert isinstance(ended.exception, SrError)
+    assert "is not a size" in str(ended.exception)

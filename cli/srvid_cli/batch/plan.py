@@ -44,21 +44,27 @@ class Naming:
                 f"name template {self.template!r} has unknown fields {', '.join(unknown)}",
                 hint=f"fields: {', '.join('{' + name + '}' for name in _FIELDS)}",
             )
+        try:
+            tried = self._named("stem", width=1, height=1, format="png")
+        except (ValueError, KeyError, IndexError) as error:  # a conversion or a format that its field has not
+            raise BadInput(f"name template {self.template!r}: {error}", hint="such as '{stem}-{scale}x'") from error
+        if tried.endswith("/") or not tried:
+            raise BadInput(f"name template {self.template!r} gives an empty name", hint="such as '{stem}-{scale}x'")
 
     def place_for(self, place: Path, plan: EnlargePlan) -> Path:
         """The path below OUT for an input at `place`, with the ending its format has."""
-        width, height = plan.output.width, plan.output.height
-        name = self.template.format(
-            stem=place.stem,
-            model=Path(self.model).stem,
-            scale=self.scale,
-            width=width,
-            height=height,
-            format=plan.output.format,
-        )
+        output = plan.output
+        name = self._named(place.stem, width=output.width, height=output.height, format=output.format)
         known = FORMATS[plan.output.format].suffixes
         ending = place.suffix if place.suffix.lower() in known else known[0]
-        return place.parent / f"{name}{self.suffix}{ending}"
+        return place.parent / f"{name}{ending}"
+
+    def _named(self, stem: str, *, width: int, height: int, format: str) -> str:
+        model = Path(self.model).stem
+        name = self.template.format(
+            stem=stem, model=model, scale=self.scale, width=width, height=height, format=format
+        )
+        return f"{name}{self.suffix}"
 
 
 @dataclass(frozen=True, kw_only=True)

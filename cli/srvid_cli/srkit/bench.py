@@ -32,6 +32,8 @@ def command(
 
     try:
         width, height = (int(part) for part in size.lower().split("x"))
+        if min(width, height) < 1:
+            raise ValueError(size)
     except ValueError as error:
         raise BadInput(f"{size!r} is not a size", hint="for example --size 1280x720") from error
     fmt, color = yuv("420"), ColorSpec()
