@@ -45,7 +45,7 @@ class Naming:
                 hint=f"fields: {', '.join('{' + name + '}' for name in _FIELDS)}",
             )
         try:
-            tried = self._named("stem", width=1, height=1, format="png")
+            tried = self._named("stem", width=1, height=1, ending="png")
         except (ValueError, KeyError, IndexError) as error:  # a conversion or a format that its field has not
             raise BadInput(f"name template {self.template!r}: {error}", hint="such as '{stem}-{scale}x'") from error
         if tried.endswith("/") or not tried:
@@ -54,16 +54,14 @@ class Naming:
     def place_for(self, place: Path, plan: EnlargePlan) -> Path:
         """The path below OUT for an input at `place`, with the ending its format has."""
         output = plan.output
-        name = self._named(place.stem, width=output.width, height=output.height, format=output.format)
+        name = self._named(place.stem, width=output.width, height=output.height, ending=output.format)
         known = FORMATS[plan.output.format].suffixes
         ending = place.suffix if place.suffix.lower() in known else known[0]
         return place.parent / f"{name}{ending}"
 
-    def _named(self, stem: str, *, width: int, height: int, format: str) -> str:
+    def _named(self, stem: str, *, width: int, height: int, ending: str) -> str:
         model = Path(self.model).stem
-        name = self.template.format(
-            stem=stem, model=model, scale=self.scale, width=width, height=height, format=format
-        )
+        name = self.template.format(stem=stem, model=model, scale=self.scale, width=width, height=height, format=ending)
         return f"{name}{self.suffix}"
 
 
