@@ -156,14 +156,23 @@ class _Batch:
                 results = self._results(plan, run_options, manifest, reporter, stack)
             finally:
                 reporter.line.clear()
-            if self._options["compare"]:
-                from srvid_cli.batch.compare import write_comparisons
-
-                for path in write_comparisons(results, Path(self._options["compare"])):
-                    reporter.line.say(f"wrote {path}")
+            uncompared = self._compare(results, folder, reporter) if self._options["compare"] else 0
         seconds = time.monotonic() - started
         show_summary(results, plan, as_json=self._as_json, is_quiet=self._is_quiet, seconds=seconds)
-        return 1 if plan.refused or any(result.state == "failed" for result in results) else 0
+        return 1 if plan.refused or uncompared or any(result.state == "failed" for result in results) else 0
+
+    def _compare(self, results: list[Result], folder: Path, reporter: Reporter) -> int:
+        """Write what --compare asks for; returns how many pictures could not be."""
+        from srvid_cli.batch.compare import write_comparisons
+
+        failed = 0
+        for made in write_comparisons(results, Path(self._options["compare"]), folder):
+            if isinstance(made, Path):
+                reporter.line.say(f"wrote {made}")
+            else:
+                failed += 1
+                click.echo(f"srbatch: no comparison: {made}", err=True)
+        return failed
 
     def _results(
         self, plan: BatchPlan, options: RunOptions, manifest: Manifest | None, reporter: Reporter, stack: ExitStack

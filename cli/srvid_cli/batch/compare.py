@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sr_core.errors import SrError, StorageError
 from sr_core.frame import Array
 from sr_core.image.pixels import oriented
 from sr_core.image.reader import decoded_frames, open_image
+from sr_core.image.writer import complete_or_absent
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,22 +25,34 @@ DETAIL_PX = 320  # side of the square shown, in output pixels
 _LABEL_PX = 22
 _GAP_PX = 8
 _SHEET_LIMIT = 200  # rows of a contact sheet
+_ANY_PIXELS = sys.maxsize  # both files were read or written by this run: it has been decided that they may
 
 
-def write_comparisons(results: list[Result], where: Path) -> list[Path]:
-    """One picture per image in the folder `where`, or one contact sheet where it is called *.png."""
+def write_comparisons(results: list[Result], where: Path, out: Path) -> Iterator[Path | SrError]:
+    """One picture per image in the folder `where`, placed as in `out`, or one contact sheet where it is called *.png.
+
+    Yields what was written, and why one was not: the images themselves are done by then.
+    """
     done = sorted((r for r in results if r.state != "failed"), key=lambda result: result.source)
     if where.suffix.lower() != ".png":
-        written = []
         for result in done:
-            path = where / f"{'_'.join(result.target.parts[-2:])}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _pair(result).save(path)
-            written.append(path)
-        return written
-    pairs = [_pair(result) for result in done[:_SHEET_LIMIT]]
+            place = os.path.relpath(os.path.normpath(result.target), os.path.normpath(out))
+            path = where / f"{place}.png"
+            try:
+                _save(_pair(result), path)
+            except Exception as error:  # as for the images: it costs this picture
+                yield _failure(error, path)
+            else:
+                yield path
+        return
+    pairs = []
+    for result in done[:_SHEET_LIMIT]:
+        try:
+            pairs.append(_pair(result))
+        except Exception as error:
+            yield _failure(error, where)
     if not pairs:
-        return []
+        return
     from PIL import Image
 
     sheet = Image.new("RGB", (max(pair.width for pair in pairs), sum(p.height + _GAP_PX for p in pairs)), "black")
@@ -43,20 +60,33 @@ def write_comparisons(results: list[Result], where: Path) -> list[Path]:
     for pair in pairs:
         sheet.paste(pair, (0, top))
         top += pair.height + _GAP_PX
-    where.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(where)
-    return [where]
+    try:
+        _save(sheet, where)
+    except StorageError as error:
+        yield error
+    else:
+        yield where
+
+
+def _save(picture: Image, path: Path) -> None:
+    with complete_or_absent(path) as part:
+        picture.save(part, format="PNG")
+
+
+def _failure(error: Exception, path: Path) -> SrError:
+    if isinstance(error, SrError):
+        return error
+    return SrError(f"{path}: unexpected {type(error).__name__}: {error}")
 
 
 def _pair(result: Result) -> Image:
     from PIL import Image, ImageDraw
 
-    small, large = _middle(result.source), _middle(result.target)
-    ratio = large.full[0] / small.full[0]
-    side_large = min(DETAIL_PX, *large.full)
-    side_small = max(1, round(side_large / ratio))
-    after = large.crop(side_large)
-    before = small.crop(side_small).resize(after.size, Image.Resampling.BICUBIC)
+    small, large = _size(result.source), _size(result.target)
+    side_large = min(DETAIL_PX, *large)
+    side_small = max(1, round(side_large * small[0] / large[0]))
+    after = _middle(result.target, side_large)
+    before = _middle(result.source, side_small).resize(after.size, Image.Resampling.BICUBIC)
     picture = Image.new("RGB", (2 * DETAIL_PX + _GAP_PX, DETAIL_PX + _LABEL_PX), "black")
     draw = ImageDraw.Draw(picture)
     draw.text((4, 4), f"{result.source.name}   bicubic", fill="white")
@@ -66,36 +96,27 @@ def _pair(result: Result) -> Image:
     return picture
 
 
-class _Middle:
-    """The middle of an image, at most twice `DETAIL_PX` a side."""
-
-    def __init__(self, full: tuple[int, int], pixels: Array) -> None:
-        self.full, self._pixels = full, pixels
-
-    def crop(self, side: int) -> Image:
-        """A square of `side` pixels out of the centre, on gray where it is transparent."""
-        from PIL import Image
-
-        height, width = self._pixels.shape[:2]
-        side_y, side_x = min(side, height), min(side, width)
-        top, left = (height - side_y) // 2, (width - side_x) // 2
-        return Image.fromarray(_rgb8(self._pixels[top : top + side_y, left : left + side_x]))
+def _size(path: Path) -> tuple[int, int]:
+    with open_image(path, max_pixels=_ANY_PIXELS) as image:
+        return image.header.size
 
 
-def _middle(path: Path) -> _Middle:
-    with open_image(path) as image:
+def _middle(path: Path, side: int) -> Image:
+    """A square of `side` pixels out of the centre, as people see it, on gray where it is transparent."""
+    from PIL import Image
+
+    with open_image(path, max_pixels=_ANY_PIXELS) as image:
         header = image.header
-        top = max(0, header.height // 2 - DETAIL_PX)
-        left = max(0, header.width // 2 - DETAIL_PX)
+        top, left = max(0, (header.height - side) // 2), max(0, (header.width - side) // 2)
         rows, row = [], 0
         for band in next(decoded_frames(image)).bands:
-            first, last = max(top - row, 0), min(top + 2 * DETAIL_PX - row, len(band))
+            first, last = max(top - row, 0), min(top + side - row, len(band))
             if first < last:
-                rows.append(band[first:last, left : left + 2 * DETAIL_PX].copy())
+                rows.append(band[first:last, left : left + side].copy())
             row += len(band)
-            if row >= top + 2 * DETAIL_PX:
+            if row >= top + side:
                 break
-        return _Middle(header.size, oriented(np.concatenate(rows), header.orientation))
+        return Image.fromarray(_rgb8(oriented(np.concatenate(rows), header.orientation)))
 
 
 def _rgb8(pixels: Array) -> Array:
