@@ -204,6 +204,7 @@ class _Batch:
         return self._out if is_file and is_name else None
 
     def _enlarge_options(self) -> EnlargeOptions:
+        from sr_core.errors import BadInput
         from sr_core.image.enlarge import EnlargeOptions
         from sr_core.image.formats import format_named
         from sr_core.image.sizing import SizeTarget
@@ -211,7 +212,12 @@ class _Batch:
 
         options = self._options
         name, target = options["format_name"], self._single_target()
-        if name is None and target is not None:
+        if target is not None:
+            if name is not None and format_named(name) != format_named(target.suffix):
+                raise BadInput(
+                    f"{target} would not be {format_named(name).name}, as --format says",
+                    hint="leave --format out, or give OUT its ending",
+                )
             name = target.suffix
         return EnlargeOptions(
             format=format_named(name).name if name else None,

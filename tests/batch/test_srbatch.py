@@ -208,6 +208,15 @@ def test_one_file_to_one_file_takes_the_format_of_its_name(srbatch: Run, tmp_pat
     assert srbatch("a.jpg", "b.png", "--overwrite").code == 0
 
 
+def test_a_format_that_the_output_s_name_denies_is_refused(srbatch: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    ended = srbatch("a.png", "b.png", "--format", "webp")
+    assert ended.code == 1
+    assert "b.png would not be webp" in ended.err
+    assert not (tmp_path / "b.png").exists()
+    assert srbatch("a.png", "b.jpeg", "--format", "jpeg").code == 0
+
+
 def test_a_list_on_stdin_and_a_glob_name_inputs(srbatch: Run, tmp_path: Path) -> None:
     picture(tmp_path / "x/a.png")
     picture(tmp_path / "y/z/b.png")
