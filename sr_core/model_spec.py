@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 METADATA_KEY = "srvid.model_spec"
 INPUT_NAME = "lr"
 OUTPUT_NAME = "sr"
+TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+MODEL_SUFFIXES = (".onnx", *TORCH_SUFFIXES)  # in small letters; files may have them in any
 Colour = Literal["rgb", "y"]
 
 

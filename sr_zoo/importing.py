@@ -25,7 +25,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr_core.errors import BadInput, BadModel, NotAvailable, StorageError
-from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, load_model, spec_of, with_spec
+from sr_core.model_spec import (
+    INPUT_NAME,
+    MODEL_SUFFIXES,
+    OUTPUT_NAME,
+    TORCH_SUFFIXES,
+    ModelSpec,
+    load_model,
+    spec_of,
+    with_spec,
+)
 from sr_core.receptive_field import receptive_radius
 from sr_core.storage import cache_path, file_lock, found_in_cache, keep_in_cache, say_not_kept, write_atomically
 from sr_zoo.models import weights_dir
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 FORMAT = 2  # raise when a conversion would come out differently, or be refused
-TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
 NEEDED = ("torch", "spandrel", "safetensors", "onnxscript")  # the extra [import]
 PROBE_SIDES = (24, 25)  # divisible by 8, and odd: shows a network that needs even sizes
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
@@ -73,7 +81,7 @@ def imported_model(path: Path) -> Path:
                 hint="pip install 'srvid[import]', or export the model to ONNX elsewhere",
             )
         return _converted(path, _digest(path.read_bytes()), lambda target: _convert_apart(path, target))
-    raise BadInput(f"{path.name} is not a model file", hint=f"expected .onnx, {', '.join(TORCH_SUFFIXES)}")
+    raise BadInput(f"{path.name} is not a model file", hint=f"expected {', '.join(MODEL_SUFFIXES)}")
 
 
 def _check_once(model: ModelProto, spec: ModelSpec, path: Path) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "clear"
 SCALES = (2, 3, 4)  # that front ends offer
-MODEL_SUFFIXES = (".onnx", ".pth", ".pt", ".safetensors")
 
 
 def backend_names() -> tuple[str, ...]:
@@ -39,9 +38,9 @@ def resolve_model(
         BadInput: an unreadable file, a folder, or another scale than the model's.
         NotAvailable: unknown name, or no such scale; a .pth or .safetensors file without the `[import]` extra.
     """
-    from sr_core.model_spec import load_model, spec_of
+    from sr_core.model_spec import MODEL_SUFFIXES, load_model, spec_of
 
-    is_path = model.endswith(MODEL_SUFFIXES) or "/" in model or "\\" in model
+    is_path = model.lower().endswith(MODEL_SUFFIXES) or "/" in model or "\\" in model
     if is_path:
         from sr_zoo.importing import imported_model
 

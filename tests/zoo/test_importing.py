@@ -19,6 +19,7 @@ from sr_zoo.convert import read_torch_file
 from sr_zoo.importing import imported_model
 from sr_zoo.models import find_model
 from sr_zoo.onnx_run import Runner, open_runner
+from srvid.front_door import resolve_model
 
 IMPORT_EQUALS_TORCH = 1e-4
 
@@ -137,6 +138,18 @@ def test_a_model_whose_file_of_weights_is_missing_is_refused(tmp_path: Path) -> 
     (tmp_path / "m.onnx.data").unlink()
     with pytest.raises(BadModel, match="weights in a file that cannot be read"):
         imported_model(path)
+
+
+@pytest.mark.parametrize("name", ["my.ONNX", "M.PTH", "m.ckpt"])
+def test_what_can_be_imported_can_be_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if name.endswith("ONNX"):
+        foreign_onnx(Path(name))
+        assert resolve_model(name)[1].scale == 2
+        return
+    Path(name).write_text("not weights")  # taken for a model's file, and opened
+    with pytest.raises(BadModel, match="it is not a torch file"):
+        resolve_model(name)
 
 
 def test_torch_weights_become_a_model_that_computes_what_torch_computes(tmp_path: Path) -> None:

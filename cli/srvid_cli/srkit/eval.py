@@ -33,12 +33,12 @@ def command(
     """
     from pathlib import Path
 
+    from sr_core.model_spec import MODEL_SUFFIXES
     from sr_train.evaluation import evaluate
     from sr_train.published import published_rows
     from sr_train.report import CropSheet, markdown_table, published_table, write_report
     from sr_zoo.importing import imported_model
     from sr_zoo.models import find_model, shipped_models
-    from srvid.front_door import MODEL_SUFFIXES
 
     jobs: list[tuple[Path | str, int | None]] = []
     for name in models:
@@ -48,7 +48,7 @@ def command(
             jobs += [(model.path, None) for model in shipped]
         elif name == "bicubic":
             jobs += [("bicubic", wanted) for wanted in ((scale,) if scale else (2, 3, 4))]
-        elif name.endswith(MODEL_SUFFIXES):
+        elif name.lower().endswith(MODEL_SUFFIXES):
             jobs.append((imported_model(Path(name)), None))
         else:
             jobs.append((find_model(name, scale=scale), None))

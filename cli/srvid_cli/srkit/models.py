@@ -66,7 +66,7 @@ def import_model(file: str, out: str | None) -> None:
     from pathlib import Path
 
     from sr_core.errors import OutputExists
-    from sr_core.model_spec import read_spec
+    from sr_core.model_spec import load_model, read_spec
     from sr_core.storage import write_atomically
     from sr_zoo.importing import imported_model
     from srvid.front_door import SCALES
@@ -76,7 +76,7 @@ def import_model(file: str, out: str | None) -> None:
     if out is not None:
         if Path(out).exists():
             raise OutputExists(f"{out} is already there", hint="choose another name for --out")
-        write_atomically(Path(out), converted.read_bytes())
+        write_atomically(Path(out), load_model(converted).SerializeToString())  # weights beside it included
     halo = "unbounded, tiles are blended" if spec.halo_px is None else f"{spec.halo_px} px, tiles are exact"
     click.echo(f"{spec.name}: x{spec.scale}, {spec.colour}, halo {halo}")
     click.echo(f"{spec.training}; kept as {out or converted}")
