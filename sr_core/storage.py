@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import secrets
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -108,24 +109,31 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, *, is_private: bool = False) -> None:
     """Write `content` to `path` so that no reader ever sees a part of it.
+
+    Args:
+        is_private: True lets only this user read it; otherwise who may is as before, or as for any new file.
 
     Raises:
         StorageError: disk full, no permission; `path` is then as it was.
     """
-    temporary: Path | None = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    mode = 0o600 if is_private else 0o666  # less the umask
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
+        try:
+            with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.exists() and not is_private:
+                shutil.copymode(path, temporary)
+            temporary.replace(path)
+        except OSError:
             temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
         raise storage_error(error, path, "cannot write") from error
 
 

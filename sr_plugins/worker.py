@@ -96,7 +96,7 @@ class Worker:
                 "pid": os.getpid(),
                 "version": self._version,
             }
-            write_atomically(self.path, json.dumps(facts).encode())  # mode 0600, as temporary files are
+            write_atomically(self.path, json.dumps(facts).encode(), is_private=True)
             log.info("listening on 127.0.0.1:%d, %s", facts["port"], self.path)
             try:
                 while not self._stop.is_set() and not self._is_idle():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,20 @@ def test_a_written_file_is_whole_and_leaves_no_temporary(tmp_path: Path) -> None
     write_atomically(target, b"second")
     assert target.read_bytes() == b"second"
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such modes")
+def test_others_may_read_a_file_as_any_new_file_unless_it_is_private(tmp_path: Path) -> None:
+    """A temporary file is for its user alone; pictures and models are not."""
+    plain, private, before = (tmp_path / name for name in ("plain", "private", "before"))
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    before.touch(mode=0o640)
+    write_atomically(plain, b"1")
+    write_atomically(private, b"2", is_private=True)
+    write_atomically(before, b"3")
+    modes = [path.stat().st_mode & 0o777 for path in (plain, private, before)]
+    assert modes == [ordinary.stat().st_mode & 0o777, 0o600, 0o640]
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
