@@ -117,6 +117,8 @@ def plan_enlarging(image: ImageFile, scale: int, options: EnlargeOptions) -> Enl
         lossless=source.lossless,
     )  # fmt: skip
     whole = int(_WHOLE_COST * (source.frame_bytes + output.frame_bytes + _model_bytes(source, scale)))
+    if kind.name == "gif":
+        whole += output.pixels  # the encoder keeps every frame, a byte a pixel
     if whole <= options.memory_bytes:
         check_writable(output)
         return EnlargePlan(

@@ -31,6 +31,7 @@ IMAGE_WIDTH, IMAGE_LENGTH, PIXEL_X, PIXEL_Y = 0x0100, 0x0101, 0xA002, 0xA003
 THUMBNAIL_OFFSET, THUMBNAIL_BYTES = 0x0201, 0x0202
 THUMBNAIL_SIDE_PX = 160  # EXIF 2.32 §4.5.4: thumbnails of 160 x 120
 MAX_JPEG_EXIF_BYTES = 65_533 - 6  # one APP1 segment, less 'Exif\0\0'
+_LARGEST = 2**32 - 1
 # Tags of a TIFF's first directory that describe the picture and not its storage.
 DESCRIPTIVE = (
     0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x013C,
@@ -206,9 +207,9 @@ class _Patch:
 
 
 def rational_parts(value: float) -> tuple[int, int]:
-    """(numerator, denominator) of a resolution, exact for whole numbers."""
-    if value == int(value):
-        return int(value), 1
+    """(numerator, denominator) of a resolution, exact for whole numbers, in 32 bits."""
+    if value == int(value) or value * 10_000 > _LARGEST:
+        return min(round(value), _LARGEST), 1
     return round(value * 10_000), 10_000
 
 

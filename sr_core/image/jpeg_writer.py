@@ -77,7 +77,7 @@ def _splice(source: BinaryIO, target: BinaryIO, meaning: Meaning) -> None:
 
 
 def _segments(meaning: Meaning) -> Iterator[bytes]:
-    x, y = (min(65_535, round(value)) for value in meaning.dpi) if meaning.dpi else (1, 1)
+    x, y = (min(65_535, max(1, round(value))) for value in meaning.dpi) if meaning.dpi else (1, 1)
     yield _segment(0xE0, b"JFIF\0\x01\x01" + struct.pack(">BHHBB", 1 if meaning.dpi else 0, x, y, 0, 0))
     if meaning.exif and len(meaning.exif) <= MAX_JPEG_EXIF_BYTES:
         yield _segment(0xE1, b"Exif\0\0" + meaning.exif)

@@ -16,6 +16,7 @@ from sr_core.image.meaning import Frame, Header, Meaning, plays
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 _GIF_TRANSPARENT = 255  # palette index kept free for transparent pixels
 _ALPHA_THRESHOLD = 128
+_MAX_BMP_DPI = 50_000_000  # pixels per metre are 32 bits with a sign
 
 
 def write_pillow(path: Path, header: Header, meaning: Meaning, frames: Iterator[Frame], *, quality: int) -> None:
@@ -50,7 +51,7 @@ def _options(header: Header, meaning: Meaning, quality: int) -> dict[str, Any]:
     elif header.format == "gif":
         options = {"optimize": False, "comment": meaning.comment or b""}
     elif header.format == "bmp" and meaning.dpi:
-        options = {"dpi": meaning.dpi}
+        options = {"dpi": tuple(min(value, _MAX_BMP_DPI) for value in meaning.dpi)}
     return options
 
 

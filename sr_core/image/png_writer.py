@@ -24,6 +24,7 @@ from sr_core.image.png_chunks import PIXELS_PER_METRE_PER_DPI, SIGNATURE, XMP_KE
 _COLOR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG colour type
 _UP = 2  # filter type: difference to the row above
 _LEVEL = 4
+_LARGEST = 2**31 - 1  # of PNG's four-byte numbers
 _CHUNK_BYTES = 1 << 20
 _BAND_BYTES = 8 << 20
 
@@ -100,7 +101,7 @@ def _metadata(meaning: Meaning) -> Iterator[tuple[bytes, bytes]]:
         if not (meaning.icc and kind == b"sRGB"):
             yield kind, body
     if meaning.dpi:
-        x, y = (round(value * PIXELS_PER_METRE_PER_DPI) for value in meaning.dpi)
+        x, y = (min(round(value * PIXELS_PER_METRE_PER_DPI), _LARGEST) for value in meaning.dpi)
         yield b"pHYs", struct.pack(">IIB", x, y, 1)
     if meaning.exif:
         yield b"eXIf", meaning.exif

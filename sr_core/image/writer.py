@@ -16,6 +16,7 @@ from sr_core.storage import storage_error, sync_file
 
 _SINGLES = {"icc", "exif", "xmp", "iptc", "dpi", "comment"}
 PART_PREFIX, PART_SUFFIX = ".srbatch-", ".part"
+_MAX_PART_BYTES = 200  # file systems take 255, and a writer may put an ending of its own behind
 _NAMES = {
     "icc": "ICC profile", "exif": "EXIF", "xmp": "XMP", "iptc": "IPTC", "dpi": "resolution",
     "comment": "comment", "text": "text entries", "attributes": "OpenEXR attributes",
@@ -118,8 +119,8 @@ def complete_or_absent(path: Path, on_complete: Callable[[Path], None] | None = 
     Args:
         on_complete: gets the temporary path, complete, just before it gets its name.
     """
-    part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{path.name}{PART_SUFFIX}"[-200:])
-    if not part.name.startswith(PART_PREFIX):  # a very long name was cut at its front
+    part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{path.name}{PART_SUFFIX}")
+    if len(os.fsencode(part.name)) > _MAX_PART_BYTES:
         part = path.with_name(f"{PART_PREFIX}{os.getpid()}-{abs(hash(path.name))}{PART_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

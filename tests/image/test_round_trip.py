@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -16,11 +18,12 @@ from PIL import Image, ImageOps
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.image.enlarge import EnlargeOptions, EnlargePlan, enlarge
+from sr_core.image.enlarge import EnlargeOptions, EnlargePlan, enlarge, plan_enlarging
 from sr_core.image.exif import has_thumbnail
 from sr_core.image.jpeg_writer import write_jpeg
 from sr_core.image.meaning import Frame, Header, Meaning
 from sr_core.image.png_writer import write_png
+from sr_core.image.reader import open_image
 from sr_core.image.sizing import SizeTarget
 from sr_core.image.writer import write_image
 from sr_core.upscaler import Upscaler
@@ -418,3 +421,35 @@ def test_a_file_name_need_not_be_utf8(ending: bytes, tmp_path: Path, doubling: U
     enlarge(path, target, doubling, EnlargeOptions())
     np.testing.assert_array_equal(load(target)[2][0], pixels.repeat(2, 0).repeat(2, 1))
     assert {file.name for file in folder.iterdir()} == {path.name, target.name}
+
+
+@pytest.mark.parametrize("per_metre", [40_000_001, 3_000_000_000, 2**32 - 1])
+@pytest.mark.parametrize("kind", ["png", "tiff", "jpeg", "bmp"])
+def test_a_resolution_too_large_for_the_output_is_written_as_the_largest(
+    kind: str, per_metre: int, tmp_path: Path, doubling: Upscaler
+) -> None:
+    pixels = noise(6, 8, 3)
+    chunk = b"pHYs" + struct.pack(">IIB", per_metre, per_metre, 1)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    whole = struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a.png").write_bytes(data[:33] + whole + data[33:])
+    enlarge(tmp_path / "a.png", tmp_path / "out", doubling, EnlargeOptions(format=kind, dpi="scale"))
+    with Image.open(tmp_path / "out") as made:
+        assert made.info["dpi"][0] >= 65_535
+
+
+def test_a_name_long_in_bytes_is_no_obstacle(tmp_path: Path, identity: Upscaler) -> None:
+    target = tmp_path / ("超" * 81 + ".png")
+    by_pillow(tmp_path / "a.png", noise(6, 8, 3))
+    enlarge(tmp_path / "a.png", target, identity, EnlargeOptions())
+    assert target.is_file()
+
+
+def test_the_frames_a_gif_keeps_in_memory_are_budgeted(tmp_path: Path) -> None:
+    frames = [Image.new("L", (700, 700), index) for index in range(40)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=50)
+    with open_image(tmp_path / "a.gif") as image:
+        assert plan_enlarging(image, 2, EnlargeOptions()).memory_bytes > 40 * 1400 * 1400
+        with pytest.raises(BadInput, match="memory budget"):
+            plan_enlarging(image, 2, EnlargeOptions(memory_bytes=80 << 20))
