@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sr_train.images import read_rgb
+from sr_train.decoding import read_rgb
 from sr_train.metrics import luma_from_rgb
 from sr_train.niqe import fit_statistics
 

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from sr_core.errors import BadInput
+from sr_train.decoding import read_rgb_or_grey
 from sr_train.imresize import Image8, crop_to_multiple, imresize
 
 SETS = {"set5": "Set5", "set14": "Set14", "b100": "B100"}  # name -> folder under DATA/eval
+SSIM_PX = 11  # side of the window that SSIM looks through; a border of `scale` pixels is cut off before
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
@@ -34,15 +33,17 @@ def read_pairs(folder: Path, scale: int) -> Iterator[TestPair]:
     """Every image of `folder`, by name.
 
     Raises:
-        BadInput: the folder holds no images.
+        BadInput: the folder holds no images, or one that cannot be read or is too small to be measured.
     """
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
         raise BadInput(f"no images in {folder}", hint="point --data at the folder that holds eval/Set5")
     for path in files:
-        with Image.open(path) as image:
-            grey = image.mode in ("L", "1", "I;16")
-            high = crop_to_multiple(np.asarray(image.convert("RGB")), scale)
+        image, grey = read_rgb_or_grey(path)
+        high = crop_to_multiple(image, scale)
+        least = SSIM_PX + 2 * scale
+        if min(high.shape[:2]) < least:
+            raise BadInput(f"{path} is too small to be measured at x{scale}", hint=f"at least {least} pixels a side")
         yield TestPair(name=path.stem, high=high, low=imresize(high, 1 / scale), grey=grey)
 
 

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_core.errors import BadInput
+from sr_train.decoding import read_rgb
 from sr_train.degradations import degrade
 from sr_train.imresize import Image8, crop_to_multiple
 
 SIDE_MULTIPLE = 12  # divisible by every scale we train: 2, 3 and 4
-FORMAT = 2  # raise when the cached files change their meaning
+FORMAT = 3  # raise when the cached files change their meaning
+_DRAWS = 2  # seeds the degradations
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 FLAT_STD = 20.0  # codes; a flatter crop is drawn again, at most twice: skies teach little
 
@@ -129,19 +131,6 @@ def open_bank(
     return ImageBank(scale=scale, high=high, low=np.load(low_file, mmap_mode="r"), sides=sides // scale)
 
 
-def read_rgb(path: Path) -> Image8:
-    """Decode an image file to (H, W, 3) uint8.
-
-    Raises:
-        BadInput: not an image.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise BadInput(f"cannot read image {path}: {error}", hint="remove or replace the file") from error
-
-
 def _store_high(files: Sequence[Path], copies: Sequence[float], folder: Path) -> None:
     images = [image for path in files for image in _sized_copies(read_rgb(path), copies)]
     if not images:
@@ -172,7 +161,7 @@ def _low_from_high(
         parts = []
         for index, (height, width) in enumerate(sides):
             image = high[starts[index] : starts[index + 1]].reshape(height, width, 3)
-            rng = np.random.default_rng([FORMAT, variant, index])
+            rng = np.random.default_rng([_DRAWS, variant, index])
             parts.append(degrade(np.asarray(image), scale, mix=degradation, rng=rng).reshape(-1))
         rows.append(np.concatenate(parts))
     return np.stack(rows)

@@ -60,6 +60,17 @@ def test_compare_writes_a_picture_of_two_videos(tmp_path: Path) -> None:
         assert np.asarray(image).std() > 10
 
 
+def test_compare_shows_a_photograph_the_right_way_up_and_all_of_16_bits(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(tmp_path / "turned.jpg", exif=exif)
+    Image.fromarray(np.full((120, 80), 32768, np.uint16)).save(tmp_path / "grey.png")
+    assert srkit("compare", tmp_path / "turned.jpg", tmp_path / "grey.png", tmp_path / "look.png").exit_code == 0
+    with Image.open(tmp_path / "look.png") as sheet:
+        assert sheet.width == 2 * 80
+        assert sheet.getpixel((120, 100)) == (128, 128, 128)
+
+
 def test_compare_refuses_a_text_file(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a picture")

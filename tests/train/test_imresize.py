@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_train.images import read_rgb
+from sr_train.decoding import read_rgb
 from sr_train.imresize import crop_to_multiple, imresize, imresize_float
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sr_core.errors import BadInput, BadModel
+from sr_train.decoding import read_rgb
 from sr_train.evaluation import evaluate
 from sr_train.metrics import gmsd, lr_consistency, luma_from_rgb, psnr, ssim
 from sr_train.niqe import niqe
@@ -80,8 +82,6 @@ def test_black_and_white_are_16_and_235() -> None:
 
 def test_a_blurred_photograph_is_less_natural_than_the_photograph(shared_data: Path) -> None:
     (found,) = evaluate("bicubic", sets=["set5"], data_root=shared_data, scale=4)
-    from sr_train.images import read_rgb
-
     sharp = [niqe(luma_from_rgb(read_rgb(path))) for path in sorted((shared_data / "eval/Set5").glob("*.png"))]
     assert np.mean(sharp) < found.mean("niqe") - 1
 
@@ -91,13 +91,38 @@ def test_niqe_of_an_image_too_small_to_judge_is_not_a_number() -> None:
 
 
 def test_a_faithful_output_shrinks_back_to_its_input(shared_data: Path) -> None:
-    from sr_train.images import read_rgb
     from sr_train.imresize import imresize
 
     low = read_rgb(shared_data / "eval/Set5-LR_bicubic/X4/babyx4.png")
     faithful = imresize(low, 4)
     tinted = np.clip(np.add(faithful.astype(int), (6, 0, -6)), 0, 255).astype(np.uint8)
     assert lr_consistency(faithful, low, 4) > lr_consistency(tinted, low, 4) + 3
+
+
+def test_a_photograph_is_turned_and_16_bits_of_gray_are_scaled(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)
+    Image.fromarray(np.repeat(ramp[None], 4, axis=0)).save(tmp_path / "gray.png")
+    grey = read_rgb(tmp_path / "gray.png")
+    assert np.array_equal(grey[0, :, 0], np.arange(256))
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the picture's top is at the right
+    Image.fromarray(np.zeros((20, 50, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_rgb(tmp_path / "turned.jpg").shape == (50, 20, 3)
+    Image.fromarray(np.zeros((20, 50, 3), np.uint8)).save(tmp_path / "odd.jpg", exif=b"Exif\0\0garbage")
+    assert read_rgb(tmp_path / "odd.jpg").shape == (20, 50, 3)
+
+
+def test_images_that_cannot_be_measured_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
+    (found,) = evaluate("bicubic", sets=[str(tmp_path)], data_root=tmp_path, scale=4)
+    assert found.scores[0].ssim_y == pytest.approx(1)
+    Image.fromarray(np.zeros((18, 40, 3), np.uint8)).save(tmp_path / "b.png")
+    with pytest.raises(BadInput, match=r"b\.png is too small"):
+        evaluate("bicubic", sets=[str(tmp_path)], data_root=tmp_path, scale=4)
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
+    with pytest.raises(BadInput, match=r"cannot read image .*b\.png"):
+        evaluate("bicubic", sets=[str(tmp_path)], data_root=tmp_path, scale=4)
 
 
 def test_an_unknown_set_is_refused_with_the_list(shared_data: Path) -> None:

@@ -87,7 +87,7 @@ def pictures_at(before: Path, after: Path, seconds: float | None) -> tuple[Image
 
 
 def image_in(path: Path) -> Image | None:
-    """The image in RGB; None where the file is something else, such as a video.
+    """The image in RGB, as people see it; None where the file is something else, such as a video.
 
     Raises:
         BadInput: an image that cannot be read.
@@ -95,10 +95,11 @@ def image_in(path: Path) -> Image | None:
     from PIL import Image, UnidentifiedImageError
 
     from sr_core.errors import BadInput
+    from sr_train.decoding import seen_rgb
 
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            return seen_rgb(image)
     except UnidentifiedImageError:
         return None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
