@@ -234,6 +234,13 @@ def test_out_inside_in_is_not_read_again(srbatch: Run, tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == ["a.png"]
 
 
+def test_outputs_of_another_run_into_the_same_folder_are_not_read(srbatch: Run, tmp_path: Path) -> None:
+    picture(tmp_path / "in/sub/a.png")
+    assert srbatch("in", "in/small").code == 0
+    assert srbatch("in", "in/large", "--overwrite").code == 0
+    assert tree(tmp_path / "in") == ["large/sub/a.png", "small/sub/a.png", "sub/a.png"]
+
+
 def test_outputs_beside_their_inputs_are_not_read_again(srbatch: Run, tmp_path: Path) -> None:
     picture(tmp_path / "in/a.png")
     for done in ("1 done", "1 up to date"):

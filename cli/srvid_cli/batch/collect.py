@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sr_core.errors import BadInput
 from sr_core.image.formats import ALL_SUFFIXES
+from srvid_cli.batch.manifest import MANIFEST_NAME, Manifest
 
 _GLOB_SIGNS = frozenset("*?[")
 
@@ -36,8 +37,8 @@ def collect(
     """Resolve `arguments` (a '-' stands for the paths `listed` on stdin).
 
     Folders are walked recursively without following links to folders. What earlier runs wrote is
-    not an input again: an `out` inside a walked folder is left out, and so is `made`. A file named
-    twice counts once.
+    not an input again: an `out` inside a walked folder is left out, and so are `made` and what the
+    journals of other runs met on the way name. A file named twice counts once.
 
     Args:
         made: outputs of earlier runs, as real paths.
@@ -89,14 +90,17 @@ def _of_path(path: Path, out: Path) -> Iterator[Found | None]:
 
 
 def _walk(root: Path, out: Path) -> Iterator[Found | None]:
+    made: set[Path] = set()  # a journal lies above the outputs it names: it is met before them
     for folder, folders, files in os.walk(root):
+        if MANIFEST_NAME in files:
+            made |= Manifest(Path(folder)).made()
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and Path(os.path.realpath(folder), name) != out
         )
         for name in sorted(files):
-            if name.startswith("."):
-                continue
             path = Path(folder, name)
+            if name.startswith(".") or (made and Path(os.path.realpath(path)) in made):
+                continue
             if path.suffix.lower() in ALL_SUFFIXES:
                 yield Found(path=path, place=path.relative_to(root))
             else:
