@@ -28,6 +28,7 @@ BYTES_PER_SAMPLE = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 POLL_SECONDS = 0.1  # how often the host is asked whether the user has cancelled
 HELLO_SECONDS = 5.0  # a port that says nothing for so long is not our worker
 START_SECONDS = 60.0  # a cold disk, a virus scanner
+ALREADY_RUNNING = 75  # how `srkit serve` ends where another worker has the file ("try again", of sysexits.h)
 # what a host sets for its own libraries; another Python started with them does not start
 FOREIGN_VARIABLES = (
     "PYTHONPATH PYTHONHOME PYTHONNOUSERSITE LD_LIBRARY_PATH LD_PRELOAD DYLD_LIBRARY_PATH QT_PLUGIN_PATH "
@@ -265,8 +266,14 @@ def _connected(cancelled: Cancelled, start: bool) -> tuple[socket.socket, str, R
         found = _try_connect()
         if found:
             return found
-        # a worker that ends with 0 has found another one, which is about to answer
-        if process.poll() not in (None, 0):
+        ended = process.poll()
+        if ended == ALREADY_RUNNING:  # that one is about to answer, or to end and make room
+            time.sleep(0.2)
+            found = _try_connect()
+            if found:
+                return found
+            process = _started(command)
+        elif ended not in (None, 0):
             raise WorkerError(f"the srvid worker did not start: {_end_of_log()}", "run: srkit plug doctor")
         time.sleep(0.05)
     raise WorkerError(f"the srvid worker did not answer: {_end_of_log()}", "run: srkit plug doctor")

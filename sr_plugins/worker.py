@@ -121,6 +121,9 @@ class Worker:
             endpoint, _ = listener.accept()
         except TimeoutError:
             return
+        if self._stop.is_set():
+            endpoint.close()  # no hello: the client looks for another worker
+            return
         peer = _Peer(endpoint)
         with self._lock:
             self._peers.add(peer)
@@ -151,8 +154,9 @@ class Worker:
                 elif peer.what == "status":
                     peer.send_json(client.ACCEPTED, {"pid": os.getpid(), "jobs_done": self._jobs_done})
                 elif peer.what == "stop":
-                    peer.send_json(client.ACCEPTED, {"pid": os.getpid()})
+                    self.path.unlink(missing_ok=True)  # whoever comes after the answer starts another worker
                     self.stop()
+                    peer.send_json(client.ACCEPTED, {"pid": os.getpid()})
                 else:
                     raise BadInput(f"unknown request {peer.what!r}", hint="upscale, status or stop")
             except (Cancelled, OSError) as error:

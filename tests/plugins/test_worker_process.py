@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from sr_core.errors import NotAvailable
+from sr_core.storage import file_lock
 from sr_plugins import client
 from sr_plugins.testing import RunningWorker, job_of, open_test_model, through_worker
 from sr_plugins.worker import Worker
@@ -120,6 +121,29 @@ def test_the_client_starts_srkit_serve_and_two_clients_start_only_one(launched: 
     assert len(pids) == 2
     assert len(set(pids)) == 1
     assert pids[0] != os.getpid()
+
+
+def test_the_client_waits_for_an_ending_worker_to_make_room(launched: Path) -> None:
+    lock = file_lock(launched.with_suffix(".lock"))
+    lock.__enter__()  # as a worker does that has taken its file away, and still closes its models
+    ended = threading.Event()
+
+    def end_once_the_new_worker_found_the_old() -> None:
+        while not any(process.poll() == client.ALREADY_RUNNING for process in client._STARTED):
+            time.sleep(0.05)
+        lock.__exit__(None, None, None)
+        ended.set()
+
+    threading.Thread(target=end_once_the_new_worker_found_the_old, daemon=True).start()
+    assert client.ask("status")["pid"] != os.getpid()
+    assert ended.is_set()
+
+
+def test_a_worker_asked_to_stop_is_found_by_nobody_after_its_answer(worker: RunningWorker) -> None:
+    client.ask("stop", start=False)
+    assert not worker.path.exists()
+    with pytest.raises(client.WorkerError, match="not running"):
+        client.ask("status", start=False)
 
 
 def test_a_worker_killed_in_the_middle_is_an_error_and_the_next_job_starts_another(launched: Path) -> None:

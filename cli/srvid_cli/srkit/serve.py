@@ -23,12 +23,14 @@ def command(idle_minutes: float, wants_stop: bool, wants_status: bool) -> None:
     """
     import logging
     import signal
+    import sys
     from pathlib import Path
 
     import srvid
     from sr_core.errors import NotAvailable
     from sr_plugins import client
     from sr_plugins.worker import Worker
+    from srvid_cli.errors import print_error
 
     if wants_stop or wants_status:
         try:
@@ -45,4 +47,8 @@ def command(idle_minutes: float, wants_stop: bool, wants_status: bool) -> None:
         idle_seconds=idle_minutes * 60 or None,
     )
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-    worker.serve()
+    try:
+        worker.serve()
+    except NotAvailable as error:
+        print_error("srkit", error)
+        sys.exit(client.ALREADY_RUNNING)
