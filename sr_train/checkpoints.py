@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,27 @@ from sr_train.config import TrainConfig
 CURVE = ("step", "seconds", "loss", "psnr_y")
 
 
+class Stateful(Protocol):
+    """A module, an optimiser, a gradient scaler: what torch can put into a dict and back."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object: ...
+
+
 @dataclass(kw_only=True)
 class RunState:
-    """Everything a run needs to go on as if it had not stopped. `average` (EMA) is what gets shipped."""
+    """Everything a run needs to go on as if it had not stopped.
+
+    Attributes:
+        average: the weights' moving average (EMA): what gets shipped.
+        helpers: what else learns along the way, such as a critic and its optimiser.
+    """
 
     network: nn.Module
     average: dict[str, Tensor]
     optimisers: list[torch.optim.Optimizer]
+    helpers: dict[str, Stateful] = field(default_factory=dict)
     step: int = 0
     seconds: float = 0.0
     curve: list[tuple[float, ...]] = field(default_factory=list)
@@ -32,6 +46,7 @@ def save_state(path: Path, state: RunState, config: TrainConfig) -> None:
         "network": state.network.state_dict(),
         "average": state.average,
         "optimisers": [optimiser.state_dict() for optimiser in state.optimisers],
+        "helpers": {name: helper.state_dict() for name, helper in state.helpers.items()},
         "step": state.step,
         "seconds": state.seconds,
         "curve": state.curve,
@@ -53,6 +68,10 @@ def load_state(path: Path, state: RunState) -> None:
         state.network.load_state_dict(saved["network"])
         for optimiser, kept in zip(state.optimisers, saved["optimisers"], strict=True):
             optimiser.load_state_dict(kept)
+        for name, helper in state.helpers.items():
+            helper.load_state_dict(saved["helpers"][name])
+    except KeyError as error:
+        raise BadInput(f"{path.name} was saved without its {error}", hint="train without --resume") from error
     except (RuntimeError, ValueError) as error:
         raise BadInput(f"{path.name} belongs to another recipe: {error}", hint="train without --resume") from error
     device = next(iter(state.average.values())).device

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sr_core.errors import BadInput, NotAvailable
 from sr_train.benchmark_sets import read_pairs
-from sr_train.checkpoints import RunState, load_state, save_state, warm_start
+from sr_train.checkpoints import RunState, Stateful, load_state, save_state, warm_start
 from sr_train.config import TrainConfig
 from sr_train.images import ImageBank, open_bank
 from sr_train.imresize import Image8
@@ -88,14 +88,17 @@ def run_training(
         planes = 1 if _colour(config) == "y" else 3
         critic = Critic(config.critic, planes=planes, vgg=config.vgg, device=device)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    state = RunState(network=network, average=average, optimisers=make_optimisers(network, optim))
+    scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "f16")
+    helpers: dict[str, Stateful] = {"scaler": scaler} if scaler.is_enabled() else {}
+    if critic is not None:
+        helpers |= {"critic": critic.judge, "critic's optimiser": critic.optimiser}
+    state = RunState(network=network, average=average, optimisers=make_optimisers(network, optim), helpers=helpers)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{model.name}.pt"
     if resume and checkpoint.exists():
         load_state(checkpoint, state)
     network.train().to(memory_format=torch.channels_last)
     forwards = {scale: _forward_at(config, network, scale) for scale in scales}
-    scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "f16")
 
     began, seconds_before = time.monotonic(), state.seconds
     saved_at = shown_at = began

@@ -82,8 +82,11 @@ def test_a_short_training_beats_its_interpolated_base(pictures: Path, tmp_path: 
         assert picture.size == (960, 600)
 
 
-def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(pictures: Path, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, optim='optimiser = "muon"\nsteps = 10')
+@pytest.mark.parametrize("critic", ["", "\n[critic]\nweight = 0.1"])
+def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(
+    critic: str, pictures: Path, tmp_path: Path
+) -> None:
+    recipe = write_recipe(tmp_path, optim='optimiser = "muon"\nsteps = 6', loss=f"l1 = 1.0{critic}")
     whole, _ = train(recipe, pictures, tmp_path / "whole")
 
     class Stopped(Exception):
