@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,9 @@ class _Batch:
         from srvid_cli.batch.manifest import Manifest
         from srvid_cli.batch.plan import plan_batch
 
+        for stream in (sys.stdin, sys.stdout):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="surrogateescape")  # file names are any bytes, in and out unchanged
         enlarge_options, naming = self._enlarge_options(), self._naming()
         target = self._single_target()
         folder = target.parent if target is not None else self._out

@@ -412,3 +412,14 @@ def test_a_header_that_breaks_its_reader_costs_one_file_and_not_the_batch(
     plan = plan_batch(collect([str(tmp_path / "in")], tmp_path / "out"), tmp_path / "out", EnlargeOptions(), Naming())
     assert [job.source.name for job in plan.jobs] == ["b.png"]
     assert "ZeroDivisionError" in str(plan.refused[0].error)
+
+
+@pytest.mark.parametrize("option", [[], ["--dry-run"]])
+def test_a_list_of_names_may_hold_any_bytes(option: list[str], tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(picture(tmp_path / "a.png").read_bytes())
+    ended = subprocess.run(
+        command("-", "out", *option), input=b"caf\xe9.png\n", capture_output=True, cwd=tmp_path, timeout=300,
+        env={**environment(), "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "out" / os.fsdecode(b"caf\xe9.png")).exists() == (not option)
