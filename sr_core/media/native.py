@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -90,6 +90,26 @@ def writing(path: Path) -> Iterator[None]:
             hint = _STORAGE_HINT.get(code, "")
             raise StorageError(f"cannot write {path.name}: {last_words(error)}", hint=hint) from error
         raise BadInput(f"cannot write {path.name}: {last_words(error)}") from error
+
+
+@contextmanager
+def scheduled_as_before() -> Iterator[None]:
+    """Undo what encoders do to the scheduling of threads while they are opened.
+
+    SVT-AV1 opened by root (in containers, mostly) makes its caller and its own threads real-time, SCHED_FIFO 99:
+    they, and every process started later, would stop all else on the machine.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            for thread in Path("/proc/self/task").iterdir():
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.sched_setscheduler(int(thread.name), policy, parameters)
 
 
 @contextmanager

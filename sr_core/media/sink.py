@@ -27,7 +27,7 @@ from sr_core.media.copied_times import CopiedTimes
 from sr_core.media.damage import SALVAGE_HINT, Damage
 from sr_core.media.encoder import VideoEncoder, open_error
 from sr_core.media.gaps import Gaps
-from sr_core.media.native import STDOUT, exact, logged, native_path, writing
+from sr_core.media.native import STDOUT, exact, logged, native_path, scheduled_as_before, writing
 from sr_core.media.plan import Plan
 from sr_core.media.sound import SoundConverter
 from sr_core.media.source import Source
@@ -157,7 +157,7 @@ class Sink:
         return target
 
     def _start(self) -> None:
-        with logged():
+        with logged(), scheduled_as_before():
             try:
                 self.container.start_encoding()
             except av.FFmpegError as error:

@@ -23,7 +23,7 @@ from sr_core.errors import BadInput, DamagedMedia
 from sr_core.file_stamp import stamp_of
 from sr_core.media.encoder import EncoderSettings, VideoEncoder, open_error
 from sr_core.media.facts import VideoFacts
-from sr_core.media.native import logged, native_path, writing
+from sr_core.media.native import logged, native_path, scheduled_as_before, writing
 from sr_core.media.plan import Plan
 from sr_core.media.source import Source
 from sr_core.media.source_frame import Unit
@@ -231,7 +231,7 @@ class _SegmentSink:
 def opened_encoder(container: av.container.OutputContainer, settings: EncoderSettings) -> VideoEncoder:
     """An encoder as the only stream of `container`, its header written."""
     encoder = VideoEncoder(container, settings)
-    with logged():
+    with logged(), scheduled_as_before():
         try:
             container.start_encoding()
         except av.FFmpegError as error:

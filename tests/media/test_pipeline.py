@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import Future
@@ -239,3 +240,24 @@ def test_a_relative_name_with_a_colon_is_a_file(clip: Clip, tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     upscaled(Path("a:b.mkv"), Path("c:d.mkv"))
     assert (tmp_path / "c:d.mkv").is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no such call here")
+def test_no_encoder_makes_a_thread_real_time(clip: Clip, tmp_path: Path) -> None:
+    """SVT-AV1 does, where root opens it, with all that starts later: a machine of two cores stood still."""
+    seen: set[int] = set()
+
+    class Watching(NearestUpscaler):
+        def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Planes:
+            seen.update(policies())
+            return super().planes(planes, fmt, color)
+
+    def policies() -> set[int]:
+        return {os.sched_getscheduler(int(thread.name)) for thread in Path("/proc/self/task").iterdir()}
+
+    before = policies()
+    request = Request(
+        source=str(clip("in.mp4", frames=12)), target=str(tmp_path / "out.mkv"), scale=2, codec="libsvtav1", preset="12"
+    )
+    upscale_video(request, Watching, Heard())
+    assert seen | policies() <= before
