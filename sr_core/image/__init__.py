@@ -16,5 +16,6 @@ alpha      colour bled under transparent pixels
 curve      linear light and HDR ↔ the curve networks are trained on
 profile    ICC: is it linear, to sRGB, CMYK to RGB
 exif, ifd  orientation, sizes and thumbnail patched inside EXIF; TIFF directories
+utf8_path  names of any bytes, for libraries that take UTF-8 only
 enlarge    one file in, one file out
 """
