@@ -104,12 +104,13 @@ def test_one_code_of_ten_bits_is_sixty_decibels_however_codes_are_stored(semipla
     assert spec is not None
     wide = graph.compose(model, spec, fmt, ColorSpec(), width=64, height=48)
     session = OpenVino(threads=1).open(wide, precision="exact")
+    one_code = 1 << 6 if semiplanar else 1
 
     class OneCodeOff:
         dtype = session.dtype
 
         def run(self, planes: Sequence[Array], deliver: Deliver) -> None:
-            session.run(planes, lambda outputs: deliver([plane ^ (1 << wide.shift) for plane in outputs]))
+            session.run(planes, lambda outputs: deliver([plane ^ one_code for plane in outputs]))
 
     found = _fidelity_db(cast(OpenVinoSession, OneCodeOff()), session, wide)
     assert found == pytest.approx(20 * np.log10(1023))
