@@ -8,7 +8,8 @@ wheel is pure, says so, and lacks only that name: `from vapoursynth_filter impor
     SRVID_NATIVE=0 | 1           never | or fail (a release); unset: where it can be
     SRVID_PLATFORM_TAG           the wheel's platform, else this machine's own (linux_x86_64, which no index
                                  takes); for a release manylinux_2_17_x86_64, with CC set to
-                                 "python -m ziglang cc -target x86_64-linux-gnu.2.17"
+                                 "python -m ziglang cc -target x86_64-linux-gnu.2.17"; release/make_dist.py does so
+                                 for every platform
     CC                           the compiler, else cc, gcc or clang
 """
 
@@ -18,14 +19,25 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-LIBRARY = {"win32": "srvid.dll", "darwin": "libsrvid.dylib"}.get(sys.platform, "libsrvid.so")
 INSTALLED_FOLDER = "vapoursynth/plugins/srvid"
+
+
+def platform_tag() -> str:
+    """The wheel's platform: the one that is asked for, or this machine's own."""
+    from packaging import tags
+
+    return os.environ.get("SRVID_PLATFORM_TAG") or next(tags.platform_tags())
+
+
+def library_name(platform: str) -> str:
+    """What the stub is called on `platform`, a wheel's platform tag."""
+    return {"win": "srvid.dll", "mac": "libsrvid.dylib"}.get(platform[:3], "libsrvid.so")
 
 
 def find_compiler() -> list[str] | None:
@@ -46,12 +58,19 @@ def find_headers() -> Path | None:
     return Path(vapoursynth.get_include())
 
 
+def read_version() -> str:
+    """The project's version, of which pyproject.toml is the home."""
+    with (Path(__file__).parent / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
 def compile_stub(compiler: list[str], headers: Path, source: Path, folder: Path) -> list[Path]:
     """Compile `source` into `folder`; return the library and the manifest that VapourSynth reads."""
     folder.mkdir(parents=True, exist_ok=True)
-    library, manifest = folder / LIBRARY, folder / "manifest.vs"
-    position_independent = [] if sys.platform == "win32" else ["-fPIC"]
+    library, manifest = folder / library_name(platform_tag()), folder / "manifest.vs"
+    position_independent = [] if library.suffix == ".dll" else ["-fPIC"]
     options = ["-std=c11", "-O2", "-Wall", "-Wextra", "-shared", *position_independent, f"-I{headers}"]
+    options.append(f'-DSRVID_VERSION="{read_version()}"')
     subprocess.run([*compiler, *options, str(source), "-o", str(library)], check=True)
     manifest.write_text(f"[VapourSynth Manifest V1]\n{library.stem}\n", encoding="utf-8")
     return [library, manifest]
@@ -75,11 +94,8 @@ class NativeStub(BuildHookInterface[Any]):
             return
         root = Path(self.root)
         source = root / "vapoursynth_filter" / "native" / "srvid.c"
-        from packaging import tags
-
         build_data["pure_python"] = False
-        platform_tag = os.environ.get("SRVID_PLATFORM_TAG") or next(tags.platform_tags())
-        build_data["tag"] = f"py3-none-{platform_tag}"
+        build_data["tag"] = f"py3-none-{platform_tag()}"
         included = "force_include_editable" if version == "editable" else "force_include"
         for built in compile_stub(compiler, headers, source, root / "build" / "vapoursynth"):
             build_data[included][str(built)] = f"{INSTALLED_FOLDER}/{built.name}"

@@ -20,7 +20,8 @@ from child import CLIPS, SRVID, cost_of, ffmpeg, seconds_of
 
 INFERENCE = """
 import sys
-from sr_core.media.source import Source
+from sr_core.in_order import in_order
+from sr_video.read.source import Source
 import srvid
 path, frames, model, scale = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 with Source(path) as source, srvid.open_upscaler(model, scale=scale) as engine:
@@ -30,13 +31,9 @@ with Source(path) as source, srvid.open_upscaler(model, scale=scale) as engine:
             held.append(unit.frame)
         if len(held) == frames:
             break
-    waiting = []
-    for frame in held if {runs} else ():
-        waiting.append(engine.submit(frame.planes(), source.facts.format, frame.color))
-        if len(waiting) > engine.in_flight:
-            waiting.pop(0).result()
-    for future in waiting:
-        future.result()
+    submit = lambda frame: engine.submit(frame.planes(), source.facts.format, frame.color)
+    for _ in in_order(held if {runs} else (), submit, in_flight=engine.in_flight):
+        pass
 """
 
 

@@ -37,16 +37,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:3], os.environ.get("PYTHO
 
 from sr_core.color import ColorSpec  # noqa: E402
 from sr_core.frame import PixelFormat, Planes  # noqa: E402
-from sr_core.media.facts import VideoFacts  # noqa: E402
-from sr_core.media.nearest import NearestUpscaler  # noqa: E402
-from sr_core.media.plan import Plan, Request  # noqa: E402
-from sr_core.media.source import Source  # noqa: E402
-from sr_core.media.transcode import Progress  # noqa: E402
-from sr_core.segments.cluster import RayCluster  # noqa: E402
-from sr_core.segments.crew import Crew, ThisProcess  # noqa: E402
-from sr_core.segments.processes import Processes  # noqa: E402
-from sr_core.segments.run import Segmenting, upscale  # noqa: E402
-from srvid.engine_choice import EngineChoice  # noqa: E402
+from sr_video.decide.plan import Plan, Request  # noqa: E402
+from sr_video.nearest import NearestUpscaler  # noqa: E402
+from sr_video.read.source import Source  # noqa: E402
+from sr_video.segments.run import upscale  # noqa: E402
+from sr_video.segments.terms import Segmenting  # noqa: E402
+from sr_video.transcode import Progress  # noqa: E402
+from sr_work.here import Here  # noqa: E402
+from sr_work.processes import Processes  # noqa: E402
+from sr_work.ray_cluster import RayCluster  # noqa: E402
+from sr_work.work import Pool  # noqa: E402
+from srvid.recipe import EngineRecipe  # noqa: E402
 
 FRAME_SECONDS = 0.1
 
@@ -67,7 +68,7 @@ class Sleeper(NearestUpscaler):
 
 
 @dataclass(frozen=True)
-class Choice:
+class Recipe:
     """An engine of this file."""
 
     sleeps: bool = False
@@ -75,14 +76,11 @@ class Choice:
     takes_gpu: bool = False
 
     @contextmanager
-    def __call__(self, scale: int) -> Iterator[NearestUpscaler]:
+    def open(self, scale: int) -> Iterator[NearestUpscaler]:
         with Sleeper(scale) if self.sleeps else NearestUpscaler(scale) as engine:
             yield engine
 
-    def identity(self, scale: int, facts: VideoFacts) -> dict[str, str]:
-        return {"model": "stand-in"}
-
-    def like(self, identity: dict[str, str]) -> Choice:
+    def like(self, identity: dict[str, str]) -> Recipe:
         return self
 
     def versions(self) -> dict[str, str]:
@@ -129,28 +127,28 @@ def clip(folder: Path, *, seconds: int, size: str, rate: int) -> Path:
 def run(
     source: Path,
     target: Path,
-    crew: Crew,
+    pool: Pool,
     *,
     seconds: float | None,
-    choice: Choice | EngineChoice | None = None,
+    recipe: Recipe | EngineRecipe | None = None,
     **more: str,
 ) -> Clock:
     target.unlink(missing_ok=True)
     clock = Clock()
     request = Request(source=str(source), target=str(target), scale=2, **more)  # type: ignore[arg-type]
     length = None if seconds is None else Fraction(str(seconds))
-    upscale(request, choice or Choice(), clock, Segmenting(seconds=length, crew=crew))
+    upscale(request, recipe or Recipe(), clock, Segmenting(seconds=length, pool=pool))
     return clock
 
 
 def scaling(folder: Path) -> None:
     source = clip(folder, seconds=160, size="64x48", rate=5)
-    sleeper = Choice(sleeps=True)
-    alone = run(source, folder / "alone.mp4", ThisProcess(), seconds=5, choice=sleeper).frames_per_second()
+    sleeper = Recipe(sleeps=True)
+    alone = run(source, folder / "alone.mp4", Here(), seconds=5, recipe=sleeper).frames_per_second()
     print(f"this process     {alone:6.2f} fps")
     one = 0.0
     for workers in (1, 2, 4, 8):
-        fps = run(source, folder / "o.mp4", Processes(workers=workers), seconds=5, choice=sleeper).frames_per_second()
+        fps = run(source, folder / "o.mp4", Processes(workers=workers), seconds=5, recipe=sleeper).frames_per_second()
         one = one or fps
         print(f"{workers} processes      {fps:6.2f} fps   {fps / (workers * one):.3f} of {workers} x one", flush=True)
     if find_spec("ray") is None:
@@ -164,8 +162,8 @@ def scaling(folder: Path) -> None:
         cluster = Cluster(initialize_head=True, head_node_args=arguments)
         for _ in range(nodes - 1):
             cluster.add_node(**arguments)
-        crew = RayCluster(address=cluster.address)
-        fps = run(source, folder / "o.mp4", crew, seconds=5, choice=sleeper).frames_per_second()
+        pool = RayCluster(address=cluster.address)
+        fps = run(source, folder / "o.mp4", pool, seconds=5, recipe=sleeper).frames_per_second()
         one = one or fps
         print(f"{nodes} Ray nodes      {fps:6.2f} fps   {fps / (nodes * one):.3f} of {nodes} x one", flush=True)
         cluster.shutdown()
@@ -178,8 +176,8 @@ def real(folder: Path) -> None:
     for _ in range(3):
         fps = []
         for workers, threads in ((1, 2), (2, 1)):
-            choice = EngineChoice(model="clear", backend="openvino", tile=96, threads=threads)
-            clock = run(source, folder / "o.mp4", Processes(workers=workers), seconds=2, choice=choice)
+            recipe = EngineRecipe(model="clear", backend="openvino", tile=96, threads=threads)
+            clock = run(source, folder / "o.mp4", Processes(workers=workers), seconds=2, recipe=recipe)
             fps.append(clock.frames_per_second())
         ratios.append(fps[1] / fps[0])
         print(f"1 process x 2 threads {fps[0]:6.2f} fps   2 processes x 1 thread {fps[1]:6.2f} fps", flush=True)
@@ -229,7 +227,7 @@ def overhead(folder: Path) -> None:
     source = clip(folder, seconds=600, size="160x90", rate=15)
     for name, seconds in (("straight", None), ("20 s segments", 20.0)):
         before = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        run(source, folder / "o.mp4", ThisProcess(), seconds=seconds)
+        run(source, folder / "o.mp4", Here(), seconds=seconds)
         used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - before
         base = used if seconds is None else base  # noqa: F821
         print(f"{name:<14} {used:7.2f} CPU-s   {used / base:.3f}", flush=True)
@@ -242,7 +240,7 @@ def bitrate(folder: Path, video: Path | None) -> None:
         sizes, scores = [], []
         for seconds in (None, 20.0):
             target = folder / f"o.{ending}"
-            run(source, target, ThisProcess(), seconds=seconds, codec=codec)
+            run(source, target, Here(), seconds=seconds, codec=codec)
             sizes.append(target.stat().st_size)
             scores.append(_ssim(target, source))
         cost = sizes[1] / sizes[0] - 1
@@ -260,7 +258,7 @@ def _ssim(target: Path, source: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", nargs="?", choices=("scaling", "real", "crashes", "overhead", "bitrate"), default="overhead"
+        "what", nargs="?", recipes=("scaling", "real", "crashes", "overhead", "bitrate"), default="overhead"
     )
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--kills", type=int, default=50)

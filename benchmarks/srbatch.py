@@ -19,7 +19,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -98,13 +100,20 @@ def by_torch(scale: int) -> Callable[[np.ndarray], np.ndarray]:
 def by_srbatch(files: list[Path], out: Path, scale: int) -> Callable[[list[Path]], None]:
     """srbatch's own parts, with the engine opened beforehand as for the other ways."""
     import srvid
-    from sr_core.image.enlarge import EnlargeOptions
+    from sr_image.enlarge import EnlargeOptions
+    from srvid.recipe import EngineRecipe
     from srvid_cli.batch.collect import collect
     from srvid_cli.batch.manifest import Manifest
     from srvid_cli.batch.plan import Naming, plan_batch
     from srvid_cli.batch.run import Result, RunOptions, run_batch
 
     upscaler = srvid.open_upscaler("clear", scale=scale, backend="openvino", shared_tiles=True)
+
+    class Opened(EngineRecipe):
+        """The engine that is open already."""
+
+        def open(self, scale: int) -> Any:
+            return nullcontext(upscaler)
 
     class Silent:
         def pixels(self, done: int) -> None: ...
@@ -119,8 +128,8 @@ def by_srbatch(files: list[Path], out: Path, scale: int) -> Callable[[list[Path]
         enlarging = EnlargeOptions()
         collection = collect([str(path) for path in batch], folder)
         plan = plan_batch(collection, folder, enlarging, Naming(scale=scale))
-        options = RunOptions(enlarge=enlarging, settings="bench", workers=2, memory_bytes=2 << 30)
-        run_batch(plan.jobs, lambda: upscaler, options, manifest=Manifest(folder), listener=Silent())
+        options = RunOptions(enlarge=enlarging, settings="bench", jobs=2, memory_bytes=2 << 30)
+        run_batch(plan.jobs, Opened(), scale, options, manifest=Manifest(folder), listener=Silent())
 
     return work
 

@@ -18,7 +18,7 @@ from sr_core.backend import ComposedGraph
 from sr_core.backends.tensorrt_library import load_library
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.engine_key import EngineFacts
-from sr_core.graph import compose
+from sr_core.graph.compose import compose
 from sr_core.model_spec import load_model, spec_of
 from sr_zoo.models import find_model, shipped_names
 from trt_build.ahead import FORMATS
@@ -55,8 +55,8 @@ def main() -> None:
             half, full = facts("nv12", side), facts("nv12", side, "exact")
             print(
                 f"{side:4d}x{side:<5d}{half.activation_bytes / 2**20:8.1f} {half.activation_bytes / side**2:10.1f}"
-                f" {half.plan_bytes / 1e6:8.2f} {half.activation_bytes / full.activation_bytes:22.2f}"
-                f" {half.plan_bytes / full.plan_bytes:5.2f} {half.build_seconds / full.build_seconds:7.2f}"
+                f" {half.engine_bytes / 1e6:8.2f} {half.activation_bytes / full.activation_bytes:22.2f}"
+                f" {half.engine_bytes / full.engine_bytes:5.2f} {half.build_seconds / full.build_seconds:7.2f}"
             )
         print("format      PSNR dB  peak |x|  layers back  build s")
         for name in ("yuv420p", "nv12", "p010", "yuv444p10", "rgb24", "gbrp", "gray"):

@@ -36,7 +36,7 @@ from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.difference import difference
 from sr_core.errors import NotAvailable
 from sr_core.frame import Array
-from sr_core.graph import compose
+from sr_core.graph.compose import compose
 from sr_core.model_spec import load_model, spec_of
 from sr_zoo.models import find_model, shipped_names
 from srvid.backend_choice import NVIDIA, choose, open_named
@@ -56,7 +56,7 @@ def main() -> None:
     try:
         backend = open_named(options.backend) if options.backend else choose().backend
     except NotAvailable as error:
-        sys.exit(f"{error}\nhint: {error.hint}")
+        sys.exit(str(error))
     if not isinstance(backend, TensorRt):
         print(f"no TensorRT on this machine: {choose().line}; nothing is measured")
         return

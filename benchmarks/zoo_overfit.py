@@ -21,7 +21,7 @@ def overfit(name: str, seconds: float) -> tuple[float, int, float]:
     """(dB reached, steps, seconds)."""
     torch.manual_seed(2)
     scale = 2
-    planes = 1 if ARCHS[name].colour == "y" else 3
+    planes = 1 if ARCHS[name].color_space == "y" else 3
     network = build_network(name, scale=scale)
     seed = torch.rand(1, planes, 5, 5)
     high = torch.nn.functional.interpolate(seed, size=(SIDE, SIDE), mode="bicubic")

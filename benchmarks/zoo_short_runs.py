@@ -57,7 +57,7 @@ def short(config: TrainConfig, minutes: float) -> TrainConfig:
             ema=0.9,
         ),
         loss=loss or {"l1": 1.0},
-        critic=None,
+        discriminator=None,
     )
 
 

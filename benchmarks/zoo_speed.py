@@ -20,8 +20,8 @@ HEIGHT, WIDTH, ROUNDS = 135, 240, 5  # a tile of a 540p frame
 def main(scale: int) -> None:
     runners, batches = {}, {}
     for name in NETWORKS:
-        colour = ARCHS[name].colour
-        spec = ModelSpec(name=name, scale=scale, colour=colour)
+        color_space = ARCHS[name].color_space
+        spec = ModelSpec(name=name, scale=scale, color_space=color_space)
         runners[name] = open_runner(onnx_from_network(build_network(name, scale=scale), spec))
         batches[name] = np.random.default_rng(1).random((1, spec.channels, HEIGHT, WIDTH), np.float32)
     seconds: dict[str, list[float]] = {name: [] for name in NETWORKS}
@@ -33,7 +33,7 @@ def main(scale: int) -> None:
     reference = float(np.median(seconds["fsrcnn"][1:]))
     print(f"x{scale}, {WIDTH}x{HEIGHT} in, CPU time of one frame; fsrcnn = 1 ({reference * 1e3:.0f} ms)")
     for name in NETWORKS:
-        print(f"{name:8} {ARCHS[name].colour:>3} {float(np.median(seconds[name][1:])) / reference:6.2f}")
+        print(f"{name:8} {ARCHS[name].color_space:>3} {float(np.median(seconds[name][1:])) / reference:6.2f}")
 
 
 if __name__ == "__main__":

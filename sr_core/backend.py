@@ -3,7 +3,7 @@
     ComposedGraph ──Backend.open──► Session ──run(planes, deliver)──► deliver(output planes)
 
 `ComposedGraph` is one FP32 ONNX graph from raw planes to raw planes at one static size
-(`sr_core.graph.compose` makes it). A backend compiles it; a session runs it.
+(`sr_core.graph.compose.compose` makes it). A backend compiles it; a session runs it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 from sr_core.errors import BadInput, NotAvailable
 from sr_core.frame import Array, Device
+from sr_core.wording import closest, option
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
     from sr_core.packing import PackedGraph
 
-Precision = Literal["auto", "exact", "fast"]
+Precision = Literal["auto", "exact", "fast", "f32", "bf16+f32", "f16+f32", "int8+f32"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "exact", "fast")  # what users choose from; the rest bind what came of it
 Deliver = Callable[[Sequence[Array]], None]
 Progress = Callable[[str, float], None]
 
@@ -41,8 +43,13 @@ class ComposedGraph:
         scale: output pixels per input pixel.
         width, height: luma size of the input tile.
         depth: bits of an integer sample (float formats: 16 or 32).
-        packed: composes the same function with packed outputs, for backends that run it in FP32; None
-            where the network does not end in a sub-pixel convolution.
+        packed: composes the same function with packed outputs, for backends on a CPU; None where the network
+            does not end in a sub-pixel convolution.
+        square: composes the same graph for a square tile of at least that side, or of the model's fixed size.
+        int8: composes the same graph with the network's body in INT8, by quantizers; None where the model has none,
+            or the format more than 8 bits.
+        int8_loss_db: what INT8 was measured to cost against ground truth, at most; None = not measured.
+        network_digest: hash of the network alone, whatever the format and size.
     """
 
     model: ModelProto
@@ -52,6 +59,10 @@ class ComposedGraph:
     height: int
     depth: int
     packed: Callable[[], PackedGraph | None] = lambda: None
+    square: Callable[[int], ComposedGraph] | None = None
+    network_digest: Callable[[], str] = lambda: ""
+    int8: Callable[[], ComposedGraph | None] = lambda: None
+    int8_loss_db: float | None = None
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -104,7 +115,7 @@ class Backend(Protocol):
     name: str
     device: str  # for people: 'AMD EPYC, 2 cores', 'NVIDIA L4'
     contexts: int  # how many contexts pay here
-    tunes_tiles: bool  # True: tile sizes are worth measuring (CPU); False: as large as memory allows
+    on_cpu: bool  # True: tiles that fit its caches; False: as large as a device's memory allows
 
     @property
     def plane_device(self) -> Device | None:
@@ -127,16 +138,29 @@ BACKENDS: dict[str, tuple[str, str, str]] = {
     "tensorrt": ("sr_core.backends.tensorrt:TensorRt", "tensorrt", "tensorrt"),
     "tensorrt_rtx": ("sr_core.backends.tensorrt:TensorRtRtx", "tensorrt_rtx", "rtx"),
     "openvino": ("sr_core.backends.openvino:OpenVino", "openvino", ""),
+    "webgpu": ("sr_core.backends.webgpu:WebGpu", "onnxruntime_ep_webgpu", "gpu"),
     "onnxruntime": ("sr_core.backends.onnxruntime:OnnxRuntime", "onnxruntime", "onnxruntime"),
 }
+_ALSO_CALLED = {
+    "trt": "tensorrt", "rtx": "tensorrt_rtx", "cuda": "tensorrt_rtx", "nvidia": "tensorrt_rtx", "ov": "openvino",
+    "cpu": "openvino", "onnx": "onnxruntime", "ort": "onnxruntime", "vulkan": "webgpu", "metal": "webgpu",
+    "directml": "webgpu", "dml": "webgpu", "gpu": "auto",
+}  # fmt: skip
 
 
-def open_backend(name: str, *, threads: int | None = None, device: int | None = None) -> Backend:
+def backend_hint(wanted: str) -> str:
+    """For a backend that is none: the one that was meant, where that can be guessed, and all there are."""
+    meant = _ALSO_CALLED.get(wanted.lower())
+    guess = f"did you mean {meant}? " if meant else closest(wanted, ("auto", *BACKENDS))
+    return f"{guess}choose one of: auto, {', '.join(BACKENDS)}"
+
+
+def open_backend(name: str, *, threads: int | None = None, device: int | str | None = None) -> Backend:
     """Open a backend by name.
 
     Args:
         threads: limits the CPU threads it may use.
-        device: number of the GPU to use; None = the first, where it uses one.
+        device: number of the GPU to use, or OpenVINO's name of a device; None = the first, where it uses one.
 
     Raises:
         BadInput: many times more threads than CPUs.
@@ -145,7 +169,12 @@ def open_backend(name: str, *, threads: int | None = None, device: int | None = 
     if threads is not None and threads > _THREADS_A_CPU * (cpus := os.cpu_count() or 1):
         raise BadInput(f"{threads} threads are too many for {cpus} CPUs", hint="by default each CPU has one")
     if name not in BACKENDS:
-        raise NotAvailable(f"unknown backend {name!r}", hint=f"choose one of: auto, {', '.join(BACKENDS)}")
+        raise NotAvailable(f"unknown backend {name!r}", hint=backend_hint(name))
+    if isinstance(device, str) and name != "openvino":
+        raise NotAvailable(
+            f"{name} numbers its GPUs and has no {device}, which is a name of OpenVINO's",
+            hint=f"use {option('backend', 'openvino')}, or a number as srkit doctor shows",
+        )
     target, module_needed, extra = BACKENDS[name]
     if find_spec(module_needed) is None:
         raise NotAvailable(

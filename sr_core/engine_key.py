@@ -1,14 +1,14 @@
 """What a compiled engine is tied to, and the sidecar that says so on disk.
 
-    ComposedGraph + EngineKey ──EnsureEngine──► BuiltEngine(plan bytes, EngineFacts)
+    ComposedGraph + EngineKey ──EnsureEngine──► BuiltEngine(engine bytes, EngineFacts)
           (sr_core)                (trt_build)              (sr_core.backends.tensorrt)
 
 The builder writes what the runtime reads, and neither may import the other: both import this.
 
-    clear-x4-3f9a….engine    the plan, as TensorRT serialised it
-    clear-x4-3f9a….json      EngineFacts: the key field by field, the plan's hash, the measured PSNR
+    clear-x4-3f9a….engine    the engine, as TensorRT serialised it
+    clear-x4-3f9a….json      EngineFacts: the key field by field, the engine's hash, the measured PSNR
 
-The sidecar is written last. A plan without one was never finished.
+The sidecar is written last. An engine without one was never finished.
 
 TensorRT-RTX plans are tied to the library's exact version and to a compute capability, not to a
 GPU, an operating system or a driver. TensorRT plans are tied to all of GPU, OS and version. The
@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sr_core.errors import BadInput, EngineError
 from sr_core.frame import Array
+from sr_core.records import check, parse_json, record_from
 
 if TYPE_CHECKING:
     from sr_core.backend import ComposedGraph, Precision, Progress
 
 SIDECAR_FORMAT = 1
-PORTABLE = "portable"  # one plan for every RTX card from Ampere on
+PORTABLE = "portable"  # one engine for every RTX card from Ampere on
 THIS_GPU = "this-gpu"  # the only target of the `tensorrt` library
 # What TensorRT-RTX 1.7 accepts as a build target (others are refused by set_compute_capability).
 RTX_TARGETS = ("sm75", "sm80", "sm86", "sm89", "sm120", "sm121")
@@ -79,7 +80,7 @@ class GpuFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """Every setting of the builder that can change a plan.
+    """Every setting of the builder that can change an engine.
 
     Attributes:
         workspace_bytes: upper bound on the memory an engine may use while it runs; None = no bound.
@@ -108,7 +109,7 @@ class BuildOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineKey:
-    """Everything that decides a plan. Two equal keys may share a file; nothing else may.
+    """Everything that decides an engine. Two equal keys may share a file; nothing else may.
 
     Attributes:
         graph_sha256: hash of the FP32 graph, weights and tile size included (`graph_hash`).
@@ -151,10 +152,10 @@ class EngineKey:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFacts:
-    """The sidecar of one plan.
+    """The sidecar of one engine.
 
     Attributes:
-        planes: name, dtype and shape of each input and output of the plan, inputs first.
+        planes: name, dtype and shape of each input and output of the engine, inputs first.
         fp32_layers: layers of the network that failed the check in FP16 and went back to FP32.
         psnr_db: lowest PSNR of any output plane against FP32, over the check's images; None
             where nothing was lowered ('fp32').
@@ -170,8 +171,8 @@ class EngineFacts:
     height: int
     depth: int
     planes: tuple[tuple[str, str, tuple[int, ...]], ...]
-    plan_sha256: str
-    plan_bytes: int
+    engine_sha256: str
+    engine_bytes: int
     activation_bytes: int
     weights_bytes: int
     build_seconds: float
@@ -194,27 +195,23 @@ class EngineFacts:
             EngineError: it is damaged or of another format; the message says how.
         """
         try:
-            data: dict[str, Any] = json.loads(text)
-            if data.pop("format") != SIDECAR_FORMAT:
+            data = check(parse_json(text), dict[str, Any])
+            if data.pop("format", None) != SIDECAR_FORMAT:
                 raise EngineError(f"the sidecar is not of format {SIDECAR_FORMAT}")
-            digest = data.pop("digest")
-            key = dict(data.pop("key"))
-            options = BuildOptions(**key.pop("options"))
-            planes = tuple((str(n), str(t), tuple(int(d) for d in s)) for n, t, s in data.pop("planes"))
-            layers = tuple(data.pop("fp32_layers"))
-            facts = cls(key=EngineKey(options=options, **key), planes=planes, fp32_layers=layers, **data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"the sidecar is damaged: {error}") from error
+            digest = data.pop("digest", None)
+            facts = record_from(data, cls)
+        except BadInput as error:
+            raise EngineError(f"the sidecar is damaged: {error.message}") from error
         if facts.key.digest != digest:
             raise EngineError("the sidecar's key does not have the digest written beside it")
         return facts
 
-    def check_plan(self, plan: bytes) -> None:
-        """Raise EngineError unless `plan` is byte for byte the plan this sidecar describes."""
-        if len(plan) != self.plan_bytes:
-            raise EngineError(f"the plan has {len(plan)} bytes, expected {self.plan_bytes}")
-        if hashlib.sha256(plan).hexdigest() != self.plan_sha256:
-            raise EngineError("the plan's bytes are not those that were written")
+    def check_content(self, engine: bytes) -> None:
+        """Raise EngineError unless `engine` is byte for byte the engine this sidecar describes."""
+        if len(engine) != self.engine_bytes:
+            raise EngineError(f"the engine has {len(engine)} bytes, expected {self.engine_bytes}")
+        if hashlib.sha256(engine).hexdigest() != self.engine_sha256:
+            raise EngineError("the engine's bytes are not those that were written")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,14 +225,14 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltEngine:
-    """A plan whose sidecar has been checked.
+    """An engine whose sidecar has been checked.
 
     Attributes:
         notes: lines for the user ('rebuilt: …').
         reference: computes a Reference for this engine's tile (seconds); asked for once a GPU.
     """
 
-    plan: bytes
+    content: bytes
     facts: EngineFacts
     notes: tuple[str, ...] = ()
     reference: Callable[[], Reference] | None = None

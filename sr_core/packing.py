@@ -12,6 +12,7 @@ made anyway: one strided copy, of elements as wide as the block.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -74,12 +75,13 @@ def copy_piece(piece: Piece, tensor: Array, target: Array, *, row: int, column: 
         (top - piece.top) // rows : (bottom - piece.top) // rows,
         (left - piece.left) // columns : (right - piece.left) // columns,
     ]
-    wide = _WIDE.get(columns * part.itemsize)
-    is_dense = part.strides[1] == part.itemsize and not (piece.first % columns or tensor.shape[2] % columns)
-    if wide is not None and is_dense:
-        lines = part.view(wide).reshape(tensor.shape[0], rows, -1)  # splits an axis: a view
-        first = piece.first // columns
-        np.copyto(lines, tensor.view(wide)[..., first : first + rows].transpose(0, 2, 1))
+    unit = math.gcd(columns * part.itemsize, 16)  # bytes moved at once; a row of the block is `units` of them
+    units, width = columns * part.itemsize // unit, tensor.shape[2] * part.itemsize
+    first = piece.first * part.itemsize
+    if part.strides[1] == part.itemsize and not (first % unit or width % unit):
+        lines = part.view(_WIDE[unit]).reshape(tensor.shape[0], rows, -1, units)  # splits axes: a view
+        cells_of_tensor = tensor.view(_WIDE[unit])[..., first // unit : first // unit + rows * units]
+        np.copyto(lines, cells_of_tensor.reshape(*tensor.shape[:2], rows, units).transpose(0, 2, 1, 3))
         return
     for line in range(rows):
         for place in range(columns):

@@ -11,19 +11,19 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, TensorProto, helper
 
-from sr_core import taps
 from sr_core.color import SITING_OFFSET, ColorSpec, code_scale, ycc_from_rgb
 from sr_core.frame import Array, PixelFormat, Planes
-from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, Colour, ModelSpec, with_spec
-from sr_core.onnx_builder import IR_VERSION, OnnxBuilder
-from sr_core.receptive_field import receptive_radius
+from sr_core.graph import taps
+from sr_core.graph.onnx_builder import IR_VERSION, OnnxBuilder
+from sr_core.graph.receptive_field import receptive_radius
+from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ColorSpace, ModelSpec, with_spec
 
 OPSET = 18
 
 
-def nearest_model(scale: int, *, colour: Colour = "rgb") -> ModelProto:
+def nearest_model(scale: int, *, color_space: ColorSpace = "rgb") -> ModelProto:
     """Repeats every pixel; at scale 1 the identity. Halo 0."""
-    channels = 3 if colour == "rgb" else 1
+    channels = 3 if color_space == "rgb" else 1
     build = OnnxBuilder()
     if scale == 1:
         build.op("body", "Identity", INPUT_NAME, output=OUTPUT_NAME)
@@ -31,20 +31,20 @@ def nearest_model(scale: int, *, colour: Colour = "rgb") -> ModelProto:
         weights = np.repeat(np.eye(channels), scale * scale, axis=0)[:, :, None, None]
         value = build.conv("body", INPUT_NAME, weights)
         build.op("body", "DepthToSpace", value, blocksize=scale, mode="CRD", output=OUTPUT_NAME)
-    return _finished(build, ModelSpec(name=f"nearest-x{scale}", scale=scale, colour=colour))
+    return _finish(build, ModelSpec(name=f"nearest-x{scale}", scale=scale, color_space=color_space))
 
 
 def random_model(
     scale: int,
     *,
-    colour: Colour = "rgb",
+    color_space: ColorSpace = "rgb",
     features: int = 8,
     layers: int = 2,
     seed: int = 0,
     base: bool = True,
 ) -> ModelProto:
     """An untrained compact network: convolutions with PReLU, sub-pixel head, bilinear base."""
-    channels, random = (3 if colour == "rgb" else 1), np.random.default_rng(seed)
+    channels, random = (3 if color_space == "rgb" else 1), np.random.default_rng(seed)
     build = OnnxBuilder()
     value, before = INPUT_NAME, channels
     for _ in range(layers):
@@ -60,7 +60,7 @@ def random_model(
     else:
         build.op("body", "Identity", value, output=OUTPUT_NAME)
     name = f"random{seed}-x{scale}"
-    return _finished(build, ModelSpec(name=name, scale=scale, colour=colour))
+    return _finish(build, ModelSpec(name=name, scale=scale, color_space=color_space))
 
 
 def global_model(scale: int, *, seed: int = 0) -> ModelProto:
@@ -71,7 +71,7 @@ def global_model(scale: int, *, seed: int = 0) -> ModelProto:
     mean = build.op("body", "GlobalAveragePool", INPUT_NAME)
     gain = build.op("body", "Add", mean, build.constant(np.full((1, 3, 1, 1), 0.5)))
     build.op("body", "Mul", value, gain, output=OUTPUT_NAME)
-    return _finished(build, ModelSpec(name=f"global{seed}-x{scale}", scale=scale))
+    return _finish(build, ModelSpec(name=f"global{seed}-x{scale}", scale=scale))
 
 
 def _bilinear_base(build: OnnxBuilder, channels: int, scale: int) -> str:
@@ -83,14 +83,14 @@ def _bilinear_base(build: OnnxBuilder, channels: int, scale: int) -> str:
     return build.op("base", "DepthToSpace", value, blocksize=scale, mode="CRD")
 
 
-def _finished(build: OnnxBuilder, spec: ModelSpec) -> ModelProto:
+def _finish(build: OnnxBuilder, spec: ModelSpec) -> ModelProto:
     for name, values in ((INPUT_NAME, build.inputs), (OUTPUT_NAME, build.outputs)):
         shape = ["n", spec.channels, f"{name}_h", f"{name}_w"]
         values.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     model = build.model(spec.name, OPSET)
     model.ir_version = IR_VERSION
     halo = receptive_radius(model, scale=spec.scale)
-    facts = ModelSpec(name=spec.name, scale=spec.scale, colour=spec.colour, halo_px=halo)
+    facts = ModelSpec(name=spec.name, scale=spec.scale, color_space=spec.color_space, halo_px=halo)
     return with_spec(model, facts)
 
 
@@ -116,29 +116,29 @@ def planes_from_rgb(rgb: npt.NDArray[np.float64], fmt: PixelFormat, color: Color
     """
     if fmt.family == "rgb":
         values = rgb if fmt.is_float else rgb * fmt.peak
-        coded = _coded(values, fmt)
+        coded = _encode(values, fmt)
         return (coded,) if fmt.layout == "packed" else tuple(coded[..., index] for index in range(3))
     ycc = rgb @ ycc_from_rgb(color.matrix).T
     scale = (1.0, 0.0, 1.0, 0.0) if fmt.is_float else code_scale(depth=fmt.depth, full_range=color.full_range)
-    luma = _coded(ycc[..., 0] * scale[0] + scale[1], fmt)
+    luma = _encode(ycc[..., 0] * scale[0] + scale[1], fmt)
     if fmt.family == "gray":
         return (luma,)
     horizontal, vertical = SITING_OFFSET[color.siting]
     chroma = [
-        _coded(_decimated(ycc[..., index], fmt.subsampling, (horizontal, vertical)) * scale[2] + scale[3], fmt)
+        _encode(_decimate(ycc[..., index], fmt.subsampling, (horizontal, vertical)) * scale[2] + scale[3], fmt)
         for index in (1, 2)
     ]
     return (luma, np.stack(chroma, axis=-1)) if fmt.layout == "semiplanar" else (luma, *chroma)
 
 
-def _coded(values: npt.NDArray[np.float64], fmt: PixelFormat) -> Array:
+def _encode(values: npt.NDArray[np.float64], fmt: PixelFormat) -> Array:
     if fmt.is_float:
         return values.astype(fmt.dtype)
     codes = np.rint(np.clip(values, 0, fmt.peak)).astype(fmt.dtype)
     return codes << (16 - fmt.depth) if fmt.msb_aligned else codes
 
 
-def _decimated(
+def _decimate(
     plane: npt.NDArray[np.float64], divisors: Sequence[int], offsets: tuple[float, float]
 ) -> npt.NDArray[np.float64]:
     for axis, divisor, offset in ((1, divisors[0], offsets[0]), (0, divisors[1], offsets[1])):

@@ -9,29 +9,49 @@ reach; where it has none, neighbouring tiles overlap and are blended with a ramp
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import numpy as np
 
-from sr_core import graph
 from sr_core.backend import Backend, DirectSession, Precision, Progress
-from sr_core.blending import Blender
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
-from sr_core.errors import BadInput, EngineError
+from sr_core.errors import BadInput, EngineError, OutOfMemory
 from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes, rgb
+from sr_core.graph.compose import alignment
+from sr_core.late_module import LateModule
 from sr_core.model_spec import ModelSpec
-from sr_core.tile_parts import divisors_of, is_same, own_part, padded_to, read_part
-from sr_core.tile_sessions import TiledSession, TileSessions
-from sr_core.tiling import Tile
+from sr_core.tiles.blending import Blender
+from sr_core.tiles.parts import divisors_of, is_same, own_part, pad_to, read_part
+from sr_core.tiles.sessions import TiledSession, TileSessions
+from sr_core.tiles.tiling import Tile
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    import onnx
+else:
+    onnx = LateModule("onnx")
+
+
+class FrameKind(Protocol):
+    """The frames that an engine is for; a video's facts are one."""
+
+    @property
+    def format(self) -> PixelFormat: ...
+
+    @property
+    def color(self) -> ColorSpec: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
 
 
 @dataclass
@@ -39,6 +59,7 @@ class _Job:
     """One frame under way."""
 
     fmt: PixelFormat
+    color: ColorSpec
     compiled: TiledSession
     planes: GivenPlanes
     out: Planes
@@ -49,6 +70,7 @@ class _Job:
     tiles: dict[Tile, Future[None]] = field(default_factory=dict)
     blender: Blender | None = None
     open_tiles: int = 0
+    too_large: dict[Tile, OutOfMemory] = field(default_factory=dict)  # the device had no memory for these
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -67,7 +89,7 @@ class Upscaler:
         model: the network, per `model_spec`'s contract.
         spec: its facts.
         backend: an opened backend; not closed here.
-        tile: side, or (width, height), of the region a tile reads, in input pixels; None = measured on a CPU.
+        tile: side, or (width, height), of the region a tile reads, in input pixels; None = chosen here.
         shared_tiles: True compiles one square shape for frames of all sizes (folders of images);
             False fits the shape to the frame (video).
         reuse: copy tiles of `submit` whose whole read region equals the frame before it.
@@ -75,7 +97,7 @@ class Upscaler:
 
     def __init__(
         self,
-        model: ModelProto,
+        model: onnx.ModelProto,
         spec: ModelSpec,
         backend: Backend,
         *,
@@ -85,9 +107,8 @@ class Upscaler:
         reuse: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        self.spec, self.backend = spec, backend
+        self.spec, self.backend, self._model = spec, backend, model
         self.scale = spec.scale
-        self.in_flight = backend.contexts + 1
         self.counts = TileCounts()
         self._sessions = TileSessions(
             model, spec, backend, precision=precision, tile=tile, shared_tiles=shared_tiles, progress=progress
@@ -95,7 +116,8 @@ class Upscaler:
         self._reuse = reuse
         self._lock = threading.Lock()
         self._previous: _Job | None = None
-        self._pool = ThreadPoolExecutor(backend.contexts, thread_name_prefix="srvid-tile")
+        self.in_flight = backend.contexts + 1
+        self._pool: ThreadPoolExecutor | None = None  # from the first graph on: only then the backend is settled
         self._here: set[Future[Planes]] = set()  # frames that run on their callers' threads
         self._closed = False
 
@@ -104,7 +126,7 @@ class Upscaler:
     @property
     def align(self) -> int:
         """Rows at which a band of RGB or gray may begin: multiples of this."""
-        return graph.alignment(self.spec, rgb(packed=True))
+        return alignment(self.spec, rgb(packed=True))
 
     @property
     def halo_px(self) -> int | None:
@@ -120,12 +142,24 @@ class Upscaler:
         plan = self._sessions.for_frame(fmt, color, width, height).plan
         return plan.read_width, plan.read_height
 
+    def identity(self, frames: FrameKind) -> dict[str, str]:
+        """Everything about this engine that decides the bytes it makes of such frames; compiles what they need."""
+        kind = (frames.format, frames.color, frames.width, frames.height)
+        width, height = self.read_size_for(*kind)
+        return {
+            "model": self.spec.name,
+            "model digest": hashlib.sha256(self._model.SerializeToString(deterministic=True)).hexdigest()[:32],
+            "backend": self.backend.name,
+            "precision": self.precision_for(*kind),
+            "tile": f"{width}x{height}",
+        } | ({"device": placement} if (placement := str(getattr(self.backend, "placement", ""))) else {})
+
     def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None:
         """Where planes of such frames may lie as well as in arrays; None: arrays only.
 
         A frame that has to be padded for the network is padded in ordinary memory.
         """
-        align = graph.alignment(self.spec, fmt)
+        align = alignment(self.spec, fmt)
         return None if width % align or height % align else self.backend.plane_device
 
     def submit(
@@ -161,7 +195,7 @@ class Upscaler:
 
         uint8, uint16, float16 or float32 (0..1), gamma-encoded; the same dtype comes back.
         """
-        from sr_core.image.array import upscale_image
+        from sr_core.array import upscale_image
 
         return upscale_image(self, array)
 
@@ -170,7 +204,8 @@ class Upscaler:
         if self._closed:
             return
         self._closed = True
-        self._pool.shutdown(wait=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
         wait_for(self._here.copy())
         self._previous = None
         self._sessions.close()
@@ -201,10 +236,9 @@ class Upscaler:
         compiled = self._sessions.for_frame(fmt, color, width, height)
         plan = compiled.plan
         planes = tuple(
-            padded_to(plane, shape)
-            for plane, shape in zip(planes, fmt.plane_shapes(plan.width, plan.height), strict=True)
+            pad_to(plane, shape) for plane, shape in zip(planes, fmt.plane_shapes(plan.width, plan.height), strict=True)
         )
-        job = self._job(compiled, planes, fmt, (width, height), out)
+        job = self._job(compiled, planes, fmt, color, (width, height), out)
         job.open_tiles = len(plan)
         job.tiles = {tile: Future() for tile in plan}
         if in_sequence and all(isinstance(plane, np.ndarray) for plane in planes):
@@ -217,6 +251,9 @@ class Upscaler:
                 if before is not None and before.compiled is compiled:
                     job.previous = before
             if not runs_here:
+                if self._pool is None:
+                    self._pool = ThreadPoolExecutor(self.backend.contexts, thread_name_prefix="srvid-tile")
+                    self.in_flight = self.backend.contexts + 1
                 for tile in plan:
                     self._pool.submit(self._run_tile, job, tile)
         if runs_here:
@@ -226,7 +263,13 @@ class Upscaler:
         return job
 
     def _job(
-        self, compiled: TiledSession, planes: GivenPlanes, fmt: PixelFormat, size: tuple[int, int], out: Planes | None
+        self,
+        compiled: TiledSession,
+        planes: GivenPlanes,
+        fmt: PixelFormat,
+        color: ColorSpec,
+        size: tuple[int, int],
+        out: Planes | None,
     ) -> _Job:
         width, height = size[0] * self.scale, size[1] * self.scale
         plan = compiled.plan
@@ -236,7 +279,7 @@ class Upscaler:
         is_padded = (plan.width, plan.height) != size
         target = fmt.empty(plan.width * self.scale, plan.height * self.scale) if is_padded or out is None else out
         result = tuple(plane[: shape[0], : shape[1]] for plane, shape in zip(target, wanted, strict=True))
-        job = _Job(fmt, compiled, planes, target, Future(), result if out is None else out)
+        job = _Job(fmt, color, compiled, planes, target, Future(), result if out is None else out)
         if compiled.blends:
             job.blender = Blender(plan, fmt, self.scale)
         return job
@@ -245,9 +288,13 @@ class Upscaler:
         try:
             if job.done.done():
                 raise EngineError("another tile of this frame failed")
-            if not self._copied_from_previous(job, tile):
+            if not self._copy_from_previous(job, tile):
                 self._compute(job, tile)
             job.tiles[tile].set_result(None)
+        except OutOfMemory as error:  # not the frame's end: see `_compute_smaller`
+            job.tiles[tile].set_exception(error)
+            with job.lock:
+                job.too_large[tile] = error
         except BaseException as error:  # handed to whoever waits for the frame
             job.tiles[tile].set_exception(error)
             with job.lock:
@@ -289,7 +336,35 @@ class Upscaler:
         with self._lock:
             self.counts.computed += 1
 
-    def _copied_from_previous(self, job: _Job, tile: Tile) -> bool:
+    def _compute_smaller(self, job: _Job) -> None:
+        """Compute with smaller tiles what the device had no memory for; the other tiles stay as they are.
+
+        Raises:
+            OutOfMemory: nothing smaller may be tried.
+        """
+        width, height = job.fmt.check(job.planes)
+        again, (error, *_) = job, job.too_large.values()
+        while True:
+            compiled = self._sessions.shrink(job.fmt, job.color, width, height, than=again.compiled.plan, error=error)
+            again = self._job(compiled, job.planes, job.fmt, job.color, (width, height), None)
+            try:
+                for tile in compiled.plan:
+                    self._compute(again, tile)
+                break
+            except OutOfMemory as another:
+                error = another
+        if again.blender is not None:
+            again.blender.finish(again.out)
+        if job.blender is not None:
+            job.blender = None  # it holds a part of the frame only
+            for source, target in zip(again.out, job.out, strict=True):
+                np.copyto(target, source)
+        for tile in job.too_large:
+            for source, target, divisor in zip(again.out, job.out, divisors_of(job.fmt), strict=True):
+                np.copyto(own_part(target, tile, self.scale, divisor), own_part(source, tile, self.scale, divisor))
+        job.compiled = compiled  # nothing holds the session that was too large for this frame's sake
+
+    def _copy_from_previous(self, job: _Job, tile: Tile) -> bool:
         """Copy the tile from the frame before, if every sample it reads is the same there."""
         before, plan = job.previous, job.compiled.plan
         if before is None or before.kept is None or job.kept is None or job.blender is not None:
@@ -298,7 +373,8 @@ class Upscaler:
             area = (tile.across.read, plan.read_width, tile.down.read, plan.read_height)
             if not is_same(read_part(now, *area, divisor), read_part(then, *area, divisor)):
                 return False
-        if before.tiles[tile].exception() is not None:
+        its_tile = before.tiles.get(tile)  # None: it was begun with larger tiles
+        if its_tile is None or its_tile.exception() is not None:
             return False
         for source, target, divisor in zip(before.out, job.out, divisors_of(job.fmt), strict=True):
             np.copyto(own_part(target, tile, self.scale, divisor), own_part(source, tile, self.scale, divisor))
@@ -308,6 +384,8 @@ class Upscaler:
 
     def _finish(self, job: _Job) -> None:
         try:
+            if job.too_large:
+                self._compute_smaller(job)
             if job.blender is not None:
                 job.blender.finish(job.out)
             for target, source in zip(job.result, job.out, strict=True):

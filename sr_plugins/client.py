@@ -19,6 +19,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator
 
+DEFAULT_MODEL = "clear"  # srvid's own, for hosts that import nothing but this file
 PROTOCOL = 1
 FRAME = struct.Struct("<cQ")  # kind, bytes that follow
 HELLO, JOB, ACCEPTED, ROWS, PROGRESS, DONE, ERROR = b"H", b"J", b"A", b"R", b"P", b"D", b"E"
@@ -188,7 +189,7 @@ class Connection:
         self._socket: socket.socket | None = None
 
     def __enter__(self) -> tuple[Link, Request]:
-        self._socket, token, hello = _connected(self._cancelled, self._start)
+        self._socket, token, hello = _connect(self._cancelled, self._start)
         try:
             if hello["protocol"] != PROTOCOL:
                 raise WorkerError(
@@ -240,9 +241,9 @@ def launch_facts() -> Request:
     try:
         with open(path, encoding="utf-8") as file:
             facts: Request = json.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # not installed by `srkit plug install`: the worker is started by hand
-    return facts
+    return facts if isinstance(facts, dict) else {}
 
 
 def is_sandboxed() -> bool:
@@ -250,12 +251,14 @@ def is_sandboxed() -> bool:
     return os.path.exists("/.flatpak-info") or "SNAP" in os.environ
 
 
-def _connected(cancelled: Cancelled, start: bool) -> tuple[socket.socket, str, Request]:
+def _connect(cancelled: Cancelled, start: bool) -> tuple[socket.socket, str, Request]:
     """(socket, token, hello) of a running worker, started if need be."""
     found = _try_connect()
     if found:
         return found
-    command: list[str] = launch_facts().get("command", [])
+    command = launch_facts().get("command", [])
+    if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
+        raise WorkerError("launch.json, which says how to start srvid, is damaged", "run: srkit plug install")
     if not start or not command or is_sandboxed():
         raise WorkerError("the srvid worker is not running", "run in a terminal: srkit serve")
     process = _started(command)
@@ -283,16 +286,19 @@ def _try_connect() -> tuple[socket.socket, str, Request] | None:
     try:
         with open(worker_file(), encoding="utf-8") as file:
             facts = json.load(file)
-        endpoint = socket.create_connection(("127.0.0.1", int(facts["port"])), timeout=HELLO_SECONDS)
-    except (OSError, ValueError, KeyError):
-        return None  # no worker, or the file of one that was killed
+        port, token = facts["port"], facts["token"]
+        if not isinstance(port, int) or not isinstance(token, str):
+            return None
+        endpoint = socket.create_connection(("127.0.0.1", port), timeout=HELLO_SECONDS)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None  # no worker, or the file of one that was killed, or a damaged one
     try:
         kind, size = FRAME.unpack(_exactly(endpoint, FRAME.size))
         if kind == HELLO and size <= MAX_MESSAGE:
             hello = json.loads(_exactly(endpoint, size))
-            if hello.get("program") == "srvid":
-                return endpoint, str(facts["token"]), hello
-    except (OSError, ValueError):
+            if isinstance(hello, dict) and hello.get("program") == "srvid":
+                return endpoint, token, hello
+    except (OSError, ValueError, RecursionError):
         endpoint.close()
         return None  # another program has the port now
     endpoint.close()
@@ -313,6 +319,7 @@ def _started(command: list[str]) -> subprocess.Popen[Any]:
     """Start the worker so that it outlives this program and inherits nothing of it."""
     environment = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
     environment["SRVID_WORKER_FILE"] = worker_file()
+    environment["PYTHONSAFEPATH"] = "1"  # nothing of the folder that the host happens to be in is imported
     options: Request = {"start_new_session": True}
     if sys.platform == "win32":
         options = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}

@@ -12,8 +12,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from sr_core.children import python_command
 from sr_core.errors import OutputExists, StorageError
+from sr_core.records import check, parse_json
 from sr_core.storage import storage_error, write_atomically
 from sr_plugins import client
 from sr_plugins.places import EXECUTABLE, NAME, Place, contents_of
@@ -23,7 +26,7 @@ KRITA_SWITCH = f"enable_{NAME}"
 
 def launch_content(models: tuple[str, ...]) -> bytes:
     """launch.json: how to start this srvid's worker, where it says its port, which models there are."""
-    command = [sys.executable, "-c", "from srvid_cli.srkit import main; main()", "serve"]
+    command = python_command("-c", "from srvid_cli.srkit import main; main()", "serve")
     facts = {"command": command, "worker_file": client.default_worker_file(), "models": list(models)}
     return json.dumps(facts, indent=1).encode()
 
@@ -123,7 +126,8 @@ def examine(place: Place) -> list[Finding]:
 def _launches(place: Place) -> Finding:
     """Whether the command in launch.json runs at all."""
     try:
-        command = json.loads(place.launch_file.read_text())["command"]
+        launch = check(parse_json(place.launch_file.read_bytes()), dict[str, Any])
+        command = check(launch.get("command"), tuple[str, ...], "command")
         done = subprocess.run([*command, "--help"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
         return Finding(False, f"the worker cannot be started: {error}", f"srkit plug install {place.host}")
@@ -139,14 +143,17 @@ def _launches(place: Place) -> Finding:
 def _manifest(place: Place) -> dict[str, str]:
     """What srvid wrote here: file -> SHA-256; empty if nothing."""
     try:
-        listed = json.loads(place.manifest.read_text())["files"]
-        return {str(name): str(digest) for name, digest in listed.items()}
+        listed = check(parse_json(place.manifest.read_bytes()), dict[str, dict[str, str]]).get("files", {})
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise StorageError(
             f"{place.manifest} is damaged: {error}", hint=f"remove {place.ours} by hand, then install again"
         ) from error
+    foreign = [name for name in listed if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts]
+    if foreign:  # only files below the plug-in's folder are ever removed
+        raise StorageError(f"{place.manifest} names {foreign[0]!r}", hint=f"remove {place.ours} by hand")
+    return dict(listed)
 
 
 def _digest(path: Path) -> str:
@@ -172,7 +179,7 @@ def _remove(place: Place, relatives: set[str], ours: dict[str, str]) -> list[Pat
 def _switch_on(kritarc: Path) -> None:
     if _is_on(kritarc):
         return
-    lines = _without_switch(kritarc)
+    lines = _drop_switch(kritarc)
     if "[python]" not in lines:
         lines += ["", "[python]"] if lines else ["[python]"]
     lines.insert(lines.index("[python]") + 1, f"{KRITA_SWITCH}=true")
@@ -181,13 +188,13 @@ def _switch_on(kritarc: Path) -> None:
 
 def _switch_off(kritarc: Path) -> None:
     if kritarc.exists():
-        write_atomically(kritarc, ("\n".join(_without_switch(kritarc)) + "\n").encode())
+        write_atomically(kritarc, ("\n".join(_drop_switch(kritarc)) + "\n").encode())
 
 
 def _is_on(kritarc: Path) -> bool:
     return kritarc.exists() and f"{KRITA_SWITCH}=true" in kritarc.read_text().splitlines()
 
 
-def _without_switch(kritarc: Path) -> list[str]:
+def _drop_switch(kritarc: Path) -> list[str]:
     lines = kritarc.read_text().splitlines() if kritarc.exists() else []
     return [line for line in lines if not line.startswith(f"{KRITA_SWITCH}=")]

@@ -9,11 +9,11 @@ import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_plugins.client import BYTES_PER_SAMPLE
+from sr_plugins.client import BYTES_PER_SAMPLE, DEFAULT_MODEL
 
 DTYPES = {"u8": "u1", "u16": "<u2", "f16": "<f2", "f32": "<f4"}
 MAX_SIDE = 1 << 20
-MAX_SCALE = 8
+MAX_SCALE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class Job:
         channels: 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha, interleaved.
         sample: 'u8', 'u16', 'f16' or 'f32', little-endian.
         order: 'rgb' or 'bgr' of 3 and 4 channels.
+        strength: that much of the model, the rest of 'clear'.
         transfer: 'encoded' (gamma, as images are) or 'linear' light.
         alpha: 'straight' or 'premultiplied'.
         at_input_size: the result is averaged back to the input's size: a cleaner image, not a larger one.
@@ -34,7 +35,8 @@ class Job:
     channels: int
     sample: str
     scale: int
-    model: str = "clear"
+    model: str = DEFAULT_MODEL
+    strength: float = 1.0
     backend: str = "auto"
     tile: int | None = None
     order: str = "rgb"
@@ -49,6 +51,8 @@ class Job:
                 raise BadInput(f"{name} is {value!r}, expected 1 to {most}")
         if self.tile is not None and type(self.tile) is not int:
             raise BadInput(f"tile is {self.tile!r}, expected a number of pixels or null")
+        if type(self.strength) not in (int, float) or not 0.0 <= self.strength <= 1.0:
+            raise BadInput(f"strength is {self.strength!r}, expected 0 to 1")
         if type(self.at_input_size) is not bool:
             raise BadInput(f"at_input_size is {self.at_input_size!r}, expected true or false")
         for name, choices in (

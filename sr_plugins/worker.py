@@ -17,21 +17,27 @@ import secrets
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sr_core.errors import BadInput, Cancelled, NotAvailable, SrError, StorageError
+from sr_core.errors import BadInput, Cancelled, Locked, NotAvailable, SrError, message_of
+from sr_core.records import check, parse_json
 from sr_core.storage import file_lock, write_atomically
+from sr_core.wording import as_argument
 from sr_plugins import client
-from sr_plugins.bands import enlarged_bands
 from sr_plugins.hangup import Cancellation, HangUpWatch
 from sr_plugins.jobs import Job, job_from_request
-from sr_plugins.shelf import Opener, Shelf
+from sr_plugins.model_cache import ModelCache, Opener
+from sr_plugins.strips import enlarge_job
 
 STRIP_BYTES = 8 << 20  # bytes of a frame of rows: what a host holds besides its own image
 GREETING_SECONDS = 5.0  # a connection that has not sent its request by then is closed
 STALL_SECONDS = 300.0  # a client that neither sends nor takes rows for so long is gone
 TICK_SECONDS = 0.25
+MAX_GREETING = 32  # connections that have not shown the token; the oldest makes room
+MAX_JOBS = 64  # connections that have: each holds an image
+_PIECE_BYTES = 1 << 16  # a buffer grows by so much at most, as bytes arrive
 log = logging.getLogger(__name__)
 
 
@@ -58,9 +64,10 @@ class Worker:
         self.path, self._version = path, version
         self._idle_seconds, self._unload_seconds = idle_seconds, unload_seconds
         self._token = secrets.token_urlsafe(32)
-        self._shelf = Shelf(opener)
+        self._model_cache = ModelCache(opener)
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._greeting: dict[_Peer, None] = {}  # not yet known to hold the token, the oldest first
         self._peers: set[_Peer] = set()
         self._jobs_done = 0
         self._last_used = time.monotonic()
@@ -75,12 +82,9 @@ class Worker:
         try:
             with file_lock(self.path.with_suffix(".lock"), timeout_seconds=0):
                 self._serve()
-        except StorageError as error:
-            if "locked" in str(error):
-                raise NotAvailable(
-                    "an srvid worker is already running", hint="use it, or end it with: srkit serve --stop"
-                ) from error
-            raise
+        except Locked as error:
+            hint = "use it, or end it with: srkit serve --stop"
+            raise NotAvailable("an srvid worker is already running", hint=hint) from error
 
     def stop(self) -> None:
         """End `serve` soon; jobs under way are dropped. Safe in a signal handler."""
@@ -101,18 +105,18 @@ class Worker:
             try:
                 while not self._stop.is_set() and not self._is_idle():
                     self._accept(listener)
-                    freed = self._shelf.trim(unused_seconds=self._unload_seconds)
+                    freed = self._model_cache.trim(unused_seconds=self._unload_seconds)
                     if freed:
                         log.info("freed %d unused model(s)", freed)
             finally:
                 self._stop.set()
                 self.path.unlink(missing_ok=True)
         self._drop_all()
-        self._shelf.close()
+        self._model_cache.close()
 
     def _is_idle(self) -> bool:
         with self._lock:
-            if self._peers or self._idle_seconds is None:
+            if self._peers or self._idle_seconds is None:  # whoever has shown no token keeps nobody awake
                 return False
             return time.monotonic() - self._last_used >= self._idle_seconds
 
@@ -121,22 +125,60 @@ class Worker:
             endpoint, _ = listener.accept()
         except TimeoutError:
             return
+        except OSError as error:  # descriptors or memory used up, or the client has gone already
+            log.warning("cannot accept a connection: %s", error.strerror or error)
+            self._make_room(0)
+            self._stop.wait(TICK_SECONDS)
+            return
         if self._stop.is_set():
             endpoint.close()  # no hello: the client looks for another worker
             return
+        self._make_room(MAX_GREETING - 1)
         peer = _Peer(endpoint)
         with self._lock:
+            self._greeting[peer] = None
+        try:
+            threading.Thread(target=self._converse, args=(peer,), daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            log.warning("cannot serve a connection: %s", error)
+            endpoint.close()
+            self._forget(peer)
+
+    def _make_room(self, most: int) -> None:
+        """Hang up on the oldest connections that have not shown the token, until `most` are left."""
+        with self._lock:
+            surplus = list(self._greeting)[: max(0, len(self._greeting) - most)]
+        for peer in surplus:
+            peer.hang_up()
+            self._forget(peer)
+
+    def _welcome(self, peer: _Peer) -> None:
+        """The token was right: from now on the connection counts.
+
+        Raises:
+            NotAvailable: too many others do.
+        """
+        with self._lock:
+            self._greeting.pop(peer, None)
+            if len(self._peers) >= MAX_JOBS:
+                raise NotAvailable(f"the srvid worker is busy with {MAX_JOBS} jobs", hint="try again later")
             self._peers.add(peer)
-        threading.Thread(target=self._converse, args=(peer,), daemon=True).start()
+
+    def _forget(self, peer: _Peer) -> None:
+        with self._lock:
+            self._greeting.pop(peer, None)
+            if peer in self._peers:
+                self._peers.remove(peer)
+                self._last_used = time.monotonic()
 
     def _drop_all(self) -> None:
         """Drop what is under way and wait for it: what has begun in the engine ends first."""
         with self._lock:
-            peers = list(self._peers)
+            peers = [*self._greeting, *self._peers]
         for peer in peers:
             peer.drop("the srvid worker was stopped")
         deadline = time.monotonic() + 5
-        while self._peers and time.monotonic() < deadline:
+        while (self._greeting or self._peers) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     # ---- one connection
@@ -160,34 +202,33 @@ class Worker:
                 else:
                     raise BadInput(f"unknown request {peer.what!r}", hint="upscale, status or stop")
             except (Cancelled, OSError) as error:
-                peer.drop(str(error))
+                peer.drop(message_of(error))
                 peer.try_error(peer.cancellation.why, "try again")
             except SrError as error:
                 log.info("%s: %s", peer.what, error)
-                peer.try_error(str(error), error.hint)
+                peer.try_error(*error.as_told(as_argument))
             except MemoryError:
                 log.warning("%s: out of memory", peer.what)
                 peer.try_error("there is not enough memory for this image", "upscale a part of it at a time")
             except Exception as error:
                 log.exception("%s: failed", peer.what)  # our own bug: the client must not wait for ever
                 peer.try_error(f"srvid failed: {type(error).__name__}: {error}", "please report this")
-        with self._lock:
-            self._peers.remove(peer)
-            self._last_used = time.monotonic()
+        self._forget(peer)
 
     def _request(self, peer: _Peer) -> dict[str, Any]:
-        """Greet, and read the request. Nothing is believed before the token."""
+        """Greet, and read the request, both within `GREETING_SECONDS`. Nothing is believed before the token."""
         peer.endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer.endpoint.settimeout(GREETING_SECONDS)
+        deadline = time.monotonic() + GREETING_SECONDS
         hello = {"program": "srvid", "protocol": client.PROTOCOL, "version": self._version}
         peer.send_json(client.HELLO, hello)
-        kind, size = peer.read_header()
+        kind, size = client.FRAME.unpack(peer.read_by(deadline, client.FRAME.size))
         if kind != client.JOB or size > client.MAX_MESSAGE:
             raise BadInput("the client does not speak this protocol")
         try:
-            request = json.loads(bytes(peer.read(bytearray(size))))
-            token, protocol = str(request["token"]), request["protocol"]
-        except (ValueError, KeyError, TypeError) as error:
+            request = check(parse_json(peer.read_by(deadline, size)), dict[str, Any])
+            token, protocol = check(request["token"], str), request["protocol"]
+        except (ValueError, KeyError) as error:
             raise BadInput("the client's request is not readable") from error
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             raise BadInput("wrong token", hint="run: srkit plug doctor")
@@ -196,6 +237,7 @@ class Worker:
                 f"the plug-in speaks protocol {protocol}, this worker {client.PROTOCOL}",
                 hint="run: srkit plug install (it replaces the plug-in), then restart the program",
             )
+        self._welcome(peer)
         peer.endpoint.settimeout(STALL_SECONDS)
         return dict(request)
 
@@ -207,12 +249,12 @@ class Worker:
         started = time.monotonic()
         with (
             HangUpWatch(peer.endpoint, lambda: peer.drop("the client closed the connection")),
-            self._shelf.borrow(job, report=peer.report, is_gone=peer.cancellation.is_set) as upscaler,
+            self._model_cache.borrow(job, report=peer.report, is_gone=peer.cancellation.is_set) as upscaler,
         ):
-            for band in enlarged_bands(job, pixels, upscaler, peer.cancellation):
+            for strip in enlarge_job(job, pixels, upscaler, peer.cancellation):
                 rows = max(STRIP_BYTES // job.output_row_bytes, 1)
-                for top in range(0, len(band), rows):
-                    peer.send(client.ROWS, memoryview(band[top : top + rows].tobytes()))
+                for top in range(0, len(strip), rows):
+                    peer.send(client.ROWS, memoryview(strip[top : top + rows].tobytes()))
         if peer.cancellation.is_set():
             raise Cancelled(peer.cancellation.why)
         self._jobs_done += 1
@@ -274,6 +316,29 @@ class _Peer:
             self.endpoint.shutdown(socket.SHUT_WR)
         except OSError as error:
             log.debug("nobody listens: %s", error)
+
+    def hang_up(self) -> None:
+        """End the conversation; the thread that reads from it finds it closed."""
+        self.cancellation.set("there were too many connections")
+        with suppress(OSError):
+            self.endpoint.shutdown(socket.SHUT_RDWR)
+
+    def read_by(self, deadline: float, size: int) -> bytes:
+        """`size` bytes, all of them before `deadline` (of `time.monotonic`), however slowly they come.
+
+        Memory is taken as they arrive: a header that promises a megabyte costs nothing.
+        """
+        data = bytearray()
+        while len(data) < size:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Cancelled("the client took too long to say what it wants")
+            self.endpoint.settimeout(left)
+            piece = self.endpoint.recv(min(size - len(data), _PIECE_BYTES))
+            if not piece:
+                raise Cancelled("the client closed the connection")
+            data += piece
+        return bytes(data)
 
     def read_header(self) -> tuple[bytes, int]:
         kind, size = client.FRAME.unpack(self.read(bytearray(client.FRAME.size)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_core.errors import BadInput
+from sr_core.wording import option
 from sr_train.decoding import read_rgb_or_grey
 from sr_train.imresize import Image8, crop_to_multiple, imresize
 
@@ -37,7 +38,7 @@ def read_pairs(folder: Path, scale: int) -> Iterator[TestPair]:
     """
     files = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise BadInput(f"no images in {folder}", hint="point --data at the folder that holds eval/Set5")
+        raise BadInput(f"no images in {folder}", hint=f"point {option('data')} at the folder that holds eval/Set5")
     for path in files:
         image, grey = read_rgb_or_grey(path)
         high = crop_to_multiple(image, scale)
@@ -57,7 +58,11 @@ def find_set(name: str, data_root: Path) -> Path:
         folder = data_root / "eval" / SETS[name.lower()]
         if folder.is_dir():
             return folder
-        raise BadInput(f"{SETS[name.lower()]} is not under {data_root}", hint="name its parent's parent with --data")
+        raise BadInput(
+            f"{SETS[name.lower()]} is not under {data_root}",
+            hint=f"measure on a folder of pictures: {option('set', 'FOLDER')}; or name with {option('data')} the "
+            "folder that holds eval/Set5 (docs/training.md says where to get it)",
+        )
     if Path(name).is_dir():
         return Path(name)
     raise BadInput(f"no test set {name!r}", hint=f"choose one of: {', '.join(SETS)}, or a folder of images")

@@ -29,11 +29,11 @@ Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def _flat(scale: int, channels: int) -> Iterator[Pair]:
-    colours = [np.full(channels, grey) for grey in GREYS]
+    colors = [np.full(channels, grey) for grey in GREYS]
     if channels == 3:
-        colours += [np.array(colour) for colour in ((0.8, 0.2, 0.2), (0.2, 0.7, 0.3), (0.1, 0.3, 0.9))]
-    for colour in colours:
-        low = np.broadcast_to(colour[None, :, None, None], (1, channels, SIDE, SIDE)).astype(np.float32)
+        colors += [np.array(color) for color in ((0.8, 0.2, 0.2), (0.2, 0.7, 0.3), (0.1, 0.3, 0.9))]
+    for color in colors:
+        low = np.broadcast_to(color[None, :, None, None], (1, channels, SIDE, SIDE)).astype(np.float32)
         yield low, np.repeat(np.repeat(low, scale, axis=2), scale, axis=3)
 
 

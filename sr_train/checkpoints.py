@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sr_core.errors import BadInput
+from sr_core.storage import published
+from sr_core.wording import option
 from sr_train.config import TrainConfig
 
 CURVE = ("step", "seconds", "loss", "psnr_y")
@@ -28,7 +30,7 @@ class RunState:
 
     Attributes:
         average: the weights' moving average (EMA): what gets shipped.
-        helpers: what else learns along the way, such as a critic and its optimiser.
+        helpers: what else learns along the way, such as a discriminator and its optimiser.
     """
 
     network: nn.Module
@@ -41,7 +43,7 @@ class RunState:
 
 
 def save_state(path: Path, state: RunState, config: TrainConfig) -> None:
-    """Write `path` through a temporary name."""
+    """Write `path`, whole or not at all."""
     saved = {
         "network": state.network.state_dict(),
         "average": state.average,
@@ -52,9 +54,8 @@ def save_state(path: Path, state: RunState, config: TrainConfig) -> None:
         "curve": state.curve,
         "config": json.dumps(asdict(config)),
     }
-    partial = path.with_suffix(".part")
-    torch.save(saved, partial)
-    partial.replace(path)
+    with published(path) as part:
+        torch.save(saved, part)
 
 
 def load_state(path: Path, state: RunState) -> None:
@@ -71,9 +72,13 @@ def load_state(path: Path, state: RunState) -> None:
         for name, helper in state.helpers.items():
             helper.load_state_dict(saved["helpers"][name])
     except KeyError as error:
-        raise BadInput(f"{path.name} was saved without its {error}", hint="train without --resume") from error
+        raise BadInput(
+            f"{path.name} was saved without its {error}", hint=f"train without {option('resume', True)}"
+        ) from error
     except (RuntimeError, ValueError) as error:
-        raise BadInput(f"{path.name} belongs to another recipe: {error}", hint="train without --resume") from error
+        raise BadInput(
+            f"{path.name} belongs to another recipe: {error}", hint=f"train without {option('resume', True)}"
+        ) from error
     device = next(iter(state.average.values())).device
     state.average = {name: value.to(device) for name, value in saved["average"].items()}
     state.step, state.seconds = saved["step"], saved["seconds"]

@@ -1,10 +1,10 @@
 """What a training run is: a TOML recipe read into frozen, validated dataclasses.
 
 [model]   name, arch, scale, colour, options = {...}
-[data]    root, folders, copies, degradation, variants, patch_px, batch, validate
+[data]    root, folders, copies, degradation, variants, patch_px, batch, validate, clips
 [optim]   optimiser, rate, final_rate, schedule, steps or minutes, ema, clip, precision, warm_start, ...
 [loss]    name = weight, ...                     see losses.py
-[critic]  kind, judges, weight, rate             for adversarial training; see critics.py
+[discriminator]  kind, judges, weight, rate             for adversarial training; see discriminators.py
 """
 
 import tomllib
@@ -25,18 +25,21 @@ class ModelConfig:
     arch: str
     scale: int
     scales: tuple[int, ...] = ()
-    colour: str = ""  # empty: what the paper used
+    color_space: str = ""  # empty: what the paper used
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for scale in (self.scale, *self.scales):
             _demand(scale in (2, 3, 4), "model.scale", scale, "2, 3 or 4")
-        _demand(self.colour in ("", "rgb", "y"), "model.colour", self.colour, "'rgb' or 'y'")
+        _demand(self.color_space in ("", "rgb", "y"), "model.color_space", self.color_space, "'rgb' or 'y'")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which images, and how a batch is cut from them. `copies` are sizes at which each image is used."""
+    """Which images, and how a batch is cut from them. `copies` are sizes at which each image is used.
+
+    With `clips` the images become so many short coded clips (`sr_train.clips`), and a batch pairs of their frames.
+    """
 
     folders: tuple[str, ...]
     root: str = "../shared/data"
@@ -46,11 +49,15 @@ class DataConfig:
     patch_px: int = 48
     batch: int = 16
     validate: str = "eval/Set5"
+    clips: int = 0
 
     def __post_init__(self) -> None:
         _demand(len(self.folders) > 0, "data.folders", self.folders, "at least one folder")
         _demand(self.patch_px >= 8, "data.patch_px", self.patch_px, "8 or more")
         _demand(self.batch >= 1, "data.batch", self.batch, "1 or more")
+        _demand(self.clips >= 0, "data.clips", self.clips, "0 or more")
+        if self.clips:
+            _demand(self.batch % 2 == 0, "data.batch", self.batch, "an even number: frames come in pairs")
         _demand(self.variants >= 1, "data.variants", self.variants, "1 or more")
 
 
@@ -91,7 +98,7 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CriticConfig:
+class DiscriminatorConfig:
     """An adversary: `kind` standard or relativistic, judging 'pixels' or VGG 'features'."""
 
     kind: str = "standard"
@@ -100,8 +107,8 @@ class CriticConfig:
     rate: float = 1e-4
 
     def __post_init__(self) -> None:
-        _demand(self.kind in ("standard", "relativistic"), "critic.kind", self.kind, "standard or relativistic")
-        _demand(self.judges in ("pixels", "features"), "critic.judges", self.judges, "pixels or features")
+        _demand(self.kind in ("standard", "relativistic"), "discriminator.kind", self.kind, "standard or relativistic")
+        _demand(self.judges in ("pixels", "features"), "discriminator.judges", self.judges, "pixels or features")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,15 +119,19 @@ class TrainConfig:
     data: DataConfig
     optim: OptimConfig
     loss: Mapping[str, float]
-    critic: CriticConfig | None = None
+    discriminator: DiscriminatorConfig | None = None
     vgg: str = ""
+
+    def __post_init__(self) -> None:
+        if "still" in self.loss:
+            _demand(self.data.clips > 0, "data.clips", self.data.clips, "above 0: the loss 'still' compares frames")
 
 
 SECTIONS: dict[str, type[Any]] = {
     "model": ModelConfig,
     "data": DataConfig,
     "optim": OptimConfig,
-    "critic": CriticConfig,
+    "discriminator": DiscriminatorConfig,
 }
 
 
@@ -133,12 +144,16 @@ def read_config(path: Path) -> TrainConfig:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadInput(f"cannot read recipe {path}: {error.strerror}", hint="see configs/ for examples") from error
+        raise BadInput(
+            f"cannot read recipe {path}: {error.strerror}", hint="srkit train --list names examples"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"recipe {path} is not TOML: {error}", hint="see configs/ for examples") from error
+        raise BadInput(f"recipe {path} is not TOML: {error}", hint="srkit train --list names examples") from error
     for table in tables:
-        _demand(table in SECTIONS or table in ("loss", "vgg"), "table", table, "model, data, optim, loss, critic")
-    wanted = [name for name in SECTIONS if name != "critic" or name in tables]
+        _demand(
+            table in SECTIONS or table in ("loss", "vgg"), "table", table, "model, data, optim, loss, discriminator"
+        )
+    wanted = [name for name in SECTIONS if name != "discriminator" or name in tables]
     parts = {name: _section(SECTIONS[name], name, tables.get(name, {})) for name in wanted}
     return TrainConfig(**parts, loss=tables.get("loss", {"l1": 1.0}), vgg=tables.get("vgg", ""))
 
@@ -151,7 +166,7 @@ def _section(kind: type[Any], table: str, values: Mapping[str, Any]) -> Any:
     try:
         return kind(**frozen)
     except TypeError as error:
-        raise BadInput(f"[{table}] is incomplete: {error}", hint="see configs/ for examples") from error
+        raise BadInput(f"[{table}] is incomplete: {error}", hint="srkit train --list names examples") from error
 
 
 def _demand(holds: bool, name: str, value: object, expected: str) -> None:

@@ -47,8 +47,7 @@ class Chain:
     crf: tuple[int, int] = (18, 30)
 
 
-# shares and ranges: ../shared/facts/compact-networks.md (c); 45 % stays near clean, or clean input is
-# over-smoothed
+# shares and ranges: docs/notes/degradations.md; 45 % stays near clean, or clean input is over-smoothed
 CLEAN = Chain(blur=0.2, blur_sigma=(0.2, 0.6), noise=0.3, noise_sigma=(0.0, 1.0), jpeg=0.2, jpeg_quality=(90, 98))
 STREAM = Chain(blur=0.5, rescale=0.3, noise=0.4, ringing=0.15, video=0.75, jpeg=0.2)
 POOR = Chain(
@@ -103,15 +102,15 @@ def _run_chain(high: Image8, scale: int, chain: Chain, rng: Generator) -> Image8
     elif rng.random() < chain.jpeg:
         last.append(lambda image: jpeg_compressed(image, int(rng.integers(*chain.jpeg_quality)), rng))
     image = high
-    for step in _shuffled(before, rng):
+    for step in _shuffle(before, rng):
         image = step(image)
     image = shrink(image, scale, rng)
-    for step in [*_shuffled(after, rng), *last]:
+    for step in [*_shuffle(after, rng), *last]:
         image = step(image)
     return image
 
 
-def _shuffled(steps: list[Callable[[Image8], Image8]], rng: Generator) -> list[Callable[[Image8], Image8]]:
+def _shuffle(steps: list[Callable[[Image8], Image8]], rng: Generator) -> list[Callable[[Image8], Image8]]:
     return [steps[int(index)] for index in rng.permutation(len(steps))]
 
 

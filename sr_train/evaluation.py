@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_core.ensemble import self_ensembled
 from sr_core.errors import BadModel
+from sr_core.graph.ensemble import self_ensembled
 from sr_core.model_spec import ModelSpec, load_model, read_spec
 from sr_train.benchmark_sets import SETS, TestPair, find_set, read_pairs
 from sr_train.imresize import Image8, imresize, imresize_float
@@ -121,7 +121,7 @@ def _model_upscaler(spec: ModelSpec, run: Runner) -> Callable[[TestPair], Upscal
         made = _codes(run((luma / 255)[None, None].astype(np.float32))[0, 0] * 255)
         return _with_luma(pair, made, spec.scale), made.astype(np.float64)
 
-    return on_rgb if spec.colour == "rgb" else on_luma
+    return on_rgb if spec.color_space == "rgb" else on_luma
 
 
 def _bicubic_upscaler(scale: int) -> Callable[[TestPair], Upscaled]:

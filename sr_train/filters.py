@@ -13,7 +13,7 @@ def gaussian_taps(width: int, sigma: float) -> Plane:
     return taps / taps.sum()
 
 
-def correlated(plane: Plane, taps: Plane, axis: int) -> Plane:
+def correlate(plane: Plane, taps: Plane, axis: int) -> Plane:
     """Correlate along one axis without padding: that side shrinks by len(taps) - 1."""
     length = plane.shape[axis] - len(taps) + 1
     total = np.zeros((length, plane.shape[1]) if axis == 0 else (plane.shape[0], length))
@@ -25,10 +25,10 @@ def correlated(plane: Plane, taps: Plane, axis: int) -> Plane:
 
 def smoothed(plane: Plane, taps: Plane) -> Plane:
     """Correlate along both axes without padding."""
-    return correlated(correlated(plane, taps, 0), taps, 1)
+    return correlate(correlate(plane, taps, 0), taps, 1)
 
 
-def halved(plane: Plane) -> Plane:
+def halve(plane: Plane) -> Plane:
     """2x2 means, every second pixel; an odd last row or column is dropped."""
     height, width = (side - side % 2 for side in plane.shape)
     quads: Plane = plane[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))

@@ -8,7 +8,6 @@ A crop of step N depends on (seed, N) alone, so a resumed run sees what the unin
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_core.errors import BadInput
+from sr_core.storage import published
+from sr_core.wording import option
 from sr_train.decoding import read_rgb
 from sr_train.degradations import degrade
 from sr_train.imresize import Image8, crop_to_multiple
@@ -115,7 +116,8 @@ def open_bank(
     if not files:
         raise BadInput(
             f"no training images under {', '.join(map(str, folders))}",
-            hint="name folders of .png or .jpg files under [data] in the recipe, or their parent with --data",
+            hint="name folders of .png or .jpg files under [data] in the recipe, "
+            f"or their parent with {option('data')}",
         )
     identity = [[path.name, path.stat().st_size] for path in files]
     digest = hashlib.sha256(json.dumps([FORMAT, identity, list(copies)]).encode()).hexdigest()[:16]
@@ -132,14 +134,14 @@ def open_bank(
 
 
 def _store_high(files: Sequence[Path], copies: Sequence[float], folder: Path) -> None:
-    images = [image for path in files for image in _sized_copies(read_rgb(path), copies)]
+    images = [image for path in files for image in _make_sized_copies(read_rgb(path), copies)]
     if not images:
         raise BadInput("every training image is too small", hint=f"at least {8 * SIDE_MULTIPLE} pixels a side")
     _save(folder / "high.npy", np.concatenate([image.reshape(-1) for image in images]))
     _save(folder / "sides.npy", np.array([image.shape[:2] for image in images], np.int64))
 
 
-def _sized_copies(image: Image8, copies: Sequence[float]) -> list[Image8]:
+def _make_sized_copies(image: Image8, copies: Sequence[float]) -> list[Image8]:
     sized = []
     for factor in copies:
         height, width = (round(side * factor) for side in image.shape[:2])
@@ -168,6 +170,5 @@ def _low_from_high(
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:
-    partial = path.with_name(f"{path.stem}.part{os.getpid()}.npy")
-    np.save(partial, array)
-    partial.replace(path)
+    with published(path) as part, part.open("wb") as file:
+        np.save(file, array)

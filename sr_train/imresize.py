@@ -10,6 +10,8 @@ out changes 7-15 % of the samples.
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_core.graph.taps import cubic
+
 Image8 = NDArray[np.uint8]
 Plane = NDArray[np.float64]
 
@@ -61,17 +63,9 @@ def _contributions(length: int, out_length: int, factor: float) -> tuple[NDArray
     centre = (np.arange(out_length) + 1) / factor + 0.5 * (1 - 1 / factor)  # 1-based, MATLAB's convention
     first = np.floor(centre - support / 2)
     indices = first[:, None] + np.arange(int(np.ceil(support)) + 2)
-    weights = shrink * _cubic(shrink * (centre[:, None] - indices))
+    weights = shrink * cubic(shrink * (centre[:, None] - indices))
     weights /= weights.sum(axis=1, keepdims=True)
     mirror = np.concatenate([np.arange(length), np.arange(length)[::-1]])
     taps = mirror[(indices.astype(np.intp) - 1) % (2 * length)]
     used = np.any(weights != 0, axis=0)
     return taps[:, used], weights[:, used]
-
-
-def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel, a = -0.5."""
-    x = np.abs(x)
-    near = (1.5 * x - 2.5) * x * x + 1.0
-    far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
-    return np.where(x <= 1, near, np.where(x <= 2, far, 0.0))

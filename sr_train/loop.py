@@ -5,20 +5,22 @@ images ─ crops ─┬─ LR ─ network ─ SR ─ loss ─ gradients ─ opti
 """
 
 import math
-import os
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr_core.errors import BadInput, NotAvailable
 from sr_train.benchmark_sets import read_pairs
 from sr_train.checkpoints import RunState, Stateful, load_state, save_state, warm_start
+from sr_train.clip_bank import ClipBank, open_clips
+from sr_train.compiler import has_compiler
 from sr_train.config import TrainConfig
 from sr_train.images import ImageBank, open_bank
 from sr_train.imresize import Image8
@@ -81,17 +83,17 @@ def run_training(
     if optim.warm_start:
         warm_start(network, Path(optim.warm_start))
     loss_of = make_loss(config.loss, vgg=config.vgg)
-    critic = None
-    if config.critic is not None:
-        from sr_train.critics import Critic
+    discriminator = None
+    if config.discriminator is not None:
+        from sr_train.discriminators import Discriminator
 
-        planes = 1 if _colour(config) == "y" else 3
-        critic = Critic(config.critic, planes=planes, vgg=config.vgg, device=device)
+        planes = 1 if _color_space(config) == "y" else 3
+        discriminator = Discriminator(config.discriminator, planes=planes, vgg=config.vgg, device=device)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     scaler = torch.amp.GradScaler(device.type, enabled=optim.precision == "f16")
     helpers: dict[str, Stateful] = {"scaler": scaler} if scaler.is_enabled() else {}
-    if critic is not None:
-        helpers |= {"critic": critic.judge, "critic's optimiser": critic.optimiser}
+    if discriminator is not None:
+        helpers |= {"discriminator": discriminator.judge, "discriminator's optimiser": discriminator.optimiser}
     state = RunState(network=network, average=average, optimisers=make_optimisers(network, optim), helpers=helpers)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{model.name}.pt"
@@ -111,12 +113,12 @@ def run_training(
         for part in range(optim.accumulate):
             lr, hr = _batch(banks[scale], config, state.step * optim.accumulate + part, device)
             with _autocast(config, device):
-                sr, loss = _supervised(forwards[scale], network, lr, hr, loss_of, share)
-                if critic is not None:
-                    loss = loss + critic.generator_loss(sr, hr)
+                sr, loss = _supervise(forwards[scale], network, lr, hr, loss_of, share)
+                if discriminator is not None:
+                    loss = loss + discriminator.generator_loss(sr, hr)
             scaler.scale(loss / optim.accumulate).backward()  # type: ignore[no-untyped-call]
-        if critic is not None:
-            critic.learn(sr, hr)
+        if discriminator is not None:
+            discriminator.learn(sr, hr)
         _clip(network, config, rate)
         for optimiser in state.optimisers:
             scaler.step(optimiser)
@@ -129,7 +131,7 @@ def run_training(
         now = time.monotonic()
         state.seconds = seconds_before + now - began
         if now - saved_at > save_every_seconds:
-            progress = _measured(state, config, root, losses, share, checkpoint)
+            progress = _measure(state, config, root, losses, share, checkpoint)
             report(progress)
             psnr_y = progress.psnr_y
             save_state(checkpoint, state, config)
@@ -138,7 +140,7 @@ def run_training(
         elif now - shown_at > SHOW_EVERY_SECONDS:
             report(_progress(state, share, losses, psnr_y, measured=False))
             shown_at = now
-    report(_measured(state, config, root, losses, 1.0, checkpoint))
+    report(_measure(state, config, root, losses, 1.0, checkpoint))
     save_state(checkpoint, state, config)
     return checkpoint
 
@@ -147,15 +149,17 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def _build(config: TrainConfig, scale: int) -> nn.Module:
-    return build_network(config.model.arch, scale=scale, colour=config.model.colour, **config.model.options)
+    return build_network(config.model.arch, scale=scale, color_space=config.model.color_space, **config.model.options)
 
 
-def _colour(config: TrainConfig) -> str:
-    return config.model.colour or find_arch(config.model.arch).colour
+def _color_space(config: TrainConfig) -> str:
+    return config.model.color_space or find_arch(config.model.arch).color_space
 
 
-def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> ImageBank:
+def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> ImageBank | ClipBank:
     data = config.data
+    if data.clips:
+        return open_clips([root / folder for folder in data.folders], scale=scale, cache=cache, count=data.clips)
     return open_bank(
         [root / folder for folder in data.folders],
         scale=scale,
@@ -169,7 +173,7 @@ def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> Imag
 def _forward_at(config: TrainConfig, network: nn.Module, scale: int) -> Forward:
     """The network at `scale`; at another than its own, a twin that borrows its weights (VDSR, MDSR)."""
     if scale == config.model.scale:
-        return _compiled(network) if config.optim.compiled else network
+        return _compile(network) if config.optim.compiled else network
     twin = _build(config, scale).to(next(network.parameters()).device)
 
     def forward(lr: Tensor) -> Tensor:
@@ -179,8 +183,8 @@ def _forward_at(config: TrainConfig, network: nn.Module, scale: int) -> Forward:
     return forward
 
 
-def _compiled(network: nn.Module) -> Forward:
-    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")):
+def _compile(network: nn.Module) -> Forward:
+    if not has_compiler():
         raise NotAvailable(
             "optim.compiled needs a C++ compiler, and none is here",
             hint="install one, or set compiled = false: a third slower",
@@ -188,16 +192,16 @@ def _compiled(network: nn.Module) -> Forward:
     return torch.compile(network)
 
 
-def _batch(bank: ImageBank, config: TrainConfig, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(LR, HR) as floats in [0, 1] on the device; they travel there as uint8."""
+def _batch(bank: ImageBank | ClipBank, config: TrainConfig, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(LR, HR) as floats in [0, 1] on the device; they travel there as codes, most as uint8."""
     data = config.data
     low, high = bank.batch(seed=config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px)
     return _tensor(low, config, device), _tensor(high, config, device)
 
 
-def _tensor(images: Image8, config: TrainConfig, device: torch.device) -> Tensor:
+def _tensor(images: Image8 | NDArray[np.float32], config: TrainConfig, device: torch.device) -> Tensor:
     batch = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255.0  # channels_last as it is
-    if _colour(config) == "y":
+    if _color_space(config) == "y":
         weights = batch.new_tensor(Y_WEIGHTS).view(1, 3, 1, 1) / 255.0
         batch = (batch * weights).sum(dim=1, keepdim=True) + 16.0 / 255.0
     return batch
@@ -210,7 +214,7 @@ def _autocast(config: TrainConfig, device: torch.device) -> AbstractContextManag
     return context
 
 
-def _supervised(
+def _supervise(
     forward: Forward, network: nn.Module, lr: Tensor, hr: Tensor, loss_of: Loss, share: float
 ) -> tuple[Tensor, Tensor]:
     """SR and its loss. Networks with intermediate predictions (DRCN, MemNet) are taught by those at first."""
@@ -263,7 +267,7 @@ def _average(state: RunState, ema: float) -> None:
             state.average[name].copy_(value)
 
 
-def _measured(
+def _measure(
     state: RunState, config: TrainConfig, root: Path, losses: list[float], share: float, checkpoint: Path
 ) -> Progress:
     """Measure, and note the point of the curve; where that fails, nothing that was learnt is lost."""

@@ -3,6 +3,9 @@ them.
 
 l1 mse charbonnier              per sample
 luma_l1 luma_mse                on BT.601 luma: what the tables measure, and where the eye sees detail
+chroma_l1                       on BT.601 Cb and Cr: an error of hue that luma does not show
+gradient                        on differences of neighbouring luma samples: edges, and no stairs where there are none
+still                           on the change between frames where the truth stands still: flicker (pairs only)
 ssim ms_ssim mix                structure (Wang 2004, 2003); mix is Zhao et al. 2017's 0.84 MS-SSIM + 0.16 L1
 fft focal_frequency             on the spectrum: sharper without foreign weights (Jiang et al. 2021)
 perceptual texture              on VGG19 features (Johnson 2016; EnhanceNet 2017): need a file of weights
@@ -19,6 +22,8 @@ from sr_core.errors import BadInput
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)  # BT.601
 CHARBONNIER_EPSILON = 1e-3  # Lai et al. 2017, LapSRN §3.3
 MS_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, §3.2
+STILL_BELOW = 2 / 255  # as `benchmarks/picture.py` measures flicker
+STILL_SHARE = 0.05  # of a batch; less stillness counts less
 MIX_SHARE = 0.84  # Zhao et al. 2017, §III-D
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -43,6 +48,32 @@ def luma_l1(sr: Tensor, hr: Tensor) -> Tensor:
 
 def luma_mse(sr: Tensor, hr: Tensor) -> Tensor:
     return _luma(sr - hr).square().mean()
+
+
+def chroma_l1(sr: Tensor, hr: Tensor) -> Tensor:
+    """Mean over Cb and Cr, each spanning 1; 0 for luma-only networks."""
+    difference = sr - hr
+    if difference.shape[1] == 1:
+        return difference.new_zeros(())
+    luma = _luma(difference)
+    kr, _, kb = LUMA_WEIGHTS
+    blue, red = (difference[:, 2:] - luma) / (2 * (1 - kb)), (difference[:, :1] - luma) / (2 * (1 - kr))
+    return (blue.abs().mean() + red.abs().mean()) / 2
+
+
+def gradient(sr: Tensor, hr: Tensor) -> Tensor:
+    """L1 between the vertical and between the horizontal differences of luma."""
+    luma = _luma(sr - hr)
+    down, across = luma.diff(dim=-2), luma.diff(dim=-1)
+    return down.abs().mean() + across.abs().mean()
+
+
+def still(sr: Tensor, hr: Tensor) -> Tensor:
+    """L1 of the change between rows 2k and 2k + 1 (consecutive frames), on luma, where the truth hardly changes."""
+    luma, truth = _luma(sr - hr), _luma(hr)
+    mask = ((truth[1::2] - truth[::2]).abs() < STILL_BELOW).to(luma.dtype)
+    change = (luma[1::2] - luma[::2]).abs()
+    return (change * mask).sum() / mask.sum().clamp_min(mask.numel() * STILL_SHARE)
 
 
 def ssim(sr: Tensor, hr: Tensor) -> Tensor:
@@ -91,6 +122,9 @@ LOSSES: dict[str, Loss] = {
     "charbonnier": charbonnier,
     "luma_l1": luma_l1,
     "luma_mse": luma_mse,
+    "chroma_l1": chroma_l1,
+    "gradient": gradient,
+    "still": still,
     "ssim": ssim,
     "ms_ssim": ms_ssim,
     "mix": mix,
@@ -147,12 +181,12 @@ def _similarity(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         taps.view(1, 1, 1, -1).expand(planes, 1, 1, 11),
     )
 
-    def blurred(image: Tensor) -> Tensor:
+    def blur(image: Tensor) -> Tensor:
         return functional.conv2d(functional.conv2d(image, column, groups=planes), row, groups=planes)
 
-    mean_a, mean_b = blurred(a), blurred(b)
-    var_a, var_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
-    covariance = blurred(a * b) - mean_a * mean_b
+    mean_a, mean_b = blur(a), blur(b)
+    var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
     contrast = (2 * covariance + 0.03**2) / (var_a + var_b + 0.03**2)
     luminance = (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
     return (luminance * contrast).mean(), contrast.mean()

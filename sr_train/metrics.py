@@ -9,7 +9,7 @@ lr_consistency      PSNR between the shrunk output and the input: catches invent
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_train.filters import Plane, correlated, gaussian_taps, halved, smoothed
+from sr_train.filters import Plane, correlate, gaussian_taps, halve, smoothed
 from sr_train.imresize import Image8, imresize
 
 Y_WEIGHTS = (65.481, 128.553, 24.966)  # BT.601 studio swing on [0, 1] inputs; offset 16 (MATLAB's rgb2ycbcr)
@@ -28,14 +28,14 @@ def luma_from_rgb(image: Image8) -> Plane:
 
 def psnr(actual: NDArray[np.generic], expected: NDArray[np.generic], *, crop_px: int = 0) -> float:
     """Peak signal to noise ratio in dB for a peak of 255; infinite for equal images."""
-    a, b = (_cropped(image, crop_px) for image in (actual, expected))
+    a, b = (_crop(image, crop_px) for image in (actual, expected))
     error = float(np.mean((a - b) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(PEAK**2 / error))
 
 
 def ssim(actual: NDArray[np.generic], expected: NDArray[np.generic], *, crop_px: int = 0) -> float:
     """Structural similarity of two planes, or the mean over the planes of (H, W, C) images."""
-    a, b = (_cropped(image, crop_px) for image in (actual, expected))
+    a, b = (_crop(image, crop_px) for image in (actual, expected))
     if a.ndim == 3:
         return float(np.mean([ssim(a[..., c], b[..., c]) for c in range(a.shape[2])]))
     window = gaussian_taps(11, 1.5)
@@ -50,7 +50,7 @@ def ssim(actual: NDArray[np.generic], expected: NDArray[np.generic], *, crop_px:
 
 def gmsd(actual: NDArray[np.generic], expected: NDArray[np.generic], *, crop_px: int = 0) -> float:
     """Gradient magnitude similarity deviation of two luma planes: 0 is perfect, 0.1 is visibly worse."""
-    maps = [_gradient(halved(_cropped(image, crop_px))) for image in (actual, expected)]
+    maps = [_gradient(halve(_crop(image, crop_px))) for image in (actual, expected)]
     similarity = (2 * maps[0] * maps[1] + GMSD_T) / (maps[0] ** 2 + maps[1] ** 2 + GMSD_T)
     return float(similarity.std())
 
@@ -61,7 +61,7 @@ def lr_consistency(sr: Image8, lr: Image8, scale: int) -> float:
     return psnr(imresize(sr, 1 / scale), lr)
 
 
-def _cropped(image: NDArray[np.generic], crop_px: int) -> Plane:
+def _crop(image: NDArray[np.generic], crop_px: int) -> Plane:
     inner = slice(crop_px, -crop_px) if crop_px else slice(None)
     return image[inner, inner].astype(np.float64)
 
@@ -69,6 +69,6 @@ def _cropped(image: NDArray[np.generic], crop_px: int) -> Plane:
 def _gradient(plane: Plane) -> Plane:
     """Prewitt gradient magnitude."""
     smooth, edge = np.full(3, 1.0 / 3), np.array([1.0, 0.0, -1.0])
-    horizontal = correlated(correlated(plane, smooth, 0), edge, 1)
-    vertical = correlated(correlated(plane, edge, 0), smooth, 1)
+    horizontal = correlate(correlate(plane, smooth, 0), edge, 1)
+    vertical = correlate(correlate(plane, edge, 0), smooth, 1)
     return np.hypot(horizontal, vertical)

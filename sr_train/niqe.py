@@ -18,7 +18,7 @@ from math import gamma
 
 import numpy as np
 
-from sr_train.filters import Plane, gaussian_taps, halved, smoothed
+from sr_train.filters import Plane, gaussian_taps, halve, smoothed
 
 BLOCK_PX = 96  # §2.2 of the paper
 SHARPEST = 0.75  # pristine blocks below this share of the sharpest block's deviation are left out
@@ -79,7 +79,7 @@ def _block_features(luma: Plane) -> tuple[Plane, Plane]:
         parts.append(np.array([_features(normalised[tile]) for tile in tiles]))
         if block == BLOCK_PX:
             sharpness = np.array([deviation[tile].mean() for tile in tiles])
-            plane = halved(plane)
+            plane = halve(plane)
     return np.concatenate(parts, axis=1), sharpness
 
 

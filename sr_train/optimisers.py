@@ -29,10 +29,10 @@ class Muon(torch.optim.Optimizer):
                 direction = parameter.grad.lerp(momentum, group["momentum"])  # Nesterov
                 matrix = direction.reshape(direction.shape[0], -1)
                 size = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-                parameter.add_(orthogonalised(matrix).view_as(parameter), alpha=-group["lr"] * size)
+                parameter.add_(orthogonalise(matrix).view_as(parameter), alpha=-group["lr"] * size)
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
+def orthogonalise(matrix: Tensor) -> Tensor:
     """Newton-Schulz iteration towards the nearest (semi-)orthogonal matrix; the coefficients are Jordan's."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x: Tensor = matrix / (matrix.norm() + 1e-7)

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIZE = (960, 600)
 MARGIN = (80, 40, 40, 60)  # left, top, right, bottom
-COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
+COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +64,14 @@ def draw_chart(path: Path, series: Sequence[Series], *, x: Axis, y: Axis) -> Non
     draw.text((left + width / 2, SIZE[1] - 12), x.title, "black", font, anchor="ms")
     draw.text((left, top - 12), y.title, "black", font, anchor="ls")
     for index, one in enumerate(kept):
-        colour = COLOURS[index % len(COLOURS)]
+        color = COLORS[index % len(COLORS)]
         where = [spot(point) for point in one.points]
         if one.is_line:
-            draw.line(where, fill=colour, width=3)
+            draw.line(where, fill=color, width=3)
         for (px, py), label in zip(where, one.labels, strict=False):
-            draw.ellipse([px - 4, py - 4, px + 4, py + 4], fill=colour)
-            draw.text((px + 7, py - 7), label, colour, font)
-        draw.text((left + width, top + 8 + 18 * index), one.name, colour, font, anchor="rt")
+            draw.ellipse([px - 4, py - 4, px + 4, py + 4], fill=color)
+            draw.text((px + 7, py - 7), label, color, font)
+        draw.text((left + width, top + 8 + 18 * index), one.name, color, font, anchor="rt")
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
 

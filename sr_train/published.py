@@ -62,7 +62,7 @@ def macs_of_network(network: str, scale: int) -> float:
     """Multiply-adds per output pixel of a network of the zoo as published, counted by torch without running it."""
     with torch.device("meta"):  # no weight is made
         built = build_network(network, scale=scale).eval().to("meta")
-    planes = 1 if find_arch(network).colour == "y" else 3
+    planes = 1 if find_arch(network).color_space == "y" else 3
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         built(torch.empty(1, planes, SIDE, SIDE, device="meta"))
     return float(counter.get_total_flops()) / 2 / (SIDE * scale) ** 2

@@ -84,6 +84,9 @@ def published_table(rows: Sequence[PublishedRow]) -> Iterator[str]:
         )
 
 
+REPORT_FILES = ("table.md", "images.csv", "results.json")  # of every report; plots and crops come on top
+
+
 def write_report(
     results: Sequence[Evaluation], published: Sequence[PublishedRow], folder: Path, sheet: CropSheet | None
 ) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from sr_core.errors import BadInput
+from sr_core.errors import BadInput, message_of
 from sr_core.model_spec import ModelSpec, load_model, with_spec
 from sr_core.storage import write_atomically
 from sr_train.checkpoints import read_checkpoint
@@ -19,6 +19,8 @@ from sr_zoo.archs.registry import build_network, find_arch
 from sr_zoo.export import export_model
 
 LICENCE = "Apache-2.0"
+BORDER_PX = 4  # flat colors of 8 bits then change by 1 code at most at the border, by up to 16 without (house)
+DEEP_BORDER_PX = {"restore": 8}  # twice as deep: 1.4 codes with 4
 
 
 def load_trained(checkpoint: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -32,11 +34,11 @@ def load_trained(checkpoint: Path) -> tuple[nn.Module, dict[str, Any]]:
         config: dict[str, Any] = json.loads(saved["config"])
         model = config["model"]
         options = model["options"]
-        network = build_network(model["arch"], scale=model["scale"], colour=model["colour"], **options)
+        network = build_network(model["arch"], scale=model["scale"], color_space=model["color_space"], **options)
         network.load_state_dict(saved["average"])
     except (KeyError, RuntimeError, ValueError) as error:
-        raise BadInput(f"{checkpoint} does not fit its own recipe: {error}") from error
-    model["colour"] = model["colour"] or find_arch(model["arch"]).colour
+        raise BadInput(f"{checkpoint} does not fit its own recipe: {message_of(error)}") from error
+    model["color_space"] = model["color_space"] or find_arch(model["arch"]).color_space
     config["steps_done"], config["seconds"] = saved["step"], saved["seconds"]
     return network, config
 
@@ -60,7 +62,8 @@ def ship_checkpoint(
     spec = ModelSpec(
         name=model["name"],
         scale=model["scale"],
-        colour=model["colour"],
+        color_space=model["color_space"],
+        border_px=DEEP_BORDER_PX.get(model["arch"], BORDER_PX),
         licence=LICENCE,
         training=f"{history}{_training_sentence(config)}",
         trained_on=tuple(data["folders"]),
@@ -77,8 +80,12 @@ def _training_sentence(config: Mapping[str, Any]) -> str:
     model, data, optim = config["model"], config["data"], config["optim"]
     options = ", ".join(f"{key} {value}" for key, value in model["options"].items())
     crops = f"{config['steps_done']:,} steps of {data['batch']} crops of {data['patch_px']} px"
-    parts = (options, crops, optim["optimiser"], data["degradation"], f"{config['seconds'] / 60:.0f} minutes")
+    parts = (options, crops, optim["optimiser"], _source(data), f"{config['seconds'] / 60:.0f} minutes")
     return ", ".join(part for part in parts if part)
+
+
+def _source(data: Mapping[str, Any]) -> str:
+    return f"{data['clips']:,} coded clips" if data.get("clips") else str(data["degradation"])
 
 
 def attributions(data_root: Path, folders: Sequence[str]) -> tuple[str, ...]:

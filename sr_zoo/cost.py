@@ -14,7 +14,8 @@ SIDE = 64  # input pixels a side for the count; padding makes it exact only in t
 
 
 def parameter_count(model: ModelProto) -> int:
-    """Numbers in the weights, the fixed kernels of an interpolated base left out."""
+    """Numbers in the weights, the fixed kernels of an interpolated base and the scales of INT8 left out."""
+    model = _in_floats(model)
     fixed = {name for node in model.graph.node if node.name.startswith("base/") for name in node.input}
     return sum(prod(tensor.dims) for tensor in model.graph.initializer if tensor.name not in fixed)
 
@@ -23,8 +24,7 @@ def macs_per_output_pixel(model: ModelProto, spec: ModelSpec) -> float:
     """Multiply-adds of the convolutions for one output pixel."""
     import onnx
 
-    sized = onnx.ModelProto()
-    sized.CopyFrom(model)
+    sized = _in_floats(model)
     side = -(-SIDE // spec.size_multiple) * spec.size_multiple
     for value, pixels in ((sized.graph.input[0], side), (sized.graph.output[0], side * spec.scale)):
         for axis, size in ((0, 1), (2, pixels), (3, pixels)):
@@ -43,3 +43,12 @@ def macs_per_output_pixel(model: ModelProto, spec: ModelSpec) -> float:
         elif node.op_type == "ConvTranspose":
             total += weights[node.input[1]] * prod(shapes[node.input[0]][2:])
     return total / (side * spec.scale) ** 2
+
+
+def _in_floats(model: ModelProto) -> ModelProto:
+    from sr_core.graph.quantized import remove_quantizers
+
+    copy = type(model)()
+    copy.CopyFrom(model)
+    remove_quantizers(copy)
+    return copy

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from sr_core.errors import BadModel
+from sr_core.graph.receptive_field import receptive_radius
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, with_spec
-from sr_core.receptive_field import receptive_radius
 from sr_core.storage import write_atomically
+from sr_zoo.archs.restore import Restore
 from sr_zoo.onnx_run import open_runner, probe_noise, refuse_not_finite
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def onnx_from_network(network: nn.Module, spec: ModelSpec) -> "ModelProto":
         BadModel: torch cannot export it, or the export does not compute what torch computes.
     """
     network = network.eval().cpu()
-    model = _traced(network, spec)
+    model = trace_by_dynamo(network.folded() if isinstance(network, Restore) else network, spec)
     _name_base_nodes(model)
     model.ir_version = IR_VERSION
     spec = replace(spec, halo_px=receptive_radius(model, scale=spec.scale, align=spec.size_multiple))
@@ -69,7 +70,7 @@ def export_difference(network: nn.Module, model: "ModelProto", spec: ModelSpec) 
     height = -(-PROBE_SIDE // spec.size_multiple) * spec.size_multiple
     probe = probe_noise((1, spec.channels, height, height + 2 * spec.size_multiple))
     with torch.no_grad():
-        expected = network(torch.from_numpy(probe)).numpy()
+        expected = network(torch.from_numpy(probe.copy())).numpy()  # some networks scale their input in place
     refuse_not_finite(expected, spec.name)
     actual = open_runner(model)(probe)
     if actual.shape != expected.shape:
@@ -77,10 +78,10 @@ def export_difference(network: nn.Module, model: "ModelProto", spec: ModelSpec) 
     return float(np.abs(actual - expected).max())
 
 
-def _traced(network: nn.Module, spec: ModelSpec) -> "ModelProto":
+def trace_by_dynamo(network: nn.Module, spec: ModelSpec) -> "ModelProto":
     from torch.export import Dim
 
-    side = max(16, 4 * spec.size_multiple)
+    side = -(-max(16, 4 * spec.size_multiple, spec.smallest) // spec.size_multiple) * spec.size_multiple
     example = torch.rand(2, spec.channels, side, side + 4 * spec.size_multiple)
     dynamic = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     try:

@@ -1,11 +1,10 @@
-"""A user's own weights: .onnx as it is, .safetensors and .pth through spandrel, converted once into the cache.
+"""The door for every model file that does not come with srvid: checked or converted once, then remembered.
 
-    FILE.onnx ─ spec inside ─ run once: is it finite? ────────────────────────────────► used as it is
-    FILE.onnx ─ probe: channels, scale, size multiple ─ rename, halo, spec ─┐
-    FILE.pth ─ load without running code ─ spandrel ─ export ─ compare ─────┴─ cache/imported/NAME-HASH.onnx
+    FILE.onnx, our spec inside ─ run once: does it make a picture? ─────────────────────► used as it is
+    FILE.onnx · FILE.param + FILE.bin · FILE.pth, .safetensors ─ `sr_zoo.convert` ─► cache/imported/NAME-HASH.onnx
 
-The conversion of torch files runs in a process of its own (`sr_zoo.convert`): torch.export has crashed the
-interpreter on some networks, and a front end must survive that.
+A foreign file is only ever run in a process of its own, with limits of memory and time: a graph can make a
+runtime crash, take all memory or never end, and a front end must survive that.
 """
 
 from __future__ import annotations
@@ -14,40 +13,26 @@ import atexit
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
+import zipfile
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sr_core.children import child_environment, python_command
 from sr_core.errors import BadInput, BadModel, NotAvailable, StorageError
-from sr_core.model_spec import (
-    INPUT_NAME,
-    MODEL_SUFFIXES,
-    OUTPUT_NAME,
-    TORCH_SUFFIXES,
-    ModelSpec,
-    load_model,
-    spec_of,
-    with_spec,
-)
-from sr_core.receptive_field import receptive_radius
-from sr_core.storage import cache_path, file_lock, found_in_cache, keep_in_cache, say_not_kept, write_atomically
+from sr_core.model_spec import MODEL_SUFFIXES, NCNN_SUFFIX, TORCH_SUFFIXES, load_model, spec_of
+from sr_core.storage import cache_path, file_lock, find_in_cache, keep_in_cache, say_not_kept
+from sr_zoo.first_bytes import refuse_what_is_no_model
 from sr_zoo.models import weights_dir
-from sr_zoo.onnx_run import open_runner, probe_noise, refuse_not_finite
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
-FORMAT = 2  # raise when a conversion would come out differently, or be refused
-NEEDED = ("torch", "spandrel", "safetensors", "onnxscript")  # the extra [import]
-PROBE_SIDES = (24, 25)  # divisible by 8, and odd: shows a network that needs even sizes
-MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
-LARGEST_SCALE = 8
+FORMAT = 5  # raise when a conversion would come out differently, or be refused
+NEEDED = ("torch", "torchvision", "spandrel", "safetensors", "onnxscript")  # the extra [import]
+WAYS = ("traced", "traced fixed", "exported")  # of torch_export, which only its own process imports
+MOST_SECONDS = 1800.0  # that a conversion may take; the largest networks of spandrel took 60
+_SHIPPED_HINT = "srkit models list shows the models that are here"
 
 
 def imported_model(path: Path) -> Path:
@@ -55,24 +40,28 @@ def imported_model(path: Path) -> Path:
 
     Raises:
         BadInput: no such file, or a kind of file we cannot read.
-        BadModel: unsafe, unknown to spandrel, not an image enlarger, or its export differs from torch.
+        BadModel: unsafe, unknown to spandrel, not an image enlarger, or what it computes here differs.
         NotAvailable: a torch file, and the extra [import] is not installed.
     """
     if path.is_dir():
-        raise BadInput(
-            f"{path} is a folder, not a model file", hint="srkit models list shows the models that are shipped"
-        )
+        raise BadInput(f"{path} is a folder, not a model file", hint=_SHIPPED_HINT)
+    if path.suffix.lower() == ".bin" and path.with_suffix(NCNN_SUFFIX).is_file():
+        path = path.with_suffix(NCNN_SUFFIX)
     if not path.is_file():
-        raise BadInput(f"no model file {path}", hint="srkit models list shows the models that are shipped")
+        raise BadInput(f"no model file {path}", hint=_SHIPPED_HINT)
     suffix = path.suffix.lower()
+    if suffix in MODEL_SUFFIXES or zipfile.is_zipfile(path):
+        refuse_what_is_no_model(path)
     if suffix == ".onnx":
         model = load_model(path)
-        spec = spec_of(model)
-        if spec is not None:
+        contents = model.SerializeToString(deterministic=True)  # with weights that lie in files beside it
+        if spec_of(model) is not None:
             if path.resolve().parent != weights_dir().resolve():
-                _check_once(model, spec, path)
+                _check_once(path, contents)
             return path
-        return _converted(path, _digest(_contents(model)), lambda target: _adopt(model, path, target))
+        return _converted(path, contents)
+    if suffix == NCNN_SUFFIX:
+        return _converted(path, _ncnn_contents(path))
     if suffix in TORCH_SUFFIXES:
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
@@ -80,50 +69,86 @@ def imported_model(path: Path) -> Path:
                 f"{path.name} needs the packages {', '.join(missing)} to be read",
                 hint="pip install 'srvid[import]', or export the model to ONNX elsewhere",
             )
-        return _converted(path, _digest(path.read_bytes()), lambda target: _convert_apart(path, target))
+        return _converted(path, path.read_bytes())
     raise BadInput(f"{path.name} is not a model file", hint=f"expected {', '.join(MODEL_SUFFIXES)}")
 
 
-def _check_once(model: ModelProto, spec: ModelSpec, path: Path) -> None:
+def _ncnn_contents(path: Path) -> bytes:
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise BadModel(f"{path.name} keeps its weights in {weights.name}, which is not there", hint="put it beside it")
+    return path.read_bytes() + b"\0" + weights.read_bytes()
+
+
+def _check_once(path: Path, contents: bytes) -> None:
     """Refuse a model of our own format that computes nothing sensible; good ones are remembered."""
-    mark = cache_path("imported") / f"{path.stem}-{_digest(_contents(model))}.finite"
-    if found_in_cache(mark) is not None:
+    mark = cache_path("imported") / f"{path.stem}-{_digest(contents)}.finite"
+    if find_in_cache(mark) is not None:
         return
-    side = -(-PROBE_SIDES[0] // spec.size_multiple) * spec.size_multiple
     try:
-        made = open_runner(model)(probe_noise((1, spec.channels, side, side)))
-    except RuntimeError as failure:
-        raise _unreadable(path.name, failure) from failure
-    refuse_not_finite(made, path.name)
+        _apart(path, "check", str(path))
+    except _CrashedError as crash:
+        raise BadModel(f"{path.name}: {crash}") from crash
     keep_in_cache(mark, b"")
-
-
-def _contents(model: ModelProto) -> bytes:
-    """The model with its weights, also those that lie in files of their own beside it."""
-    contents: bytes = model.SerializeToString(deterministic=True)
-    return contents
 
 
 def _digest(contents: bytes) -> str:
     return hashlib.sha256(f"{FORMAT}:".encode() + contents).hexdigest()[:16]
 
 
-def _converted(path: Path, digest: str, convert: Callable[[Path], None]) -> Path:
+def _converted(path: Path, contents: bytes) -> Path:
     """The cached conversion of `path`, made now if its contents are new."""
-    target = cache_path("imported") / f"{path.stem}-{digest}.onnx"
+    target = cache_path("imported") / f"{path.stem}-{_digest(contents)}.onnx"
     if os.path.exists(target):
         return target
     try:
         with file_lock(target.with_suffix(".lock")):
             if not target.exists():
-                convert(target)
+                _convert(path, target)
             return target
     except StorageError as error:
         say_not_kept(error)
     target = _own_folder() / target.name
     if not target.exists():
-        convert(target)
+        _convert(path, target)
     return target
+
+
+def _convert(path: Path, target: Path) -> None:
+    """Torch files have several ways to ONNX; behind one that crashed its process, the next begins."""
+    way: tuple[str, ...] = ()
+    try:
+        while True:
+            try:
+                _apart(path, "convert", str(path), str(target), _name_of(path), *way)
+                break
+            except _CrashedError as crash:
+                if not (following := _way_after(crash.last_way)):
+                    raise BadModel(f"{path.name}: {crash}", hint="export the model to ONNX elsewhere") from crash
+                way = (following,)
+        if not target.exists():
+            raise BadModel(f"{path.name}: the conversion wrote nothing", hint="please report it, with the file")
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _name_of(path: Path) -> str:
+    """What the model is called: the file's name, without what is no letter to print."""
+    printed = "".join(sign if sign.isprintable() else "_" for sign in path.stem)
+    return printed or "model"
+
+
+def _way_after(way: str) -> str:
+    """The way to try when `way` has crashed; '' where there is none (ONNX and ncnn files name none)."""
+    position = WAYS.index(way) + 1 if way in WAYS else len(WAYS)
+    return WAYS[position] if position < len(WAYS) else ""
+
+
+class _CrashedError(BadModel):
+    """The process ended by a signal. Never leaves this module."""
+
+    last_way = ""
 
 
 @cache
@@ -134,112 +159,48 @@ def _own_folder() -> Path:
     return Path(folder)
 
 
-def _unreadable(name: str, failure: RuntimeError) -> BadModel:
-    """OpenVINO's reason in one line; the operators it does not know, if that is the reason."""
-    lines = [line.strip("- ") for line in str(failure).splitlines() if line.strip()]
-    unknown = [line.rpartition(": ")[2] for line in lines if line.startswith("No conversion rule found")]
-    if unknown:
-        return BadModel(
-            f"{name} uses operators that OpenVINO does not know: {unknown[0]}",
-            hint="export it with standard ONNX operators",
-        )
-    return BadModel(f"OpenVINO cannot read {name}: {lines[-1]}")
+def _apart(path: Path, *arguments: str) -> None:
+    """Run `python -m sr_zoo.convert` and turn its failure into ours.
 
-
-def _convert_apart(path: Path, target: Path) -> None:
-    """Run `python -m sr_zoo.convert` and turn its failure into ours."""
-    paths = os.pathsep.join(entry for entry in sys.path if entry)
-    done = subprocess.run(
-        [sys.executable, "-m", "sr_zoo.convert", str(path), str(target)],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == 0 and target.exists():
-        return
-    target.unlink(missing_ok=True)
-    lines = done.stderr.strip().splitlines() or [f"the conversion ended with code {done.returncode}"]
-    message, hint = lines[-1], ""
-    if message.startswith("hint: ") and len(lines) > 1:
-        message, hint = lines[-2], message.removeprefix("hint: ")
-    raise BadModel(f"{path.name}: {message.removeprefix('error: ')}", hint=hint)
-
-
-def _adopt(model: ModelProto, path: Path, target: Path) -> None:
-    """Rename a foreign ONNX graph's ends, find its scale and halo by running and reading it, write it."""
-    from onnx import TensorProto
-
-    inputs = [value for value in model.graph.input if value.name not in _initializers(model)]
-    if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise BadModel(
-            f"{path.name} has {len(inputs)} inputs and {len(model.graph.output)} outputs, expected one of each"
-        )
-    tensor = inputs[0].type.tensor_type
-    dims = [dim.dim_value for dim in tensor.shape.dim]
-    if len(dims) != 4 or dims[1] not in (1, 3) or tensor.elem_type != TensorProto.FLOAT:
-        kind = TensorProto.DataType.Name(tensor.elem_type).lower()
-        shape = ", ".join(str(dim.dim_value or dim.dim_param or "?") for dim in tensor.shape.dim)
-        raise BadModel(
-            f"{path.name} takes {kind} [{shape}], expected float [N, 1 or 3, H, W]",
-            hint="export it in FP32 with channels first",
-        )
-    if dims[2] or dims[3]:
-        raise BadModel(
-            f"{path.name} only takes {dims[3]}x{dims[2]} images", hint="export it with dynamic height and width"
-        )
-    _rename(model, inputs[0].name, INPUT_NAME)
-    _rename(model, model.graph.output[0].name, OUTPUT_NAME)
-    for axis in (0, 2, 3):
-        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = "NCHW"[axis]
-    scale, multiple = _probe(model, dims[1], path.name)
-    spec = ModelSpec(
-        name=path.stem,
-        scale=scale,
-        colour="rgb" if dims[1] == 3 else "y",
-        size_multiple=multiple,
-        training="imported from ONNX",
-    )
-    halo = receptive_radius(model, scale=scale, align=multiple)
-    write_atomically(target, with_spec(model, replace(spec, halo_px=halo)).SerializeToString())
-
-
-def _probe(model: ModelProto, channels: int, name: str) -> tuple[int, int]:
-    """(scale, size multiple) found by running the graph on noise."""
+    Raises:
+        BadModel: what it says, or how it ended.
+    """
     try:
-        run = open_runner(model)
-    except RuntimeError as failure:
-        raise _unreadable(name, failure) from failure
-    error: Exception | None = None
-    for multiple in MULTIPLES:
-        height, width = (-(-side // multiple) * multiple for side in PROBE_SIDES)
-        try:
-            made = run(probe_noise((1, channels, height, width)))
-        except RuntimeError as failure:
-            error = failure
-            continue
-        scale = made.shape[-1] // width
-        if made.shape == (1, channels, height * scale, width * scale) and 1 <= scale <= LARGEST_SCALE:
-            refuse_not_finite(made, name)
-            return scale, multiple
-    reason = str(error).strip().splitlines()[-1] if error else "its output is not a multiple of its input"
-    raise BadModel(f"{name} does not enlarge images: {reason}", hint="give a super-resolution model")
-
-
-def _initializers(model: ModelProto) -> set[str]:
-    return {tensor.name for tensor in model.graph.initializer}
-
-
-def _rename(model: ModelProto, old: str, new: str) -> None:
-    """Rename a tensor wherever it is made or read."""
-    if old == new:
+        done = subprocess.run(
+            python_command("-m", "sr_zoo.convert", *arguments),
+            env=child_environment() | {"PYTHONIOENCODING": "utf-8:backslashreplace"},
+            capture_output=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            check=False,
+            timeout=MOST_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BadModel(f"{path.name}: opening it took more than {MOST_SECONDS / 60:.0f} minutes") from error
+    if done.returncode == 0:
         return
-    taken = {name for node in model.graph.node for name in (*node.input, *node.output)}
-    if new in taken:
-        _rename(model, new, f"{new}_inner")
-    for node in model.graph.node:
-        node.input[:] = [new if name == old else name for name in node.input]
-        node.output[:] = [new if name == old else name for name in node.output]
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        if value.name == old:
-            value.name = new
+    lines = done.stderr.splitlines()
+    if done.returncode < 0:
+        crash = _CrashedError(_how_it_ended(done.returncode))
+        crash.last_way = next((line.removeprefix("way: ") for line in reversed(lines) if line.startswith("way: ")), "")
+        raise crash
+    message, hint = _how_it_ended(done.returncode), ""
+    for line in lines:
+        if line.startswith("error: "):
+            message, hint = line.removeprefix("error: "), ""
+        elif line.startswith("hint: "):
+            hint = line.removeprefix("hint: ")
+    named = message if message.startswith(path.stem) or path.name in message else f"{path.name}: {message}"
+    raise BadModel(named, hint=hint)
+
+
+def _how_it_ended(code: int) -> str:
+    """In words, of a process that said nothing itself."""
+    if code >= 0:
+        return f"the process that opens it failed with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    what = {"SIGKILL": "took too much memory", "SIGXCPU": "took too long"}.get(name, "crashed")
+    return f"the process that opens it {what} ({name})"

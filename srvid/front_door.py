@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from onnx import ModelProto
 
 from sr_core.backend import BACKENDS, Backend, Precision, Progress
-from sr_core.errors import BadInput, NotAvailable
-from srvid.backend_choice import NVIDIA, Choice, choose, open_named
+from sr_core.model_spec import ModelSpec
+from sr_zoo.models import DEFAULT_MODEL
+from srvid.backend_choice import NVIDIA, Choice, Device, Measure, choose, open_named
+from srvid.model_choice import load
+from srvid.trial import try_once
+from srvid.upscaler import Upscaler
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
-    from sr_core.model_spec import ModelSpec
-    from sr_core.upscaler import Upscaler
+def model_names() -> tuple[str, ...]:
+    """Every model that has a name, as `open_upscaler` takes it: 'clear-x4'."""
+    from sr_zoo.models import known_names
 
-DEFAULT_MODEL = "clear"
-SCALES = (2, 3, 4)  # that front ends offer
+    return known_names()
 
 
 def backend_names() -> tuple[str, ...]:
@@ -26,63 +29,40 @@ def backend_names() -> tuple[str, ...]:
 
 
 def resolve_model(
-    model: str = DEFAULT_MODEL, *, scale: int | None = None, self_ensemble: bool = False
+    model: str = DEFAULT_MODEL, *, scale: int | None = None, strength: float = 1.0, self_ensemble: bool = False
 ) -> tuple[ModelProto, ModelSpec]:
-    """Load a shipped model by name ('clear', 'clear-x4') or a user's own file by path.
+    """Load a model by name ('clear', 'clear-x4'), a user's own file by path, or a chain of them.
 
     Args:
-        scale: the wanted scale; needed for a name without '-xN', checked for everything else.
-        self_ensemble: average it over eight flips and turns (`sr_core.ensemble`).
+        scale: the wanted scale; None takes the model's own.
+        strength: 0 to 1: that much of the model, the rest of 'clear', in one graph.
+        self_ensemble: average it over eight flips and turns (`sr_core.graph.ensemble`).
 
     Raises:
         BadInput: an unreadable file, a folder, or another scale than the model's.
         NotAvailable: unknown name, or no such scale; a .pth or .safetensors file without the `[import]` extra.
     """
-    from sr_core.model_spec import MODEL_SUFFIXES, load_model, spec_of
+    loaded = load(model, scale=scale, strength=strength)
+    return _add_ensemble(loaded.proto) if self_ensemble else loaded.proto, loaded.spec
 
-    is_path = model.lower().endswith(MODEL_SUFFIXES) or "/" in model or "\\" in model
-    if is_path:
-        from sr_zoo.importing import imported_model
 
-        path = imported_model(Path(model))
-    else:
-        from sr_zoo.models import find_model
+def _add_ensemble(proto: ModelProto) -> ModelProto:
+    from sr_core.graph.ensemble import self_ensembled
 
-        try:
-            path = find_model(model, scale=scale)
-        except NotAvailable as error:
-            if not model or not Path(model).exists():
-                raise
-            kind = "a folder" if Path(model).is_dir() else f"a file that does not end in {', '.join(MODEL_SUFFIXES)}"
-            raise BadInput(f"{model} is {kind}, and no model is called so", hint=error.hint) from error
-    proto = load_model(path)
-    spec = spec_of(proto)
-    if spec is None:
-        raise AssertionError(f"{path} passed import without a spec")
-    if scale is not None and spec.scale != scale:
-        raise BadInput(
-            f"model {spec.name!r} enlarges {spec.scale} times, but scale {scale} was asked for",
-            hint=f"use --scale {spec.scale}, or another model"
-            if spec.scale in SCALES
-            else "give a model that enlarges 2, 3 or 4 times",
-        )
-    if self_ensemble:
-        from sr_core.ensemble import self_ensembled
-
-        proto = self_ensembled(proto)
-    return proto, spec
+    return self_ensembled(proto)
 
 
 def open_upscaler(
     model: str = DEFAULT_MODEL,
     *,
-    scale: int | None = 4,
+    scale: int | None = None,
     backend: str = "auto",
     precision: Precision = "auto",
     tile: int | tuple[int, int] | None = None,
     threads: int | None = None,
+    strength: float = 1.0,
     self_ensemble: bool = False,
-    device: int | None = None,
+    device: Device = None,
     shared_tiles: bool = False,
     reuse: bool = True,
     wait_for_engine: bool = True,
@@ -92,28 +72,37 @@ def open_upscaler(
     """Open `model` on the best backend of this machine; close the result, or use `with`.
 
     Args:
-        model: a shipped name, or a path to .onnx, .pth or .safetensors.
-        scale: 2, 3 or 4; None takes the scale of a model given by path or full name.
+        model: a name, a path to .onnx, .pth, .safetensors or .param, or a chain: 'clean.pth,clear'.
+        scale: output pixels per input pixel; None takes the model's own, and 4 of a family such as 'clear'.
         backend: 'auto', or a name of `backend_names()`.
         precision: 'auto', 'exact' (FP32 throughout) or 'fast'.
         tile: side, or (width, height), of what a tile reads, in input pixels; None = chosen here.
         threads: CPU threads to use; None = all.
-        self_ensemble: see `resolve_model`: a little better, eight times slower.
-        device: number of the GPU to use, as `srkit doctor` lists them; None = chosen here.
+        strength, self_ensemble: see `resolve_model`; the latter is a little better, eight times slower.
+        device: the GPU's number, as `srkit doctor` lists them, or 'GPU.0' or 'NPU', as OpenVINO calls Intel's;
+            None = chosen here.
         shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
         wait_for_engine, say: see `choose_backend`.
-        progress: called as (phase, share done) while engines are built or tiles are measured.
+        progress: called as (phase, share done) while engines are built or ways are tried.
 
     Raises:
         SrError: with what to do next; nothing is left open.
     """
-    from sr_core.upscaler import Upscaler
-
-    proto, spec = resolve_model(model, scale=scale, self_ensemble=self_ensemble)
+    loaded = load(model, scale=scale, strength=strength)
+    opened = choose_backend(
+        backend,
+        threads=threads,
+        device=device,
+        wait_for_engine=wait_for_engine,
+        say=say,
+        measure=partial(_fastest_first, loaded.proto, loaded.spec, precision, progress),
+    )
+    if loaded.is_foreign:
+        try_once(loaded.proto, loaded.spec, opened)
     return Upscaler(
-        proto,
-        spec,
-        choose_backend(backend, threads=threads, device=device, wait_for_engine=wait_for_engine, say=say),
+        _add_ensemble(loaded.proto) if self_ensemble else loaded.proto,
+        loaded.spec,
+        opened,
         precision=precision,
         tile=tile,
         shared_tiles=shared_tiles,
@@ -122,33 +111,49 @@ def open_upscaler(
     )
 
 
+def _fastest_first(
+    proto: ModelProto, spec: ModelSpec, precision: Precision, progress: Progress | None, backends: Sequence[Backend]
+) -> Sequence[Backend]:
+    from srvid.device_trial import fastest_first
+
+    return fastest_first(backends, proto, spec, precision=precision, progress=progress)[0]
+
+
 def choose_backend(
     name: str = "auto",
     *,
     threads: int | None = None,
-    device: int | None = None,
+    device: Device = None,
     wait_for_engine: bool = True,
     say: Callable[[str], None] | None = None,
+    measure: Measure | None = None,
 ) -> Backend:
     """Open the named backend; 'auto' takes the best one here (`srvid.backend_choice`).
 
     Args:
-        device: the GPU's number; then nothing but that GPU is taken.
+        device: as of `open_upscaler`; then nothing but that device is taken.
         wait_for_engine: False starts on OpenVINO while a TensorRT engine is being built, and swaps
-            between two frames (`sr_core.handover`).
-        say: gets one line: which backend, on what, and why nothing better.
+            between two frames (`sr_core.backends.handover`).
+        say: gets one line: which backend, on what, and why nothing better; and one where 'auto' has to go on
+            with another one, because the graph does not open there.
+        measure: see `srvid.backend_choice.choose`.
 
     Raises:
         NotAvailable: a named backend is not here, or 'auto' found none.
+        EngineError: none that is here runs the model.
     """
     if name == "auto":
-        choice = choose(threads=threads, device=device)
+        choice = choose(threads=threads, device=device, measure=measure)
     else:
         choice = Choice(backend=open_named(name, threads=threads, device=device))
     if say is not None:
         say(choice.line)
     if wait_for_engine or choice.backend.name not in NVIDIA:
-        return choice.backend
-    from sr_core.handover import HandoverBackend
+        if name != "auto" or choice.is_on_cpu:
+            return choice.backend  # what was asked for, or what is always there
+        from sr_core.backends.next_best import NextBest
+
+        return NextBest(choice.backend, choice.others(), say=say)
+    from sr_core.backends.handover import HandoverBackend
 
     return HandoverBackend(open_named("openvino", threads=threads), choice.backend)

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def skip_or_fail(message: str) -> NoReturn:
+    """Skip on a user's machine, fail in CI, which has everything."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how to run what was skipped."""
+    if skipped := len(terminalreporter.stats.get("skipped", [])):
+        terminalreporter.write_line(
+            f"{skipped} skipped for what is not on this machine (above); on Debian, as root, .ci/run installs it all"
+        )
 
 
 @pytest.fixture(scope="session")
@@ -19,16 +35,34 @@ def shared_data() -> Path:
     """The shared data folder beside the project; tests that need it skip without, except in CI."""
     folder = PROJECT.parent / "shared" / "data"
     if not folder.is_dir():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{folder} must be there in CI")
-        pytest.skip(f"needs {folder}")
+        skip_or_fail(f"needs {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _ffmpeg_stays_silent() -> Iterator[None]:
+    """With PyAV's logger at work, decoders' threads wait for Python's lock, and a later test for them, for ever."""
+    yield
+    if "av.logging" in sys.modules:
+        log = sys.modules["av.logging"]
+        heard, _ = log.get_last_error()
+        log.log(log.ERROR, "srvid", "a decoder's thread says so")
+        assert log.get_last_error()[0] == heard
+
+
+@pytest.fixture(autouse=True)
+def _scheduling_stays_ordinary() -> Iterator[None]:
+    """SVT-AV1, opened by root without `keep_scheduling`, makes all later work real-time: nothing else would run."""
+    yield
+    if hasattr(os, "sched_getscheduler"):
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test touches the user's cache."""
     os.environ["SRVID_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["SRVID_MODELS"] = str(tmp_path_factory.mktemp("models"))
 
 
 def wait_for_nodes(nodes: Callable[[], Collection[str]], count: int) -> None:
@@ -44,9 +78,7 @@ def wait_for_nodes(nodes: Callable[[], Collection[str]], count: int) -> None:
 def ray_cluster() -> Iterator[Any]:
     """A real Ray cluster of two nodes on loopback, with one CPU each."""
     if find_spec("ray") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("Ray must be there in CI")
-        pytest.skip("needs Ray: pip install 'srvid[ray]'")
+        skip_or_fail("needs Ray: pip install 'srvid[ray]'")
     from ray.cluster_utils import Cluster
 
     before = dict(os.environ)

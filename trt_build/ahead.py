@@ -54,7 +54,7 @@ class AheadBackend:
         built: what was built or found, in order.
     """
 
-    tunes_tiles = False
+    on_cpu = False
     plane_device = None
     contexts = SLOTS
 

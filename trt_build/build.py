@@ -1,4 +1,4 @@
-"""A strongly typed ONNX graph becomes a plan.
+"""A strongly typed ONNX graph becomes an engine.
 
 The build runs in a thread of its own while the caller's thread waits: Ctrl-C arrives in the
 caller's thread, sets a flag, and the library's progress monitor stops the build at its next step.
@@ -20,13 +20,14 @@ from sr_core.backends.cuda import Cuda
 from sr_core.backends.tensorrt_library import NativeLog, TensorRtLibrary, native_log
 from sr_core.engine_key import BuildOptions, GpuFacts
 from sr_core.errors import BadModel, Cancelled, EngineError
+from sr_core.wording import option
 
 _POLL_SECONDS = 0.1  # how soon Ctrl-C is noticed
 _STOP_SECONDS = 60.0  # the longest a library may take from "stop" to its next step
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SerializedEngine:
     """What the builder made, and what it said about it."""
 
     content: bytes
@@ -36,7 +37,7 @@ class Plan:
     warnings: tuple[str, ...]
 
 
-def build_plan(
+def serialize_engine(
     library: TensorRtLibrary,
     onnx_bytes: bytes,
     *,
@@ -44,7 +45,7 @@ def build_plan(
     options: BuildOptions,
     gpu: GpuFacts | None = None,
     progress: Progress | None = None,
-) -> Plan:
+) -> SerializedEngine:
     """Compile `onnx_bytes` for `target`.
 
     Args:
@@ -59,7 +60,7 @@ def build_plan(
     """
     library.check_target(target)
     ticket = _Ticket(progress)
-    outcome: list[Plan] = []
+    outcome: list[SerializedEngine] = []
     failure: list[BaseException] = []
 
     def work() -> None:
@@ -113,7 +114,7 @@ class _Ticket:
             self._shown = max([self._shown, *(min(self._share(root), 1.0) for root in roots[:1])])
             try:
                 self.progress(phase, self._shown)
-            except BaseException as error:  # not through C++: kept, and raised by build_plan
+            except BaseException as error:  # not through C++: kept, and raised by serialize_engine
                 self.raised = error
                 self.cancelled.set()
         return not self.cancelled.is_set()
@@ -124,7 +125,9 @@ class _Ticket:
         return float((done + min(inner, 1.0)) / steps)
 
 
-def _build(library: TensorRtLibrary, onnx_bytes: bytes, target: str, options: BuildOptions, ticket: _Ticket) -> Plan:
+def _build(
+    library: TensorRtLibrary, onnx_bytes: bytes, target: str, options: BuildOptions, ticket: _Ticket
+) -> SerializedEngine:
     trt = library.trt
     started = time.perf_counter()
     with native_log(library) as (logger, log):
@@ -147,16 +150,16 @@ def _build(library: TensorRtLibrary, onnx_bytes: bytes, target: str, options: Bu
             config.max_aux_streams = options.max_aux_streams
         library.configure(config, target, options)
         config.progress_monitor = monitor = _monitor(trt, ticket)  # the library keeps no reference
-        plan = builder.build_serialized_network(network, config)
+        engine = builder.build_serialized_network(network, config)
         del monitor
-        if plan is None:
+        if engine is None:
             if ticket.cancelled.is_set():
                 raise Cancelled("the build was stopped; nothing was written")
             raise _build_error(library, log, options)
-        return Plan(
-            content=bytes(memoryview(plan)),
-            activation_bytes=_logged_bytes(log, "Total Activation Memory"),
-            weights_bytes=_logged_bytes(log, "Total Weights Memory"),
+        return SerializedEngine(
+            content=bytes(memoryview(engine)),
+            activation_bytes=_log_bytes(log, "Total Activation Memory"),
+            weights_bytes=_log_bytes(log, "Total Weights Memory"),
             seconds=round(time.perf_counter() - started, 3),
             warnings=log.warnings,
         )
@@ -166,9 +169,9 @@ def _build_error(library: TensorRtLibrary, log: NativeLog, options: BuildOptions
     text = log.errors or "the builder gave no reason"
     hint = ""
     if options.workspace_bytes is not None:  # TensorRT-RTX reports a bound too small as a failed tactic
-        hint = f"the memory bound is {options.workspace_bytes >> 20} MiB: raise it, or use a smaller --tile"
+        hint = f"the memory bound is {options.workspace_bytes >> 20} MiB: raise it, or use a smaller {option('tile')}"
     elif "OutOfMemory" in text:
-        hint = "use a smaller --tile"
+        hint = f"use a smaller {option('tile')}"
     return EngineError(f"{library.name} could not build the engine: {text}", hint=hint)
 
 
@@ -189,7 +192,7 @@ def _monitor(trt: Any, ticket: _Ticket) -> Any:
     return Monitor()
 
 
-def _logged_bytes(log: NativeLog, what: str) -> int:
+def _log_bytes(log: NativeLog, what: str) -> int:
     """The figure in the builder's line 'Total ... Memory: N bytes'; 0 where it logged none."""
     pattern = re.compile(re.escape(what) + r": (\d+)")
     found = [int(match.group(1)) for _, text in log.messages if (match := pattern.search(text))]

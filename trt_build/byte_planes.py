@@ -5,7 +5,7 @@
 
 The bytes in memory are the same (little endian), so the host hands over the same buffer. Sums
 stay below 2^16 and FP32 counts to 2^24: exact. This is the one place that knows of it; a session
-reads the last dimension and dtype of a plan's planes.
+reads the last dimension and dtype of an engine's planes.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from sr_core.difference import difference
 from sr_core.engine_key import Reference
 from sr_core.errors import BadModel, EngineError, NotAvailable, VerificationError
 from sr_core.frame import Array, unit_from_samples
-from trt_build.fp16 import fp16_nodes, lower_to_fp16, named
+from trt_build.fp16 import fp16_nodes, lower_to_fp16, name_nodes
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -69,8 +69,8 @@ def lower_and_check(
         NotAvailable: onnxruntime, which runs the check, is not installed.
         BadModel: the graph cannot be lowered or run.
     """
-    whole = named(graph.model)
-    small = _resized(whole, graph.scale) or whole
+    whole = name_nodes(graph.model)
+    small = _resize(whole, graph.scale) or whole
     bench = _Bench(small, graph.depth)
     keep = graph.keep_fp32
     lowered = set(fp16_nodes(lower_to_fp16(small, keep)))
@@ -113,14 +113,14 @@ class _Bench:
     def __init__(self, model: onnx.ModelProto, depth: int) -> None:
         self.model = model
         self.peak_code = _peak_code(model, depth)
-        self.feeds = [_feeds_from_picture(model, picture, depth) for picture in check_pictures()]
+        self.feeds = [_feeds_from_picture(model, picture, depth) for picture in gate_pictures()]
         reference = _session(model)
         self.expected = [_run(reference, feeds) for feeds in self.feeds]
         self.name = f"onnxruntime {_ort().__version__} on the CPU, rounded to FP16 after every node"
 
     def psnr_db(self, keep: frozenset[str]) -> float:
         """Lowest PSNR of any plane of any picture against FP32, `keep` staying FP32."""
-        session = _session(rounded_after_every_node(lower_to_fp16(self.model, keep)))
+        session = _session(round_after_every_node(lower_to_fp16(self.model, keep)))
         lowest = math.inf
         for feeds, expected in zip(self.feeds, self.expected, strict=True):
             for actual, wanted in zip(_run(session, feeds), expected, strict=True):
@@ -149,7 +149,7 @@ class _Bench:
         return {name: float(peak) for (name, _), peak in zip(made, found, strict=True)}
 
 
-def rounded_after_every_node(model: onnx.ModelProto) -> onnx.ModelProto:
+def round_after_every_node(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model` with an Identity behind every FP16 tensor. See Note [oracle]."""
     copy = onnx.shape_inference.infer_shapes(model)
     types = {value.name: value.type.tensor_type.elem_type for value in copy.graph.value_info}
@@ -164,6 +164,19 @@ def rounded_after_every_node(model: onnx.ModelProto) -> onnx.ModelProto:
     del copy.graph.node[:], copy.graph.value_info[:]
     copy.graph.node.extend(ordered)
     return copy
+
+
+def gate_pictures() -> list[Array]:
+    """The photographs, and what photographs lack: noise, a checkerboard of single pixels, saturated primaries.
+
+    These find more than photographs do: clear-x4 in FP16 reads 70.4 dB and more there and 58.9 on the checkerboard.
+    """
+    rows, columns = np.mgrid[:128, :128]
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3)).astype(np.uint8)
+    checkerboard = np.repeat(((rows + columns) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
+    corners = np.array(list(np.ndindex(2, 2, 2)), np.uint8) * np.uint8(255)
+    primaries = corners[(columns // 16 + rows // 16 * 3) % 8]
+    return [*check_pictures(), noise, checkerboard, primaries]
 
 
 def check_pictures() -> list[Array]:
@@ -243,7 +256,7 @@ def _stretches(model: onnx.ModelProto, keep: frozenset[str]) -> list[list[str]]:
     return [names[start : start + size] for start in range(0, len(names), size)]
 
 
-def _resized(model: onnx.ModelProto, scale: int) -> onnx.ModelProto | None:
+def _resize(model: onnx.ModelProto, scale: int) -> onnx.ModelProto | None:
     """`model` for a tile of CHECK_SIDE_PX, or None where its size is baked in or small already."""
     first = model.graph.input[0].type.tensor_type.shape.dim
     is_packed = model.graph.input[0].name == "rgb"

@@ -16,10 +16,10 @@ from onnx import helper
 from sr_core.backend import ComposedGraph, Precision, Progress
 from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
 from sr_core.engine_key import BuildOptions, BuiltEngine, EngineFacts, EngineKey, GpuFacts
-from trt_build.build import Plan, build_plan
+from trt_build.build import SerializedEngine, serialize_engine
 from trt_build.byte_planes import with_byte_planes
 from trt_build.check import REQUIRED_PSNR_DB, CheckedGraph, lower_and_check, reference_of
-from trt_build.fp16 import RECIPE, fp16_nodes, lower_to_fp16, named
+from trt_build.fp16 import RECIPE, fp16_nodes, lower_to_fp16, name_nodes
 from trt_build.store import EngineStore
 
 _CHECK_SHARE = 0.2  # of the progress bar: the check took 0.3 to 0.8 s beside builds of 0.1 to 13 s
@@ -109,16 +109,16 @@ def build_engine(
         note = f"rebuilt: {problem}" if problem else store.nearest(key, label)
         checked = _final_graph(graph, precision, progress)
         onnx_bytes = checked.model.SerializeToString(deterministic=True)
-        plan = build_plan(
+        engine = serialize_engine(
             native, onnx_bytes, target=target, options=key.options, gpu=gpu, progress=_later_share(progress)
         )
-        facts = _facts(graph, key, checked, plan, onnx_bytes)
-        store.put(plan.content, facts)
+        facts = _facts(graph, key, checked, engine, onnx_bytes)
+        store.put(engine.content, facts)
     notes = [note] if note else []
     if checked.fp32_layers:
         count, total = len(checked.fp32_layers), len(checked.fp32_layers) + len(fp16_nodes(checked.model))
         notes.append(f"{count} of {total} layers run in FP32: in FP16 they fail the check against it")
-    return BuiltEngine(plan=plan.content, facts=facts, notes=tuple(notes))
+    return BuiltEngine(content=engine.content, facts=facts, notes=tuple(notes))
 
 
 def engine_key(
@@ -172,7 +172,7 @@ def final_graph(graph: ComposedGraph, precision: Precision = "auto") -> CheckedG
 def _final_graph(graph: ComposedGraph, precision: Precision, progress: Progress | None) -> CheckedGraph:
     if progress is not None:
         progress("checking FP16 against FP32", 0.0)
-    whole = named(graph.model)
+    whole = name_nodes(graph.model)
     with_bytes, added = with_byte_planes(whole)
     if precision == "exact":
         everything = frozenset(node.name for node in with_bytes.graph.node)
@@ -199,7 +199,9 @@ def _later_share(progress: Progress | None) -> Progress | None:
     return report
 
 
-def _facts(graph: ComposedGraph, key: EngineKey, checked: CheckedGraph, plan: Plan, onnx_bytes: bytes) -> EngineFacts:
+def _facts(
+    graph: ComposedGraph, key: EngineKey, checked: CheckedGraph, engine: SerializedEngine, onnx_bytes: bytes
+) -> EngineFacts:
     values = (*checked.model.graph.input, *checked.model.graph.output)
     planes = []
     for value in values:
@@ -214,11 +216,11 @@ def _facts(graph: ComposedGraph, key: EngineKey, checked: CheckedGraph, plan: Pl
         height=graph.height,
         depth=graph.depth,
         planes=tuple(planes),
-        plan_sha256=hashlib.sha256(plan.content).hexdigest(),
-        plan_bytes=len(plan.content),
-        activation_bytes=plan.activation_bytes,
-        weights_bytes=plan.weights_bytes,
-        build_seconds=plan.seconds,
+        engine_sha256=hashlib.sha256(engine.content).hexdigest(),
+        engine_bytes=len(engine.content),
+        activation_bytes=engine.activation_bytes,
+        weights_bytes=engine.weights_bytes,
+        build_seconds=engine.seconds,
         final_onnx_sha256=hashlib.sha256(onnx_bytes).hexdigest(),
         fp32_layers=checked.fp32_layers,
         psnr_db=checked.psnr_db,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sr_core.backends.tensorrt_library import load_library
 from sr_core.engine_key import EngineKey, GpuFacts
 from sr_core.errors import NotAvailable
+from sr_core.wording import as_argument
 from trt_build.ensure import recipe
 from trt_build.store import Entry
 
@@ -38,7 +39,7 @@ class Machine:
         try:
             return cls(library_versions=versions, gpu=find_gpus()[0])
         except NotAvailable as error:
-            return cls(library_versions=versions, gpu=None, why_no_gpu=str(error))
+            return cls(library_versions=versions, gpu=None, why_no_gpu=error.as_told(as_argument)[0])
 
 
 def stale_because(entry: Entry, machine: Machine) -> list[str]:

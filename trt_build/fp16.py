@@ -73,13 +73,13 @@ def lower_to_fp16(model: onnx.ModelProto, keep_fp32: frozenset[str]) -> onnx.Mod
     """Return a strongly typed copy of `model`; its inputs and outputs keep their types.
 
     Args:
-        model: FP32, static or dynamic, without subgraphs. Nodes may be unnamed (see `named`).
+        model: FP32, static or dynamic, without subgraphs. Nodes may be unnamed (see `name_nodes`).
         keep_fp32: names of nodes that stay FP32.
 
     Raises:
         BadModel: control flow, or a graph ONNX's own checker refuses.
     """
-    copy = named(model)
+    copy = name_nodes(model)
     try:
         copy = onnx.shape_inference.infer_shapes(copy, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:
@@ -103,7 +103,7 @@ def lower_to_fp16(model: onnx.ModelProto, keep_fp32: frozenset[str]) -> onnx.Mod
     return copy
 
 
-def named(model: onnx.ModelProto) -> onnx.ModelProto:
+def name_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which every node has a name of its own, so that a list of names can mean nodes.
 
     Raises:

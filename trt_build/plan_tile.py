@@ -1,6 +1,6 @@
 """The largest tile whose engine fits a memory budget, from the builder's own figures.
 
-    memory(tile) = activations + weights + SLOTS x (input planes + output planes) + what CUDA takes
+    memory(tile) = activations + weights + (SLOTS + 1) x (input planes + output planes) + what CUDA takes
 
 Activations grow with the tile's area (above about 400x400; below, a fixed part hides it), so two
 builds give a line, and each further build at its crossing with the budget a better one. The
@@ -21,10 +21,11 @@ from sr_core.backends.tensorrt_library import TensorRtLibrary
 from sr_core.backends.tensorrt_session import SLOTS
 from sr_core.engine_key import BuildOptions, GpuFacts
 from sr_core.errors import BadInput
-from sr_core.tiling import round_up
-from trt_build.build import Plan, build_plan
+from sr_core.tiles.tiling import round_up
+from sr_core.wording import option
+from trt_build.build import SerializedEngine, serialize_engine
 from trt_build.byte_planes import with_byte_planes
-from trt_build.fp16 import lower_to_fp16, named
+from trt_build.fp16 import lower_to_fp16, name_nodes
 
 # What no builder states. An estimate: only a card can tell, and benchmarks/trt_gpu.py asks it.
 #   CUDA's context, modules loaded lazily (default since 12.2)   274 MiB  pytorch/pytorch#86509
@@ -67,17 +68,17 @@ def largest_tile(
         BadModel, EngineError: the graph does not build.
     """
 
-    def measured(side: int) -> TileChoice:
-        return _measured(native, compose_at, side, target, gpu)
+    def measure(side: int) -> TileChoice:
+        return _measure(native, compose_at, side, target, gpu)
 
-    tried = [measured(round_up(min(side, largest_px), align)) for side in PROBES_PX]
+    tried = [measure(round_up(min(side, largest_px), align)) for side in PROBES_PX]
     for attempt in range(_ATTEMPTS):
         side = _next_side(tried, budget_bytes, align, largest_px)
         if side is None:
             break
         if progress is not None:
             progress(f"trying {side}x{side}", (attempt + 1) / (_ATTEMPTS + 1))
-        tried.append(measured(side))
+        tried.append(measure(side))
     fitting = [choice for choice in tried if choice.needed_bytes <= budget_bytes]
     if fitting:
         return max(fitting, key=lambda choice: choice.side_px)
@@ -85,7 +86,7 @@ def largest_tile(
     raise BadInput(
         f"no tile fits into {budget_bytes >> 20} MiB: {least.side_px}x{least.side_px} "
         f"needs {least.needed_bytes >> 20} MiB",
-        hint="give a larger --vram, or choose a smaller model",
+        hint=f"give a larger {option('vram')}, or choose a smaller model",
     )
 
 
@@ -105,29 +106,29 @@ def _next_side(tried: list[TileChoice], budget_bytes: int, align: int, largest_p
     return side if side > fits and side >= SMALLEST_PX else None
 
 
-def _measured(
+def _measure(
     native: TensorRtLibrary, compose_at: ComposeAt, side: int, target: str, gpu: GpuFacts | None
 ) -> TileChoice:
     """Build for the figures alone: lowered, but not checked, and not kept."""
     graph = compose_at(side, side)
-    model, added = with_byte_planes(named(graph.model))
+    model, added = with_byte_planes(name_nodes(graph.model))
     lowered = lower_to_fp16(model, graph.keep_fp32 | added)
-    plan = build_plan(native, lowered.SerializeToString(), target=target, options=BuildOptions(), gpu=gpu)
+    serialized = serialize_engine(native, lowered.SerializeToString(), target=target, options=BuildOptions(), gpu=gpu)
     return TileChoice(
         side_px=side,
-        needed_bytes=session_bytes(lowered, plan) + RESERVED_BYTES,
-        activation_bytes=plan.activation_bytes,
+        needed_bytes=session_bytes(lowered, serialized) + RESERVED_BYTES,
+        activation_bytes=serialized.activation_bytes,
     )
 
 
-def session_bytes(model: onnx.ModelProto, plan: Plan) -> int:
+def session_bytes(model: onnx.ModelProto, serialized: SerializedEngine) -> int:
     """Device memory of one session: activations, weights, and every slot's planes."""
     planes = 0
     for value in (*model.graph.input, *model.graph.output):
         tensor = value.type.tensor_type
         samples = int(np.prod([dim.dim_value for dim in tensor.shape.dim]))
         planes += samples * np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)).itemsize
-    return plan.activation_bytes + plan.weights_bytes + SLOTS * planes
+    return serialized.activation_bytes + serialized.weights_bytes + (SLOTS + 1) * planes
 
 
 def _line(probes: list[TileChoice]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Engines on disk: found by their key, checked before use, written whole or not at all.
 
-<cache>/engines/clear-x4-nv12-3f9a….engine     plan
+<cache>/engines/clear-x4-nv12-3f9a….engine     its bytes
                 clear-x4-nv12-3f9a….json       sidecar, written last: without it there is no engine
                 clear-x4-nv12-3f9a….jit        TensorRT-RTX's own runtime cache, one a GPU and driver
                 locks/<digest>                 held while one process builds
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_core.engine_key import BuiltEngine, EngineFacts, EngineKey
-from sr_core.errors import EngineError
+from sr_core.errors import EngineError, message_of
 from sr_core.storage import cache_dir, file_lock, storage_error, write_atomically
 
-PLAN_ENDING, SIDECAR_ENDING = ".engine", ".json"
+ENGINE_ENDING, SIDECAR_ENDING = ".engine", ".json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ class EngineStore:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder if folder is not None else cache_dir("engines")
 
-    def plan_path(self, key: EngineKey, label: str) -> Path:
-        return self.folder / (key.file_stem(label) + PLAN_ENDING)
+    def engine_path(self, key: EngineKey, label: str) -> Path:
+        return self.folder / (key.file_stem(label) + ENGINE_ENDING)
 
     def lock(self, key: EngineKey) -> AbstractContextManager[None]:
         """Held by the one process that builds `key`; others wait and then find it built."""
@@ -55,18 +55,18 @@ class EngineStore:
                 None,
                 f"{stem} was built for something else ({'; '.join(key.differences(entry.facts.key))})",
             )
-        plan = (self.folder / (stem + PLAN_ENDING)).read_bytes()
+        engine = (self.folder / (stem + ENGINE_ENDING)).read_bytes()
         try:
-            entry.facts.check_plan(plan)
+            entry.facts.check_content(engine)
         except EngineError as error:
-            return None, f"{stem}: {error}"
-        return BuiltEngine(plan=plan, facts=entry.facts), ""
+            return None, f"{stem}: {message_of(error)}"
+        return BuiltEngine(content=engine, facts=entry.facts), ""
 
-    def put(self, plan: bytes, facts: EngineFacts) -> Path:
-        """Write an engine, plan first and sidecar last; return the plan's path."""
-        path = self.plan_path(facts.key, facts.label)
-        path.with_suffix(SIDECAR_ENDING).unlink(missing_ok=True)  # an old sidecar must not vouch for a new plan
-        write_atomically(path, plan)
+    def put(self, engine: bytes, facts: EngineFacts) -> Path:
+        """Write an engine's bytes, then its sidecar; return the path of the first."""
+        path = self.engine_path(facts.key, facts.label)
+        path.with_suffix(SIDECAR_ENDING).unlink(missing_ok=True)  # an old sidecar must not vouch for a new engine
+        write_atomically(path, engine)
         write_atomically(path.with_suffix(SIDECAR_ENDING), facts.to_json().encode())
         return path
 
@@ -74,7 +74,7 @@ class EngineStore:
         """Every engine in the folder, usable or not, by name."""
         if not self.folder.is_dir():
             return []
-        stems = {path.stem for path in self.folder.iterdir() if path.suffix in (PLAN_ENDING, SIDECAR_ENDING)}
+        stems = {path.stem for path in self.folder.iterdir() if path.suffix in (ENGINE_ENDING, SIDECAR_ENDING)}
         found = [self._read(stem) for stem in sorted(stems)]
         return [entry for entry in found if entry is not None]
 
@@ -104,21 +104,21 @@ class EngineStore:
         return freed
 
     def _read(self, stem: str) -> Entry | None:
-        plan, sidecar = self.folder / (stem + PLAN_ENDING), self.folder / (stem + SIDECAR_ENDING)
-        sizes = [path.stat().st_size for path in (plan, sidecar) if path.exists()]
+        engine, sidecar = self.folder / (stem + ENGINE_ENDING), self.folder / (stem + SIDECAR_ENDING)
+        sizes = [path.stat().st_size for path in (engine, sidecar) if path.exists()]
         if not sizes:
             return None
         problem, facts = "", None
         if not sidecar.exists():
             problem = f"{stem}: it was never finished (no sidecar)"
-        elif not plan.exists():
-            problem = f"{stem}: its plan is missing"
+        elif not engine.exists():
+            problem = f"{stem}: its bytes are missing"
         else:
             try:
                 facts = EngineFacts.from_json(sidecar.read_text(encoding="utf-8"))
             except (EngineError, UnicodeDecodeError) as error:
-                problem = f"{stem}: {error}"
-        if facts is not None and plan.stat().st_size != facts.plan_bytes:
-            problem = f"{stem}: the plan has {plan.stat().st_size} bytes, expected {facts.plan_bytes}"
+                problem = f"{stem}: {message_of(error)}"
+        if facts is not None and engine.stat().st_size != facts.engine_bytes:
+            problem = f"{stem}: the engine has {engine.stat().st_size} bytes, expected {facts.engine_bytes}"
             facts = None
         return Entry(stem=stem, bytes_on_disk=sum(sizes), facts=facts, problem=problem)

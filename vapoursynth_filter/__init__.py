@@ -6,6 +6,8 @@ core.srvid.Upscale(clip, scale=4)               the same, autoloaded (native/srv
 filter      checks and the graph of nodes: phases of ModifyFrame, joined by Interleave
 formats     VapourSynth's formats and frame properties in srvid's words
 engines     upscalers shared by every clip of the process
+sizing      width and height: which scale reaches them, and the way down
+jetpack     the same as a vs-jetpack scaler
 bridge      what the native stub calls
 """
 

@@ -1,8 +1,8 @@
 """What native/srvid.c calls for `core.srvid.Upscale(...)`.
 
-The stub cannot turn a VSNode into a Python VideoNode, but VapourSynth can: `dispatch` hands a Python
-function back to the stub (`core.srvid.BridgeCall`), which lets VapourSynth call it with the arguments
-of the call in progress. The token names that call; the stub refuses any other.
+The stub cannot turn a VSNode into a Python VideoNode, but VapourSynth can, whenever one of its functions
+returns a clip or takes one. So `dispatch` calls the stub's only function once more for the clip, and once
+more with the result; `scale=token` names the call in progress, and the stub refuses any other.
 """
 
 from __future__ import annotations
@@ -14,19 +14,15 @@ import vapoursynth as vs
 from vapoursynth_filter.filter import upscale
 
 
-def dispatch(token: int) -> str:
-    """Run `upscale` with the arguments of the native call `token`; return its error, '' for none."""
-    errors: list[str] = []
-
-    def call(**arguments: Any) -> dict[str, vs.VideoNode]:
-        plain: dict[str, Any] = {
-            name: value.decode() if isinstance(value, bytes) else value for name, value in arguments.items()
-        }
-        try:
-            return {"clip": upscale(**plain)}
-        except vs.Error as error:
-            errors.append(str(error))
-            return {}
-
-    vs.core.srvid.BridgeCall(token=token, func=call)
-    return errors[0] if errors else ""
+def dispatch(token: int, options: dict[str, Any]) -> str:
+    """Run `upscale` with the clip and the `options` of the native call `token`; return its error, '' for none."""
+    core = vs.core.core
+    clip = core.srvid.Upscale(core.std.BlankClip(length=1), scale=token)
+    try:
+        result = upscale(clip, **options)
+    except vs.Error as error:
+        return str(error)
+    except Exception as error:  # a bug of ours: the stub's caller sees no traceback, so its kind is said
+        return f"upscale: unexpected {type(error).__name__}: {error}"
+    core.srvid.Upscale(result, scale=token)
+    return ""

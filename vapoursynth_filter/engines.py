@@ -12,13 +12,13 @@ from __future__ import annotations
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import get_args
 
 import vapoursynth as vs
 
 import srvid
-from sr_core.backend import Precision, Progress
+from sr_core.backend import PRECISIONS, Precision, Progress
 from sr_core.errors import BadInput
+from sr_zoo.models import DEFAULT_MODEL
 
 
 def demand_whole(name: str, value: object, *, least: int, may_be_none: bool = True) -> None:
@@ -33,21 +33,22 @@ def demand_whole(name: str, value: object, *, least: int, may_be_none: bool = Tr
 class EngineOptions:
     """Everything that makes two upscalers different; see `srvid.open_upscaler`."""
 
-    model: str = "clear"
-    scale: int = 4
+    model: str = DEFAULT_MODEL
+    scale: int | None = None
     backend: str = "auto"
     precision: Precision = "auto"
     tile: int | None = None
     threads: int | None = None
     reuse: bool = True
+    strength: float = 1.0
     self_ensemble: bool = False
     device: int | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("scale", 1), ("tile", 1), ("threads", 1), ("device", 0)):
-            demand_whole(name, getattr(self, name), least=least, may_be_none=name != "scale")
-        if self.precision not in get_args(Precision):
-            raise BadInput(f"unknown precision {self.precision!r}", hint=f"one of: {', '.join(get_args(Precision))}")
+            demand_whole(name, getattr(self, name), least=least)
+        if self.precision not in PRECISIONS:
+            raise BadInput(f"unknown precision {self.precision!r}", hint=f"one of: {', '.join(PRECISIONS)}")
 
 
 class Lease:
@@ -89,9 +90,10 @@ def lease(options: EngineOptions) -> Lease:
                     tile=options.tile,
                     threads=options.threads,
                     reuse=options.reuse,
+                    strength=options.strength,
                     self_ensemble=options.self_ensemble,
                     device=options.device,
-                    progress=_told_once(),
+                    progress=_tell_once(),
                     say=_tell,
                 )
             )
@@ -107,7 +109,7 @@ def _tell(line: str, core: vs.Core | None = None) -> None:
     (core or vs.core.core).log_message(vs.MESSAGE_TYPE_INFORMATION, f"upscale: {line}")
 
 
-def _told_once() -> Progress:
+def _tell_once() -> Progress:
     """A progress callback that names each phase when it begins; it may be called on any thread."""
     core, told = vs.core.core, set[str]()
 

@@ -21,6 +21,8 @@ import vapoursynth as vs
 from sr_core.backend import Precision
 from sr_core.errors import BadInput, SrError
 from sr_core.frame import PixelFormat, Planes
+from sr_core.wording import as_argument, option
+from sr_zoo.models import DEFAULT_MODEL
 from vapoursynth_filter.engines import EngineOptions, Lease, demand_whole, lease
 from vapoursynth_filter.formats import (
     ALPHA_PROP,
@@ -30,14 +32,15 @@ from vapoursynth_filter.formats import (
     guesses_of,
     pixel_format_from_vs,
 )
+from vapoursynth_filter.sizing import ENDLESS, resize_to, scale_for, target_size
 
 FrameCallback = Callable[[int, vs.VideoFrame], vs.VideoFrame]
 
 
 def upscale(
     clip: vs.VideoNode,
-    scale: int = 4,
-    model: str | PathLike[str] = "clear",
+    scale: int | None = None,
+    model: str | PathLike[str] = DEFAULT_MODEL,
     backend: str = "auto",
     streams: int | None = None,
     tile: int | None = None,
@@ -45,15 +48,20 @@ def upscale(
     precision: Precision = "auto",
     threads: int | None = None,
     reuse: bool = True,
+    strength: float = 1.0,
     self_ensemble: bool = False,
     device: int | None = None,
+    width: int | None = None,
+    height: int | None = None,
 ) -> vs.VideoNode:
     """Return `clip` at `scale` times its size, in its own format, with its own frame properties.
 
     Args:
         clip: any constant format of up to 16 bits or float, progressive.
-        scale: output pixels per input pixel along each axis, as far as the model goes.
-        model: a model's name (`srkit models`), or the path of an .onnx file.
+        scale: output pixels per input pixel along each axis, 1 to 16, as far as the model goes; None
+            takes the model's own, 4 for a family such as 'clear'.
+        model: a model's name (`srkit models`), the path of a model file, or several after each other:
+            'clean.pth,clear'.
         backend: 'auto', or one of those that `srkit doctor` lists.
         streams: frames in the engine at once; None takes what the backend pays for.
         tile: side of a tile in input pixels; None lets the engine choose.
@@ -61,8 +69,11 @@ def upscale(
         threads: CPU threads that the engine may use; None for all.
         reuse: copy the parts of a frame that are bit-identical to the frame before; False computes
             everything. The output is the same.
+        strength: 0 to 1: that much of the model, the rest of 'clear'.
         self_ensemble: average eight flips and turns: a little better, eight times slower.
         device: number of the GPU to run on; None for the first, where the backend uses one.
+        width, height: the output's size instead of `scale`: the smallest scale that reaches it, then
+            down by Lanczos. A side that is left out follows.
 
     Raises:
         vs.Error: 'upscale: ...' with what to do next. The same text fails a single frame whose
@@ -71,7 +82,11 @@ def upscale(
     try:
         if not isinstance(model, (str, PathLike)):
             raise BadInput(f"model must be a name or the path of a file, got {model!r}")
-        return _upscale(
+        _demand_clip(clip)
+        size = _size_asked_for(clip, scale, width, height)
+        if size is not None:
+            scale = scale_for(clip, size, fspath(model))
+        large = _upscale(
             clip,
             EngineOptions(
                 model=fspath(model),
@@ -81,40 +96,61 @@ def upscale(
                 tile=tile,
                 threads=threads,
                 reuse=bool(reuse),
+                strength=strength,
                 self_ensemble=bool(self_ensemble),
                 device=device,
             ),
             streams,
         )
+        return large if size is None else resize_to(large, size)
     except SrError as error:
         raise vs.Error(f"upscale: {sentence(error)}") from error
 
 
 def sentence(error: SrError) -> str:
     """Message and hint on one line, because hosts show one line."""
-    return f"{error}; hint: {error.hint}" if error.hint else str(error)
+    message, hint = error.as_told(as_argument)
+    return f"{message}; hint: {hint}" if hint else message
 
 
-def _upscale(clip: vs.VideoNode, options: EngineOptions, streams: int | None) -> vs.VideoNode:
+def _size_asked_for(
+    clip: vs.VideoNode, scale: int | None, width: int | None, height: int | None
+) -> tuple[int, int] | None:
+    demand_whole("width", width, least=1)
+    demand_whole("height", height, least=1)
+    if scale is not None and (width is not None or height is not None):
+        raise BadInput(
+            f"{option('scale')} and {option('width')} or {option('height')} exclude each other",
+            hint=f"leave {option('scale')} out",
+        )
+    return target_size(clip, width, height)
+
+
+def _demand_clip(clip: vs.VideoNode) -> None:
     if not isinstance(clip, vs.VideoNode):
         raise BadInput(f"clip must be a video clip, got {type(clip).__name__}")
-    demand_whole("streams", streams, least=1)
     if clip.format is None or clip.format.color_family == vs.UNDEFINED or not clip.width:
         raise BadInput(
             "the clip's format or size changes from frame to frame",
             hint="make it constant first: clip.resize.Bicubic(width, height, format=...)",
         )
+
+
+def _upscale(clip: vs.VideoNode, options: EngineOptions, streams: int | None) -> vs.VideoNode:
+    demand_whole("streams", streams, least=1)
     if getattr(clip, "gpu_resident", False):  # R80 on
         clip = clip.std.GPUDownload()
     pixels = pixel_format_from_vs(clip.format)
-    # Now, so that an interlaced clip fails here and not in the middle of an encode.
-    color_from_props(clip.get_frame(0).props, pixels, width=clip.width, height=clip.height)
+    if clip.num_frames < ENDLESS:
+        # Now, so that an interlaced clip fails here and not in the middle of an encode.
+        color_from_props(clip.get_frame(0).props, pixels, width=clip.width, height=clip.height)
 
     held = lease(options)
+    scale = held.upscaler.scale
     core = vs.core.core
     phases = streams or min(held.upscaler.in_flight, core.num_threads)
     phases = min(phases, clip.num_frames)
-    blank = core.std.BlankClip(clip, width=clip.width * options.scale, height=clip.height * options.scale, keep=True)
+    blank = core.std.BlankClip(clip, width=clip.width * scale, height=clip.height * scale, keep=True)
     upscaled = core.std.Interleave(
         [
             core.std.ModifyFrame(
@@ -139,7 +175,7 @@ def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, st
             held.upscaler.next_planes(_planes(f), pixels, color, _planes(result))
             alpha = f.props.get(ALPHA_PROP)
             if alpha is not None:
-                result.props[ALPHA_PROP] = _upscaled_alpha(held, core, alpha)
+                result.props[ALPHA_PROP] = _upscale_alpha(held, core, alpha)
         except SrError as error:
             raise vs.Error(f"upscale: frame {first + n * step}: {sentence(error)}") from error
         guesses = guesses_of(color, pixels)
@@ -150,7 +186,7 @@ def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, st
     return upscale_frame
 
 
-def _upscaled_alpha(held: Lease, core: vs.Core, alpha: vs.VideoFrame) -> vs.VideoFrame:
+def _upscale_alpha(held: Lease, core: vs.Core, alpha: vs.VideoFrame) -> vs.VideoFrame:
     result = _new_frame(core, alpha, held.upscaler.scale)
     pixels = pixel_format_from_vs(alpha.format)
     # not `next_planes`: it would end the sequence of frames that reuse compares

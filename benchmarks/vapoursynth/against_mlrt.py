@@ -1,19 +1,25 @@
-"""The filter against vs-mlrt's plugins: the same ONNX weights, the same clip, FP32, vspipe to nowhere.
+"""The filter against vs-mlrt's plugins: the same ONNX weights, the same clip, vspipe to nowhere.
 
-    python benchmarks/vapoursynth/against_mlrt.py [--peer ov] [--net light] [--format YUV420P8] [--rounds 3]
+    python benchmarks/vapoursynth/against_mlrt.py [--peer ov] [--net light] [--net clear-x4] [--format YUV420P8]
+                                                  [--mode exact] [--mode auto] [--mask AVX2_VNNI] [--rounds 3]
+
+exact   both in FP32, all CPUs
+auto    srvid as it comes (`auto`: FP32, bf16 or INT8, whichever it finds fastest and faithful), the peer as it comes
 
 The peer (GPL-3, for comparison only) is installed into a virtual environment of its own, made by this
 script under runs/. It takes RGB float clips, so its YUV clips go through core.resize both ways, as its users
-do. Start-up is subtracted: each program runs a short and a long clip, and the difference counts. Rounds
-alternate the order. Reuse of unchanged tiles is off, because the clip stands still.
+do; it gets shipped models without their quantizers. Start-up is subtracted: each program runs a short and a long
+clip, and the difference counts. Rounds alternate the order. Reuse of unchanged tiles is off, because the clip
+stands still. --mask sets ONEDNN_MAX_CPU_ISA for both: this CPU stands for one with fewer instructions.
 
 Reported: CPU milliseconds (user + system of the process) and wall milliseconds per frame, medians over the
-rounds, and the median of the paired ratios peer / srvid: above 1, srvid does more frames per CPU-second.
+rounds, and the median of the paired ratios srvid / peer: below 1, srvid takes less time.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import statistics
@@ -29,13 +35,20 @@ import vapoursynth as vs
 from onnx import ModelProto
 
 from sr_core.backend import usable_cpus
+from sr_core.graph.quantized import remove_quantizers
 from sr_core.testing import nearest_model, random_model
+from srvid.front_door import resolve_model
 
 PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT / "benchmarks"))
+from results import this_machine, write_result  # noqa: E402
+
 PEER_PACKAGES = ("vapoursynth==81", "vapoursynth-mlrt-ov==17.1", "vapoursynth-mlrt-ort==17.1.1")
-WIDTH, HEIGHT, SCALE = 480, 270, 2
+WIDTH, HEIGHT = 480, 270
 SHORT = 2
 FRAMES = {"null": 800, "light": 60, "heavy": 8}  # beyond SHORT; start-up, which is subtracted, varies by 0.2 s
+FRAMES_OF_SHIPPED = {"swift": 80, "clear": 30}
+COLUMNS = ("network, format, mode (way)", "srvid CPU", "peer CPU", "ratio", "srvid wall", "peer wall", "ratio")
 
 CLIP = """
 import vapoursynth as vs
@@ -46,7 +59,7 @@ if clip.format.color_family == vs.YUV:
 """
 OURS = """
 from vapoursynth_filter import upscale
-upscale(clip, {scale}, {model!r}, "openvino", precision="exact", reuse=False).set_output()
+upscale(clip, {scale}, {ours!r}, "openvino", precision={mode!r}, reuse=False).set_output()
 """
 PEER = """
 form, is_rgb = clip.format.id, clip.format.id == vs.RGBS
@@ -58,9 +71,11 @@ if not is_rgb:
 large.set_output()
 """
 PEER_CALLS = {
-    "ov": "core.ov.Model([work], {model!r}, num_streams={cpus}, "
+    "ov auto": "core.ov.Model([work], {model!r})",
+    "ov exact": "core.ov.Model([work], {model!r}, num_streams={cpus}, "
     "config=lambda: dict(INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS={cpus}))",
-    "ort": "core.ort.Model([work], {model!r}, num_streams=1)",
+    "ort auto": "core.ort.Model([work], {model!r})",
+    "ort exact": "core.ort.Model([work], {model!r}, num_streams=1)",
 }
 
 
@@ -72,12 +87,16 @@ class Cost:
     wall: float
 
 
-def network(net: str) -> ModelProto:
-    """null: nearest neighbour; light: 16 features x 8 layers; heavy: 64 x 16, slopes of their own."""
+def network(net: str) -> tuple[ModelProto, int, int]:
+    """(model, scale, frames) of null: nearest neighbour; light: 16 features x 8 layers; heavy: 64 x 16; or shipped."""
     if net == "null":
-        return nearest_model(SCALE)
-    features, layers = (16, 8) if net == "light" else (64, 16)
-    return random_model(SCALE, features=features, layers=layers)
+        return nearest_model(2), 2, FRAMES[net]
+    if net in FRAMES:
+        features, layers = (16, 8) if net == "light" else (64, 16)
+        return random_model(2, features=features, layers=layers), 2, FRAMES[net]
+    model, spec = resolve_model(net)
+    remove_quantizers(model)
+    return model, spec.scale, FRAMES_OF_SHIPPED.get(net.partition("-")[0], 20)
 
 
 def peer_environment(folder: Path) -> Path:
@@ -95,7 +114,7 @@ def run(script: str, binaries: Path, folder: Path) -> Cost:
     path = folder / "script.vpy"
     path.write_text(script)
     variables = os.environ | {"PATH": os.pathsep.join([str(binaries), os.environ["PATH"]])}
-    variables |= {"XDG_CONFIG_HOME": str(folder)}
+    variables |= {"XDG_CONFIG_HOME": str(folder), "SRVID_CACHE": str(folder / "cache")}
     if binaries == Path(sys.executable).parent:
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
     else:
@@ -120,51 +139,90 @@ def cost_per_frame(body: str, video_format: str, frames: int, binaries: Path, fo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--peer", choices=list(PEER_CALLS), action="append")
-    parser.add_argument("--net", choices=list(FRAMES), action="append")
+    parser.add_argument("--peer", choices=["ov", "ort"], action="append")
+    parser.add_argument("--net", action="append", help="null, light, heavy, or a shipped model's name")
     parser.add_argument("--format", action="append", help="YUV420P8, YUV420P10, RGB24, RGBS")
+    parser.add_argument("--mode", choices=["exact", "auto"], action="append")
+    parser.add_argument("--mask", default=os.environ.get("ONEDNN_MAX_CPU_ISA", ""), help="e.g. AVX2, AVX2_VNNI")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-venv", type=Path, default=PROJECT / "runs" / "venv-mlrt")
+    parser.add_argument("--json", type=Path, help="keep the table, for the page of benchmarks")
     chosen = parser.parse_args()
+    rows: list[tuple[str | float, ...]] = []
     peer_binaries = peer_environment(chosen.peer_venv)
-    print(f"{usable_cpus()} CPUs, VapourSynth {vs.__version__.release_major}, {WIDTH}x{HEIGHT} x{SCALE}, FP32")
+    if chosen.mask:
+        os.environ["ONEDNN_MAX_CPU_ISA"] = chosen.mask
+    print(f"{this_machine()}{f', at most {chosen.mask}' if chosen.mask else ''}")
+    print(f"VapourSynth {vs.__version__.release_major}, {WIDTH}x{HEIGHT}, ms a frame, ratios srvid / peer")
     print(
-        f"{'':26s} {'srvid cpu':>10s} {'peer cpu':>9s} {'ratio':>6s} "
+        f"{'':34s} {'srvid cpu':>10s} {'peer cpu':>9s} {'ratio':>6s} "
         f"{'srvid wall':>11s} {'peer wall':>10s} {'ratio':>6s}"
     )
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for net in chosen.net or FRAMES:
-            model = str(folder / f"{net}.onnx")
-            onnx.save(network(net), model)
-            values = {"model": model, "scale": SCALE, "cpus": usable_cpus()}
-            for video_format in chosen.format or ("YUV420P8", "RGBS"):
-                for peer in chosen.peer or ("ov",):
-                    ours = (OURS.format(**values), Path(sys.executable).parent)
-                    theirs = (PEER.format(call=PEER_CALLS[peer].format(**values)), peer_binaries)
-                    pairs: list[tuple[Cost, Cost]] = []
-                    for number in range(chosen.rounds):
-                        order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
-                        costs = [
-                            cost_per_frame(body, video_format, FRAMES[net], binaries, folder)
-                            for body, binaries in order
-                        ]
-                        pairs.append((costs[0], costs[1]) if number % 2 == 0 else (costs[1], costs[0]))
-                    report(f"{net} {video_format} vs {peer}", pairs)
+    for net in chosen.net or FRAMES:
+        for video_format in chosen.format or ("YUV420P8", "RGBS"):
+            for peer in chosen.peer or ("ov",):
+                for mode in chosen.mode or ("exact",):
+                    with tempfile.TemporaryDirectory() as name:
+                        folder = Path(name)
+                        pairs, runs = compared(net, video_format, peer, mode, chosen.rounds, folder, peer_binaries)
+                    title = f"{net} {video_format} {mode} ({runs})"
+                    rows.append((f"{title} vs {peer}", *report(f"{title} vs {peer}", pairs)))
+    if chosen.json:
+        keep(chosen, rows)
 
 
-def report(title: str, pairs: list[tuple[Cost, Cost]]) -> None:
+def keep(chosen: argparse.Namespace, rows: list[tuple[str | float, ...]]) -> None:
+    peers = dict(package.split("==") for package in PEER_PACKAGES)
+    write_result(
+        chosen.json,
+        title="In VapourSynth, against vs-mlrt",
+        command=" ".join(["python benchmarks/vapoursynth/against_mlrt.py", *sys.argv[1:]]),
+        about=(
+            f"{WIDTH}x{HEIGHT}, milliseconds a frame by vspipe, start-up subtracted, medians of {chosen.rounds} rounds "
+            "in turn; below 1, srvid takes less. exact: both FP32. auto: both as they come."
+        ),
+        columns=COLUMNS,
+        rows=rows,
+        packages=("openvino", "vapoursynth"),
+        peers=peers,
+    )
+
+
+def compared(
+    net: str, video_format: str, peer: str, mode: str, rounds: int, folder: Path, peer_binaries: Path
+) -> tuple[list[tuple[Cost, Cost]], str]:
+    """(srvid, peer) of each round, and what srvid ran in."""
+    proto, scale, frames = network(net)
+    model = str(folder / f"{net}.onnx")
+    onnx.save(proto, model)
+    values = {"model": model, "ours": model if net in FRAMES else net, "scale": scale, "cpus": usable_cpus()}
+    ours = (OURS.format(**values, mode=mode), Path(sys.executable).parent)
+    theirs = (PEER.format(call=PEER_CALLS[f"{peer} {mode}"].format(**values)), peer_binaries)
+    for body, binaries in (ours, theirs):  # ways are tried once, and files read from the disk
+        run(CLIP.format(format=video_format, width=WIDTH, height=HEIGHT, length=SHORT) + body, binaries, folder)
+    verdicts = [json.loads(path.read_text())["way"] for path in (folder / "cache").rglob("choices/*.json")]
+    pairs: list[tuple[Cost, Cost]] = []
+    for number in range(rounds):
+        order = (ours, theirs) if number % 2 == 0 else (theirs, ours)
+        costs = [cost_per_frame(body, video_format, frames, binaries, folder) for body, binaries in order]
+        pairs.append((costs[0], costs[1]) if number % 2 == 0 else (costs[1], costs[0]))
+    return pairs, verdicts[0] if verdicts else "f32"
+
+
+def report(title: str, pairs: list[tuple[Cost, Cost]]) -> tuple[float, ...]:
+    """Print a row, and return its figures."""
     cells = []
     for kind in ("cpu", "wall"):
         ours = [getattr(pair[0], kind) for pair in pairs]
         peer = [getattr(pair[1], kind) for pair in pairs]
-        ratio = statistics.median(theirs / mine for mine, theirs in zip(ours, peer, strict=True))
+        ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
         cells.append((statistics.median(ours), statistics.median(peer), ratio))
     (cpu, peer_cpu, cpu_ratio), (wall, peer_wall, wall_ratio) = cells
     print(
-        f"{title:26s} {cpu:10.1f} {peer_cpu:9.1f} {cpu_ratio:6.2f} {wall:11.1f} {peer_wall:10.1f} {wall_ratio:6.2f}",
+        f"{title:34s} {cpu:10.1f} {peer_cpu:9.1f} {cpu_ratio:6.2f} {wall:11.1f} {peer_wall:10.1f} {wall_ratio:6.2f}",
         flush=True,
     )
+    return cpu, peer_cpu, cpu_ratio, wall, peer_wall, wall_ratio
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class NullSession:
 class NullBackend:
     """A backend of the table, for the time of this benchmark."""
 
-    name, device, tunes_tiles, plane_device = "null", "nothing", False, None
+    name, device, on_cpu, plane_device = "null", "nothing", False, None
 
     def __init__(self, *, threads: int | None = None, device_index: int | None = None) -> None:
         self.contexts = threads or 2

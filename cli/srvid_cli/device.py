@@ -1,11 +1,18 @@
-"""`--device`: which NVIDIA GPU a command computes on."""
+"""`--device`: which GPU a command computes on."""
 
 from __future__ import annotations
 
 import click
 
 
-def _number(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+def device_name(ctx: click.Context, param: click.Parameter, value: str) -> int | str | None:
+    """A number, OpenVINO's name of a device, or None for 'auto'."""
+    if value.partition(".")[0].upper() in ("GPU", "NPU"):
+        return value.upper()
+    return device_number(ctx, param, value)
+
+
+def device_number(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
     """None for 'auto'."""
     if value == "auto":
         return None
@@ -19,6 +26,6 @@ device_option = click.option(
     metavar="N",
     default="auto",
     show_default=True,
-    callback=_number,
+    callback=device_number,
     help="The NVIDIA GPU to use, numbered as srkit doctor shows; auto is the first.",
 )

@@ -12,16 +12,21 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 import click
 
 from sr_core.errors import SrError
+from sr_core.wording import printable
+from srvid_cli.command import LongCommand
+from srvid_cli.shown import show_control_characters, terminal_of
+from srvid_cli.spelling import tell_error
 
 _STREAM_ERRORS = {errno.ENOSPC, errno.EBADF, errno.EIO}  # of stdout, on a full disk or closed
 
-_TERMINAL_WIDTH = 80
+_TERMINAL_WIDTH, _LINE_END = 80, "\n"
 _LOOKS_LIKE = {"█": "#", "·": ".", "→": "->", "…": "...", "×": "x"}
 
 
@@ -29,17 +34,22 @@ def run_command(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name` and exit with the code that fits."""
     _occupy_standard_streams()
     _draw_in_ascii()
+    show_control_characters()
     logging.lastResort = _Warnings(name)  # where nobody set up logging
-    signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop ends the work tidily too
+    _listen_to_signals(f"{name}: stopping …" if isinstance(command, LongCommand) else "")
     try:
         code = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _print_usage_error(name, error)
+        sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        print(f"{name}: stopped", file=sys.stderr)  # click has ended the line with ^C on it
+        with suppress(OSError):  # the terminal may be gone
+            print(f"{name}: stopped", file=sys.stderr)  # click has ended the line with ^C on it
         sys.exit(130)
     except BrokenPipeError:
         _discard_stdout()  # the reader of our output went away
@@ -80,7 +90,8 @@ class _Warnings(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         start = "\r" if sys.stderr.isatty() else ""
-        print(f"{start}{self._name}: {record.getMessage()}".ljust(_TERMINAL_WIDTH if start else 0), file=sys.stderr)
+        line = f"{self._name}: {printable(record.getMessage(), keep=_LINE_END)}"
+        print(f"{start}{line}".ljust(_TERMINAL_WIDTH if start else 0), file=terminal_of(sys.stderr))
 
 
 def _draw_in_ascii() -> None:
@@ -107,12 +118,35 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _listen_to_signals(answer: str) -> None:
+    """Let what asks the program to end do so tidily, as Ctrl-C; `answer` is said at once."""
+    start = "\r" if sys.stderr.isatty() else ""
+    line = f"{start}{answer}\n".encode(sys.stderr.encoding or "ascii", "srvid")
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        if answer:
+            with suppress(OSError):  # the terminal may be gone
+                os.write(2, line)  # not print: what is interrupted may be writing there
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)  # a service manager's stop ends the work tidily too
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job does not listen
+        signal.signal(signal.SIGINT, interrupt)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants to go on
+        signal.signal(signal.SIGHUP, interrupt)  # the terminal was closed
+
+
+def _print_usage_error(name: str, error: click.ClickException) -> None:
+    """What click refuses, as everything else is refused: one line, and one with what to do next."""
+    context = getattr(error, "ctx", None)
+    path = name if context is None else context.command_path
+    print(f"{path}: {printable(error.format_message())}", file=sys.stderr)
+    print(f"hint: {path} --help shows how it is called", file=sys.stderr)
 
 
 def print_error(name: str, error: SrError) -> None:
     """Print an error and its hint to stderr."""
-    print(f"{name}: {error}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+    message, hint = tell_error(error)
+    print(f"{name}: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)

@@ -2,52 +2,92 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from sr_core.timing import text_from_seconds
-from sr_core.wording import counted
+from sr_core.wording import count_of
+from sr_video.timing import text_from_seconds
+from srvid_cli.advice import restoring_advice
 from srvid_cli.events import emit
+from srvid_cli.spelling import tell
 
 if TYPE_CHECKING:
-    from sr_core.media.plan import Request
-    from sr_core.segments.crew import EngineChoice
-    from sr_core.segments.forecast import Forecast
+    from sr_video.decide.plan import Plan, Request
+    from sr_video.segments.forecast import Forecast
+    from sr_video.segments.terms import Segmenting
+    from srvid.recipe import EngineRecipe
+    from srvid_cli.progress import ProgressLine
+    from srvid_cli.video_options import VideoOptions
 
 
 def show_forecast(
-    request: Request, choice: EngineChoice, *, segment_seconds: Fraction | None, workers: int, as_json: bool
+    request: Request, recipe: EngineRecipe, segmenting: Segmenting, options: VideoOptions, line: ProgressLine
 ) -> None:
-    """Probe for two seconds, print, stop; nothing is written."""
-    from sr_core.segments.forecast import foresee
+    """Probe for two seconds, print, stop; nothing is written. `line` names what takes longer than that."""
+    from sr_video.decide.paths import check_source
+    from sr_video.segments.forecast import estimate
 
-    forecast = foresee(request, choice, segment_seconds=segment_seconds)
+    check_source(request)
+    try:
+        forecast = estimate(
+            request, recipe, segment_seconds=segmenting.seconds, adapts=segmenting.adapts, doing=line.phase
+        )
+    finally:
+        line.clear()
+    workers = options.pool.processes
     fps = forecast.fps * workers
     eta = None if forecast.frames is None else forecast.frames / fps
-    if as_json:
+    notes = [*_notes(request), *forecast.plan.notes, *_advice(request, forecast.plan, options)]
+    cluster = _cluster(options.pool.ray) if options.pool.ray else ""
+    if options.as_json:
         emit(
             "plan",
             frames=forecast.frames,
             segments=forecast.segments,
             engine=forecast.engine,
             workers=workers,
+            cluster=cluster,
             fps=round(fps, 3),
             eta_seconds=None if eta is None else round(eta, 1),
             memory_bytes=forecast.memory_bytes,
             output_bytes=forecast.output_bytes,
-            notes=list(forecast.plan.notes),
+            notes=notes,
         )
         return
-    for name, text in _rows(forecast, workers, fps, eta):
-        click.echo(f"{name:<8} {text}")
+    rows = _rows(forecast, workers, fps, eta)
+    if cluster:
+        rows.append(("cluster", f"{cluster}; speed and time are those of this machine alone"))
+    for name, text in rows + [("note", note) for note in notes]:
+        click.echo(f"{name:<8} {tell(text)}")
+
+
+def _notes(request: Request) -> list[str]:
+    """What a run would refuse, or replace."""
+    target = Path(request.target)
+    if request.target.startswith("pipe:") or not target.is_file():
+        return []
+    fate = "would be replaced" if request.overwrite else "exists already: --overwrite replaces it"
+    return [f"{target} {fate}"]
+
+
+def _advice(request: Request, plan: Plan, options: VideoOptions) -> list[str]:
+    index = next(entry.index for entry in plan.streams if entry.action == "video")
+    advice = restoring_advice(request.source, index, options.engine.model, plan.engine_scale)
+    return [] if options.quiet or not advice else [advice]
+
+
+def _cluster(address: str) -> str:
+    from sr_work.connect import connect, describe_cluster
+
+    return f"{address}: {describe_cluster(connect(address))}"
 
 
 def _rows(forecast: Forecast, workers: int, fps: float, eta: float | None) -> list[tuple[str, str]]:
     encoder = forecast.plan.encoder
     frames = "unknown" if forecast.frames is None else str(forecast.frames)
-    segments = "" if forecast.segments is None else f" in about {counted(forecast.segments, 'segment')}"
+    segments = "" if forecast.segments is None else f" in about {count_of(forecast.segments, 'segment')}"
     engine = ", ".join(f"{key} {value}" for key, value in forecast.engine.items() if key != "model digest")
     rows = [
         ("frames", frames + segments),
@@ -60,4 +100,4 @@ def _rows(forecast: Forecast, workers: int, fps: float, eta: float | None) -> li
         rows.append(("size", f"about {forecast.output_bytes / 1e6:.1f} MB of video, the same again while joining"))
     if forecast.memory_bytes is not None:
         rows.append(("memory", f"about {forecast.memory_bytes * workers / 1e9:.1f} GB"))
-    return rows + [("note", note) for note in forecast.plan.notes]
+    return rows

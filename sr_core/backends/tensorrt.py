@@ -23,6 +23,7 @@ from sr_core.engine_key import BuiltEngine, EnsureEngine, GpuFacts, Reference
 from sr_core.errors import EngineError, NotAvailable
 from sr_core.frame import Array
 from sr_core.storage import cache_dir, write_atomically
+from sr_core.wording import option
 
 log = logging.getLogger(__name__)
 REQUIRED_PSNR_DB = 47.0  # the build's gate of 50 dB on a CPU, less 3 dB for another order of summation
@@ -41,7 +42,7 @@ class TensorRt:
     """
 
     name = "tensorrt"
-    tunes_tiles = False
+    on_cpu = False
     contexts = SLOTS
 
     def __init__(
@@ -53,7 +54,7 @@ class TensorRt:
         if self.name not in self.gpu.libraries:
             raise NotAvailable(
                 f"{self.name} does not support {self.gpu.name} ({self.gpu.target})",
-                hint=f"use --backend {self.gpu.libraries[0]}",
+                hint=f"use {option('backend', self.gpu.libraries[0])}",
             )
         self._library: TensorRtLibrary = load_library(self.name)
         self.version = self._library.version
@@ -85,7 +86,7 @@ class TensorRt:
         folder = cache_dir("engines")
         session = TensorRtSession(
             self._library,
-            built.plan,
+            built.content,
             precision=key.precision,
             device_index=self.gpu.index,
             jit_cache=folder / f"{stem}.jit",
@@ -98,7 +99,7 @@ class TensorRt:
             except BaseException:
                 session.close()
                 raise
-            write_atomically(verdict, f"{built.facts.plan_sha256} {psnr_db:.2f} dB\n".encode())
+            write_atomically(verdict, f"{built.facts.engine_sha256} {psnr_db:.2f} dB\n".encode())
         return session
 
 
@@ -119,14 +120,15 @@ def hold_against(session: TensorRtSession, reference: Reference) -> float:
     if worst.psnr_db < REQUIRED_PSNR_DB:
         raise EngineError(
             f"the engine's picture on this card differs from FP32: {worst}",
-            hint="use --precision exact or --backend openvino, and please report this card and driver",
+            hint=f"use {option('precision', 'exact')} or {option('backend', 'openvino')}, and please report this card "
+            "and driver",
         )
     return min(worst.psnr_db, 999.0)
 
 
 def _holds(verdict: Path, built: BuiltEngine) -> bool:
-    """Whether this plan was held against FP32 before on this GPU and driver."""
-    return verdict.exists() and verdict.read_text(encoding="utf-8").startswith(built.facts.plan_sha256)
+    """Whether this engine was held against FP32 before on this GPU and driver."""
+    return verdict.exists() and verdict.read_text(encoding="utf-8").startswith(built.facts.engine_sha256)
 
 
 class TensorRtRtx(TensorRt):

@@ -24,6 +24,7 @@ from typing import Any
 from sr_core.engine_key import PORTABLE, RTX_TARGETS, THIS_GPU, BuildOptions, GpuFacts
 from sr_core.errors import BadInput, EngineError, NotAvailable, StorageError
 from sr_core.storage import write_atomically
+from sr_core.wording import option
 
 Trt = Any  # the module `tensorrt` or `tensorrt_rtx`; neither ships types
 
@@ -68,7 +69,7 @@ class TensorRtLibrary:
         if target != THIS_GPU:
             raise BadInput(
                 f"tensorrt builds for the GPU it runs on, not for {target!r}",
-                hint="leave --target away, or build with the tensorrt_rtx library",
+                hint=f"leave {option('target')} away, or build with the tensorrt_rtx library",
             )
 
     def targets_that_run_on(self, gpu: GpuFacts) -> tuple[str, ...]:
@@ -256,5 +257,5 @@ def write_jit_cache(library: TensorRtLibrary, cache: Any, path: Path | None) -> 
     try:
         library.save_jit_cache(cache, path)
     except StorageError as error:
-        return str(error)
+        return error.message
     return ""

@@ -8,6 +8,10 @@ Upload, compute and download of different tiles overlap; computing does not, so 
 memory is paid once however many slots there are. A slot owns one pinned and one device buffer a
 plane, three events and (tensorrt) the CUDA graph captured with its addresses. Who holds a slot is
 the only one to touch its buffers; what `deliver` gets are views into the slot's pinned buffers.
+
+Note [fixed addresses]: TensorRT-RTX captures the graph itself, and anew whenever an address it was
+told has changed, which three slots in turn would do at every tile. It is therefore told one set of
+addresses for good, and the compute stream copies planes between that set and the slot's buffers.
 """
 
 from __future__ import annotations
@@ -29,8 +33,9 @@ from sr_core.backend import Deliver, plane_of
 from sr_core.backends.cuda import LEGACY_STREAM, Cuda
 from sr_core.backends.dlpack import DevicePlane
 from sr_core.backends.tensorrt_library import NativeLog, TensorRtLibrary, native_log, write_jit_cache
-from sr_core.errors import BadInput, EngineError
+from sr_core.errors import BadInput, EngineError, OutOfMemory, failure_of_engine
 from sr_core.frame import Array
+from sr_core.wording import option
 
 log = logging.getLogger(__name__)
 SLOTS = 3  # one uploading, one computing, one downloading
@@ -64,37 +69,61 @@ class _Native:
     jit_cache: Any = None
     jit_path: Path | None = None
     streams: list[Any] = field(default_factory=list)
+    bound: dict[str, int] = field(default_factory=dict)  # see Note [fixed addresses]; empty: the slots' own
     slots: list[_Slot] = field(default_factory=list)
     legacy_event: Any = None
 
     def free(self) -> None:
-        """Wait for the GPU, then free in the order of dependence."""
-        cuda = self.cuda
-        if self.streams:
-            cuda.cudaSetDevice(self.device_index)
+        """Wait for the GPU, then free in the order of dependence. A step that fails keeps none from being tried.
+
+        Raises:
+            EngineError: the first that failed.
+        """
+        cuda, failed = self.cuda, list[EngineError]()
+
+        def attempt(call: Callable[..., object], *arguments: object) -> None:
+            try:
+                call(*arguments)
+            except EngineError as error:
+                failed.append(error)
+
+        if self.streams or self.slots or self.bound:
+            attempt(cuda.cudaSetDevice, self.device_index)
         for stream in self.streams:
-            cuda.cudaStreamSynchronize(stream)
+            attempt(cuda.cudaStreamSynchronize, stream)
         if self.context is not None:
             write_jit_cache(self.library, self.jit_cache, self.jit_path)
         for slot in self.slots:
             if slot.graph is not None:
-                cuda.cudaGraphExecDestroy(slot.graph)
+                attempt(cuda.cudaGraphExecDestroy, slot.graph)
         self.context = self.jit_cache = None
         self.engine = self.runtime = None
         for slot in self.slots:
             slot.host.clear()
             for pointer in slot.device.values():
-                cuda.cudaFree(pointer)
+                attempt(cuda.cudaFree, pointer)
             for pointer in slot.pinned.values():
-                cuda.cudaFreeHost(pointer)
+                attempt(cuda.cudaFreeHost, pointer)
             for event in (slot.uploaded, slot.computed, slot.downloaded):
                 if event is not None:
-                    cuda.cudaEventDestroy(event)
+                    attempt(cuda.cudaEventDestroy, event)
+        for pointer in self.bound.values():
+            attempt(cuda.cudaFree, pointer)
         if self.legacy_event is not None:
-            cuda.cudaEventDestroy(self.legacy_event)
+            attempt(cuda.cudaEventDestroy, self.legacy_event)
         for stream in self.streams:
-            cuda.cudaStreamDestroy(stream)
+            attempt(cuda.cudaStreamDestroy, stream)
         self.log.close()
+        if failed:
+            raise failed[0]
+
+
+def _free_unheld(native: _Native) -> None:
+    """Free what nobody closed; there is nobody to tell of an error but the log."""
+    try:
+        native.free()
+    except EngineError as error:
+        log.warning("freeing the engine: %s", error)
 
 
 class TensorRtSession:
@@ -126,7 +155,7 @@ class TensorRtSession:
         stack = ExitStack()
         logger, self._log = stack.enter_context(native_log(library))
         self._native = _Native(self.cuda, library, device_index, stack, jit_path=jit_cache)
-        self._finalizer = weakref.finalize(self, self._native.free)
+        self._finalizer = weakref.finalize(self, _free_unheld, self._native)
         self._enqueue_lock = threading.Lock()
         self._free_slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         try:
@@ -134,13 +163,20 @@ class TensorRtSession:
             self._load(logger, plan)
             self._describe()
             self._native.legacy_event = self.cuda.event()
+            if not library.captures_graphs:
+                self._bind_for_good()
             for _ in range(slots):
                 self._add_slot()
             for slot in self._native.slots:
                 self._warm(slot)
                 self._free_slots.put(slot)
-        except BaseException:
-            self._finalizer()
+            # what was compiled on the card is kept now: a process that is killed never comes to `free`
+            write_jit_cache(library, self._native.jit_cache, jit_cache)
+        except BaseException as error:
+            try:
+                self.close()
+            except EngineError as second:
+                error.add_note(f"and freeing what there was failed: {second}")
             raise
 
     # ---- the Session protocol
@@ -173,8 +209,13 @@ class TensorRtSession:
             self._free_slots.put(slot)
 
     def close(self) -> None:
-        """Free all GPU and pinned memory; keep the runtime cache. No `run` may be in progress."""
-        self._finalizer()
+        """Free all GPU and pinned memory; keep the runtime cache. No `run` may be in progress.
+
+        Raises:
+            EngineError: CUDA refused a part; everything else is freed.
+        """
+        if self._finalizer.detach() is not None:
+            self._native.free()
 
     # ---- setting up
 
@@ -192,7 +233,10 @@ class TensorRtSession:
             raise self._error("the engine was refused", hint="srkit engines prune, then run again to rebuild it")
         native.context, native.jit_cache = self._library.create_context(engine, native.jit_path)
         if native.context is None:
-            raise self._error("no execution context", hint="out of GPU memory? use a smaller --tile")
+            raise OutOfMemory(  # the one reason that is left: the plan was accepted, activations come with the context
+                f"no execution context: {self._log.errors or 'out of GPU memory?'}",
+                hint=f"use a smaller {option('tile')}",
+            )
         for _ in range(3):
             native.streams.append(self.cuda.stream())
         self._in, self._main, self._out = native.streams
@@ -209,6 +253,12 @@ class TensorRtSession:
         if dynamic:
             raise EngineError(f"the engine has no fixed size for {', '.join(dynamic)}")
         self._bytes = {name: int(np.prod(self._shapes[name])) * self._dtypes[name].itemsize for name in names}
+
+    def _bind_for_good(self) -> None:
+        """See Note [fixed addresses]."""
+        for name, size in self._bytes.items():
+            self._native.bound[name] = int(self.cuda.cudaMalloc(size))
+        self._bind(self._native.bound)
 
     def _add_slot(self) -> None:
         cuda, slot = self.cuda, _Slot()
@@ -248,7 +298,7 @@ class TensorRtSession:
         if int(code) != 0 or not accepted:
             cuda.runtime.cudaGetLastError()  # a failed capture would be reported by the next call
             reason = self._log.errors if not accepted else cuda.explain(code)
-            raise EngineError(f"the engine cannot be captured as a CUDA graph ({reason})")
+            raise cuda.error(f"the engine cannot be captured as a CUDA graph ({reason})", code)
         slot.graph = cuda.cudaGraphInstantiate(graph, 0)
         cuda.cudaGraphDestroy(graph)
 
@@ -269,12 +319,12 @@ class TensorRtSession:
             if isinstance(plane, np.ndarray):
                 np.copyto(target, plane)
             else:
-                loans.append(self._borrowed(plane))
+                loans.append(self._borrow(plane))
         with self._enqueue_lock:
             self._upload(slot, planes, loans)
         return loans
 
-    def _borrowed(self, plane: Any) -> DevicePlane:
+    def _borrow(self, plane: Any) -> DevicePlane:
         borrowed = DevicePlane.borrow(plane)
         wanted = (self.cuda.device_kind, self._native.device_index)
         if borrowed.device != wanted or not borrowed.has_dense_rows:
@@ -315,12 +365,27 @@ class TensorRtSession:
         cuda.cudaEventRecord(slot.downloaded, self._out)
 
     def _enqueue(self, slot: _Slot) -> None:
-        context = self._native.context
-        for name, pointer in slot.device.items():
-            if not context.set_tensor_address(name, pointer):
-                raise self._error(f"the buffer of {name!r} was refused")
+        context, bound = self._native.context, self._native.bound
+        if bound:
+            self._copy_on_device(bound, slot.device, self._inputs)
+        else:
+            self._bind(slot.device)
         if not context.execute_async_v3(int(self._main)):
             raise self._error("the engine failed to run")
+        if bound:
+            self._copy_on_device(slot.device, bound, self._outputs)
+
+    def _bind(self, addresses: dict[str, int]) -> None:
+        context = self._native.context
+        for name, pointer in addresses.items():
+            if not context.set_tensor_address(name, pointer):
+                raise self._error(f"the buffer of {name!r} was refused")
+
+    def _copy_on_device(self, targets: dict[str, int], sources: dict[str, int], names: Sequence[str]) -> None:
+        cuda = self.cuda
+        for name in names:
+            size = self._bytes[name]
+            cuda.cudaMemcpyAsync(targets[name], sources[name], size, cuda.device_to_device, self._main)
 
     def _device_plane(self, slot: _Slot, name: str) -> DevicePlane:
         host = slot.host[name]
@@ -332,4 +397,4 @@ class TensorRtSession:
 
 
 def _with_native_text(library: TensorRtLibrary, log: NativeLog, what: str, hint: str) -> EngineError:
-    return EngineError(f"{what}: {log.errors or f'{library.name} gave no reason'}", hint=hint)
+    return failure_of_engine(f"{what}: {log.errors or f'{library.name} gave no reason'}", hint=hint)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr_core.graph.taps import cubic
+
 HEADS = ("transposed", "subpixel", "subpixel-icnr", "resize")
 
 
@@ -120,10 +122,8 @@ def phase_taps(scale: int, kind: str) -> NDArray[np.float64]:
         taps = np.ones_like(x)
     elif kind == "bilinear":
         taps = np.maximum(0.0, 1.0 - x)
-    elif kind == "bicubic":  # Keys 1981, a = -0.5
-        near = (1.5 * x - 2.5) * x * x + 1.0
-        far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
-        taps = np.where(x <= 1, near, np.where(x <= 2, far, 0.0))
+    elif kind == "bicubic":
+        taps = cubic(x)
     else:
         taps = np.where(x < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
     normalised: NDArray[np.float64] = taps / taps.sum(axis=1, keepdims=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from sr_core.errors import BadInput
+from sr_core.errors import BadInput, message_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,13 +15,13 @@ class Arch:
     """Where a network's class is, and the colours and options its paper used."""
 
     target: str  # module:class
-    colour: Literal["rgb", "y"] = "rgb"
+    color_space: Literal["rgb", "y"] = "rgb"
     options: tuple[tuple[str, Any], ...] = ()
     figure: str = ""  # paper and year, for people
 
 
-def _arch(target: str, figure: str, colour: Literal["rgb", "y"] = "rgb", **options: Any) -> Arch:
-    return Arch(target=f"sr_zoo.archs.{target}", colour=colour, options=tuple(options.items()), figure=figure)
+def _arch(target: str, figure: str, color_space: Literal["rgb", "y"] = "rgb", **options: Any) -> Arch:
+    return Arch(target=f"sr_zoo.archs.{target}", color_space=color_space, options=tuple(options.items()), figure=figure)
 
 
 ARCHS: dict[str, Arch] = {
@@ -58,6 +58,7 @@ ARCHS: dict[str, Arch] = {
     "swift": _arch("house:House", "srvid", channels=16, convs=6, activation="prelu"),
     "clear": _arch("house:House", "srvid", channels=32, convs=8),
     "fine": _arch("house:House", "srvid", channels=64, convs=16),
+    "restore": _arch("restore:Restore", "srvid, gray stays gray", channels=32, convs=8),
 }
 
 
@@ -72,7 +73,7 @@ def find_arch(name: str) -> Arch:
     return ARCHS[name]
 
 
-def build_network(name: str, *, scale: int, colour: str = "", **options: Any) -> "nn.Module":
+def build_network(name: str, *, scale: int, color_space: str = "", **options: Any) -> "nn.Module":
     """Make a network with fresh weights.
 
     Args:
@@ -81,10 +82,10 @@ def build_network(name: str, *, scale: int, colour: str = "", **options: Any) ->
     """
     arch = find_arch(name)
     module, _, class_name = arch.target.partition(":")
-    planes = 1 if (colour or arch.colour) == "y" else 3
+    planes = 1 if (color_space or arch.color_space) == "y" else 3
     merged = dict(arch.options) | options
     try:
         network: nn.Module = getattr(import_module(module), class_name)(scale, planes=planes, **merged)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"cannot build {name!r} at x{scale}: {error}") from error
+        raise BadInput(f"cannot build {name!r} at x{scale}: {message_of(error)}") from error
     return network

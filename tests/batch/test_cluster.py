@@ -15,20 +15,21 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sr_core.cluster.connect import connected
-from sr_core.cluster.files import FileServer
 from sr_core.color import ColorSpec
 from sr_core.errors import NotAvailable
 from sr_core.file_stamp import FileStamp
 from sr_core.frame import PixelFormat, Planes
-from sr_core.image.enlarge import EnlargeOptions
-from sr_core.media.nearest import NearestUpscaler
-from srvid.engine_choice import EngineChoice
-from srvid_cli.batch import cluster as batch_cluster
+from sr_image.enlarge import EnlargeOptions
+from sr_video.nearest import NearestUpscaler
+from sr_work.connect import connect
+from sr_work.files import FileServer, unpack_file
+from sr_work.ray_cluster import MakerActor, RayCluster
+from srvid.recipe import EngineRecipe
 from srvid_cli.batch.collect import collect
+from srvid_cli.batch.maker import versions_of
 from srvid_cli.batch.manifest import Manifest
 from srvid_cli.batch.plan import BatchPlan, Naming, plan_batch
-from srvid_cli.batch.run import Result, RunOptions
+from srvid_cli.batch.run import Result, RunOptions, _Batch, _work, run_batch
 from tests.batch.conftest import Run, command, environment, picture, tree
 from tests.conftest import wait_for_nodes
 
@@ -38,20 +39,20 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 class Slow(NearestUpscaler):
     """Waits until enough nodes are at work, takes its time, and dies of one picture."""
 
-    def __init__(self, scale: int, choice: Tallied) -> None:
+    def __init__(self, scale: int, recipe: Tallied) -> None:
         super().__init__(scale)
-        self._choice = choice
+        self._recipe = recipe
 
     def planes(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Planes:
         time.sleep(0.1)
-        wait_for_nodes(self._choice.nodes, self._choice.together)
-        if planes[0].shape[1] == self._choice.deadly_width:
+        wait_for_nodes(self._recipe.nodes, self._recipe.together)
+        if planes[0].shape[1] == self._recipe.deadly_width:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().planes(planes, fmt, color)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tallied(EngineChoice):
+class Tallied(EngineRecipe):
     """Notes the node on which it is opened."""
 
     model: str = "nearest"
@@ -61,7 +62,7 @@ class Tallied(EngineChoice):
     odd_version: bool = False
 
     @contextmanager
-    def __call__(self, scale: int) -> Iterator[Any]:
+    def open(self, scale: int) -> Iterator[Any]:
         import ray
 
         with self.tally.open("a") as file:
@@ -99,12 +100,16 @@ def folder_of_pictures(folder: Path, count: int) -> Path:
     return folder
 
 
-def run_on(cluster: Any, source: Path, out: Path, choice: Tallied, listener: Listening) -> list[Result]:
+def run_on(cluster: Any, source: Path, out: Path, recipe: Tallied, listener: Listening) -> list[Result]:
     plan = planned(source, out)
-    options = RunOptions(enlarge=EnlargeOptions(), settings="same", workers=2, memory_bytes=1 << 30)
-    return batch_cluster.run_on_cluster(
-        plan.jobs, cluster.address, choice, 2, options, manifest=Manifest(out), listener=listener
+    options = RunOptions(
+        enlarge=EnlargeOptions(),
+        settings="same",
+        jobs=2,
+        memory_bytes=1 << 30,
+        pool=RayCluster(address=cluster.address),
     )
+    return run_batch(plan.jobs, recipe, 2, options, manifest=Manifest(out), listener=listener)
 
 
 def planned(source: Path, out: Path) -> BatchPlan:
@@ -137,17 +142,17 @@ def test_the_files_are_those_of_a_local_run_and_a_bad_one_fails_alone(
 
 def test_both_nodes_take_part_and_every_pixel_is_told_once(ray_cluster: Any, tmp_path: Path) -> None:
     source = folder_of_pictures(tmp_path / "in", 12)
-    choice, listener = Tallied(tally=tmp_path / "tally", together=2), Listening()
-    results = run_on(ray_cluster, source, tmp_path / "out", choice, listener)
+    recipe, listener = Tallied(tally=tmp_path / "tally", together=2), Listening()
+    results = run_on(ray_cluster, source, tmp_path / "out", recipe, listener)
     assert [result.state for result in results] == ["done"] * 12
-    assert len(set(choice.nodes())) == len(choice.nodes()) == 2, "one engine a node"
+    assert len(set(recipe.nodes())) == len(recipe.nodes()) == 2, "one engine a node"
     assert listener.total == 12 * 24 * 16
 
 
 def test_images_of_a_killed_node_are_made_by_the_others(ray_cluster: Any, tmp_path: Path) -> None:
     source = folder_of_pictures(tmp_path / "in", 16)
     doomed = ray_cluster.add_node(num_cpus=1, object_store_memory=100 << 20)
-    choice = Tallied(tally=tmp_path / "tally", together=3)
+    recipe = Tallied(tally=tmp_path / "tally", together=3)
     killed: list[bool] = []
 
     def kill(result: Result) -> None:
@@ -155,7 +160,7 @@ def test_images_of_a_killed_node_are_made_by_the_others(ray_cluster: Any, tmp_pa
             killed.append(True)
             ray_cluster.remove_node(doomed, allow_graceful=False)
 
-    results = run_on(ray_cluster, source, tmp_path / "out", choice, Listening(kill))
+    results = run_on(ray_cluster, source, tmp_path / "out", recipe, Listening(kill))
     assert killed
     assert [result.state for result in results] == ["done"] * 16
     assert tree(tmp_path / "out") == [f"{index:02}.png" for index in range(16)]
@@ -164,8 +169,8 @@ def test_images_of_a_killed_node_are_made_by_the_others(ray_cluster: Any, tmp_pa
 def test_an_image_that_kills_its_worker_fails_and_the_others_beside_it_do_not(ray_cluster: Any, tmp_path: Path) -> None:
     source = folder_of_pictures(tmp_path / "in", 6)
     picture(source / "deadly.png", (31, 16))
-    choice = Tallied(tally=tmp_path / "tally", deadly_width=31)
-    results = run_on(ray_cluster, source, tmp_path / "out", choice, Listening())
+    recipe = Tallied(tally=tmp_path / "tally", deadly_width=31)
+    results = run_on(ray_cluster, source, tmp_path / "out", recipe, Listening())
     failed = [result for result in results if result.state == "failed"]
     assert [result.source.name for result in failed] == ["deadly.png"]
     assert "image 6 failed 3 times" in str(failed[0].error)
@@ -182,29 +187,24 @@ def test_a_worker_with_other_versions_is_refused_by_name(ray_cluster: Any, tmp_p
 def test_a_node_that_does_not_see_the_image_reads_it_over_ray(ray_cluster: Any, srbatch: Run, tmp_path: Path) -> None:
     picture(tmp_path / "in/a.jpg", (300, 200))
     assert srbatch("in", "out").code == 0
-    choice = EngineChoice(model="nearest", shared_tiles=True)
-    ray = connected(ray_cluster.address)
+    recipe = EngineRecipe(model="nearest", shared_tiles=True)
+    ray = connect(ray_cluster.address)
 
     class Elsewhere(FileServer):
         def read(self, path: str, stamp: FileStamp, offset: int, size: int) -> bytes:
             return super().read(path.replace("/nowhere", str(tmp_path / "in")), stamp, offset, size)
 
-    order = batch_cluster._Order(
-        choice=choice, scale=2, options=EnlargeOptions(), versions=batch_cluster._versions(choice),
-        engine={"model": "nearest"},
-    )  # fmt: skip
-    batch = batch_cluster._Batch(
-        planned(tmp_path / "in", tmp_path / "other").jobs,
-        RunOptions(enlarge=EnlargeOptions(), settings="", workers=1, memory_bytes=1 << 30), None, Listening(),
-    )  # fmt: skip
-    (task,) = batch.tasks()
+    options = RunOptions(enlarge=EnlargeOptions(), settings="", jobs=1, memory_bytes=1 << 30)
+    (item,) = _Batch(
+        planned(tmp_path / "in", tmp_path / "other").jobs, options, None, Listening(), versions_of(recipe)
+    ).items()
     server = ray.remote(num_cpus=0)(Elsewhere).remote()
-    maker = ray.remote(num_cpus=1)(batch_cluster._Maker).remote(order, server)
-    answer = ray.get(maker.make.remote(replace(task, source="/nowhere/a.jpg")))
-    result = batch.kept(ray, task, answer)
+    maker = ray.remote(num_cpus=1)(MakerActor).remote(_work(recipe, 2, options), server)
+    seen_elsewhere = replace(item, source="/nowhere/a.jpg", engine={"model": "nearest"})
+    made = ray.get(maker.make.remote(seen_elsewhere))
+    content = b"".join(unpack_file(ray, made.sent))
     ray.shutdown()
-    assert result.state == "done", result.error
-    assert contents(tmp_path / "other") == contents(tmp_path / "out")
+    assert content == (tmp_path / "out/a.jpg").read_bytes()
 
 
 def test_ctrl_c_stops_the_nodes_and_the_same_command_goes_on(ray_cluster: Any, srbatch: Run, tmp_path: Path) -> None:

@@ -8,14 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sr_core.errors import BadInput, EngineError
-from sr_core.image.enlarge import EnlargeOptions
-from sr_core.image.sizing import SizeTarget
-from sr_core.media.nearest import NearestUpscaler
+from sr_image.enlarge import EnlargeOptions
+from sr_image.sizing import SizeTarget
+from sr_video.nearest import NearestUpscaler
 from srvid_cli.batch.collect import collect
 from srvid_cli.batch.manifest import MANIFEST_NAME, Manifest, hash_of_file, remove_leftovers
 from srvid_cli.batch.memory import MemoryBudget, bytes_from_text, default_memory
@@ -30,6 +31,24 @@ class _Silent:
     def finished(self, result: Result) -> None: ...
 
 
+class Given:
+    """A recipe that opens what a test gives."""
+
+    gpus, takes_gpu = 0, False
+
+    def __init__(self, opener: Callable[[], NearestUpscaler]) -> None:
+        self._opener = opener
+
+    def open(self, scale: int) -> NearestUpscaler:
+        return self._opener()
+
+    def like(self, identity: dict[str, str]) -> Given:
+        return self
+
+    def versions(self) -> dict[str, str]:
+        return {}
+
+
 def planned(folder: Path, count: int) -> BatchPlan:
     for index in range(count):
         picture(folder / f"in/{index}.png", seed=index)
@@ -40,24 +59,23 @@ def planned(folder: Path, count: int) -> BatchPlan:
 def test_the_engine_is_opened_once_for_all_workers(tmp_path: Path) -> None:
     plan, opened = planned(tmp_path, 6), []
 
-    def opener() -> NearestUpscaler:
-        time.sleep(0.05)
+    def open_engine() -> NearestUpscaler:
         opened.append(NearestUpscaler(2))
         return opened[-1]
 
-    options = RunOptions(enlarge=EnlargeOptions(), settings="", workers=4, memory_bytes=1 << 30)
-    results = run_batch(plan.jobs, opener, options, manifest=None, listener=_Silent())
+    options = RunOptions(enlarge=EnlargeOptions(), settings="", jobs=4, memory_bytes=1 << 30)
+    results = run_batch(plan.jobs, Given(open_engine), 2, options, manifest=None, listener=_Silent())
     assert len(opened) == 1
     assert [result.state for result in results] == ["done"] * 6
 
 
 def test_an_engine_that_does_not_open_is_one_error_and_not_one_a_file(tmp_path: Path) -> None:
-    def opener() -> NearestUpscaler:
+    def refuse() -> NearestUpscaler:
         raise EngineError("no device")
 
-    options = RunOptions(enlarge=EnlargeOptions(), settings="", workers=2, memory_bytes=1 << 30)
+    options = RunOptions(enlarge=EnlargeOptions(), settings="", jobs=2, memory_bytes=1 << 30)
     with pytest.raises(EngineError, match="no device"):
-        run_batch(planned(tmp_path, 4).jobs, opener, options, manifest=None, listener=_Silent())
+        run_batch(planned(tmp_path, 4).jobs, Given(refuse), 2, options, manifest=None, listener=_Silent())
 
 
 def test_a_bug_in_one_image_costs_one_image(tmp_path: Path) -> None:
@@ -70,8 +88,9 @@ def test_a_bug_in_one_image_costs_one_image(tmp_path: Path) -> None:
                 raise RuntimeError("a bug")
             return super().planes(planes, fmt, color)
 
-    options = RunOptions(enlarge=EnlargeOptions(), settings="", workers=1, memory_bytes=1 << 30)
-    results = run_batch(planned(tmp_path, 3).jobs, lambda: Buggy(2), options, manifest=None, listener=_Silent())
+    options = RunOptions(enlarge=EnlargeOptions(), settings="", jobs=1, memory_bytes=1 << 30)
+    jobs = planned(tmp_path, 3).jobs
+    results = run_batch(jobs, Given(lambda: Buggy(2)), 2, options, manifest=None, listener=_Silent())
     assert sorted(result.state for result in results) == ["done", "done", "failed"]
     (failed,) = (result for result in results if result.state == "failed")
     assert "a bug" in str(failed.error)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_core.image.enlarge import EnlargeOptions, EnlargePlan, plan_enlarging
-from sr_core.image.reader import ImageFile
+from sr_image.enlarge import EnlargeOptions, EnlargePlan, plan_enlarging
+from sr_image.formats.reader import ImageFile
 from srvid_cli.batch.collect import collect
 from srvid_cli.batch.plan import Naming, plan_batch
 from tests.batch.conftest import Run, command, environment, picture, tree
@@ -144,6 +144,7 @@ def test_inputs_that_would_share_an_output_are_refused_before_any_work(srbatch: 
     ended = srbatch("in", "out", "--format", "png")
     assert ended.code == 1
     assert "same output" in ended.err
+    assert "hint: leave out --format" in ended.err
     assert not (tmp_path / "out").exists()
 
 
@@ -156,6 +157,7 @@ def test_names_that_some_file_systems_take_for_one_are_refused(
     ended = srbatch("x", "y", "out")
     assert ended.code == 1
     assert "same output" in ended.err
+    assert "hint: give the folder they are in" in ended.err
 
 
 def test_an_input_is_never_replaced(srbatch: Run, tmp_path: Path) -> None:
@@ -367,7 +369,7 @@ def test_a_full_disk_stops_the_batch_and_leaves_no_partial_file(srbatch: Run, tm
 
 def test_wrong_usage_is_code_2(srbatch: Run) -> None:
     assert srbatch("in").code == 2
-    assert srbatch("in", "out", "--scale", "5", "--model", "nearest").code == 2
+    assert srbatch("in", "out", "--scale", "17", "--model", "nearest").code == 2
 
 
 def test_help_has_examples_and_loads_nothing_heavy(srbatch: Run) -> None:

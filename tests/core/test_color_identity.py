@@ -11,7 +11,7 @@ from sr_core.backend import open_backend
 from sr_core.color import FULL_RANGE_RGB, LUMA_WEIGHTS, SITING_OFFSET, ColorSpec
 from sr_core.difference import difference
 from sr_core.frame import PixelFormat, gray, rgb, yuv
-from sr_core.model_spec import Colour, spec_of
+from sr_core.model_spec import ColorSpace, spec_of
 from sr_core.testing import nearest_model, picture, planes_from_rgb
 from sr_core.upscaler import Upscaler
 
@@ -34,10 +34,10 @@ FLOATS = [
 ]
 
 
-def worst_difference(fmt: PixelFormat, color: ColorSpec, colour: Colour, backend: str) -> float:
+def worst_difference(fmt: PixelFormat, color: ColorSpec, color_space: ColorSpace, backend: str) -> float:
     """Largest |out - in| in codes of an identity network on a 37x31 picture, in two tiles or more."""
     planes = planes_from_rgb(picture(37, 31), fmt, color)
-    model = nearest_model(1, colour=colour)
+    model = nearest_model(1, color_space=color_space)
     spec = spec_of(model)
     assert spec is not None
     with Upscaler(model, spec, open_backend(backend), tile=24) as upscaler:
@@ -46,10 +46,10 @@ def worst_difference(fmt: PixelFormat, color: ColorSpec, colour: Colour, backend
     return max(difference(a, b).worst for a, b in zip(out, planes, strict=True)) / step
 
 
-@pytest.mark.parametrize("colour", ["rgb", "y"])
+@pytest.mark.parametrize("color_space", ["rgb", "y"])
 @pytest.mark.parametrize("fmt", INTEGER_YUV, ids=str)
-def test_yuv_comes_back_exactly_in_every_format(fmt: PixelFormat, colour: Colour) -> None:
-    assert worst_difference(fmt, ColorSpec(matrix="bt709"), colour, "openvino") == 0
+def test_yuv_comes_back_exactly_in_every_format(fmt: PixelFormat, color_space: ColorSpace) -> None:
+    assert worst_difference(fmt, ColorSpec(matrix="bt709"), color_space, "openvino") == 0
 
 
 @pytest.mark.parametrize("full_range", [False, True])
@@ -60,16 +60,16 @@ def test_yuv_comes_back_exactly_for_every_matrix_range_and_siting(matrix: str, f
     assert worst_difference(yuv("420", 10), color, "rgb", "openvino") == 0
 
 
-@pytest.mark.parametrize("colour", ["rgb", "y"])
+@pytest.mark.parametrize("color_space", ["rgb", "y"])
 @pytest.mark.parametrize("fmt", OTHERS, ids=str)
-def test_rgb_and_gray_come_back_exactly(fmt: PixelFormat, colour: Colour) -> None:
-    assert worst_difference(fmt, FULL_RANGE_RGB, colour, "openvino") == 0
+def test_rgb_and_gray_come_back_exactly(fmt: PixelFormat, color_space: ColorSpace) -> None:
+    assert worst_difference(fmt, FULL_RANGE_RGB, color_space, "openvino") == 0
 
 
-@pytest.mark.parametrize("colour", ["rgb", "y"])
+@pytest.mark.parametrize("color_space", ["rgb", "y"])
 @pytest.mark.parametrize("fmt", FLOATS, ids=str)
-def test_float_comes_back_within_rounding(fmt: PixelFormat, colour: Colour) -> None:
-    assert worst_difference(fmt, FULL_RANGE_RGB, colour, "openvino") < 1e-6
+def test_float_comes_back_within_rounding(fmt: PixelFormat, color_space: ColorSpace) -> None:
+    assert worst_difference(fmt, FULL_RANGE_RGB, color_space, "openvino") < 1e-6
 
 
 @pytest.mark.parametrize("fmt", [yuv("420"), yuv("422", 10), yuv("420", 10, semiplanar=True), rgb()], ids=str)

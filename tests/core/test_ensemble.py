@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from sr_core import graph
 from sr_core.color import FULL_RANGE_RGB
-from sr_core.ensemble import self_ensembled
 from sr_core.frame import rgb
+from sr_core.graph.compose import compose
+from sr_core.graph.ensemble import self_ensembled
+from sr_core.graph.network import sensitive_nodes
+from sr_core.graph.onnx_builder import OnnxBuilder
+from sr_core.graph.receptive_field import CENTRE, Interval, input_windows
 from sr_core.model_spec import spec_of
-from sr_core.network import sensitive_nodes
-from sr_core.onnx_builder import OnnxBuilder
-from sr_core.receptive_field import CENTRE, Interval, input_windows
 from sr_core.upscaler import Upscaler
 from sr_zoo.onnx_run import open_runner
 from srvid.front_door import choose_backend, resolve_model
@@ -66,7 +66,7 @@ def test_a_network_that_looks_left_looks_to_every_side_in_an_ensemble() -> None:
 def test_every_branch_keeps_its_base_and_last_addition_in_fp32() -> None:
     model, spec = resolve_model("swift-x2")
     single, eightfold = (
-        sensitive_nodes(graph.compose(network, spec, rgb(), FULL_RANGE_RGB, width=64, height=64).model)
+        sensitive_nodes(compose(network, spec, rgb(), FULL_RANGE_RGB, width=64, height=64).model)
         for network in (model, self_ensembled(model))
     )
     for branch in ("as_it_is", "t", "r", "c", "tr", "tc", "rc", "trc"):

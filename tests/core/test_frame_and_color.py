@@ -17,7 +17,7 @@ from sr_core.color import (
 )
 from sr_core.errors import BadInput
 from sr_core.frame import PixelFormat, gray, rgb, yuv
-from sr_core.taps import chroma_down, chroma_up_phases, cubic_up_phases
+from sr_core.graph.taps import chroma_down, chroma_up_phases, cubic_up_phases
 
 
 @given(width=st.integers(1, 99), height=st.integers(1, 99), sampling=st.sampled_from(["420", "422", "440", "444"]))

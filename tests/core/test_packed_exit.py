@@ -10,27 +10,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto
 
-from sr_core import graph
 from sr_core.backend import ComposedGraph, Session, open_backend
 from sr_core.color import ColorSpec, Siting
 from sr_core.difference import Tolerance, assert_close
 from sr_core.frame import Array, PixelFormat, Planes, gray, rgb, yuv
+from sr_core.graph.compose import compose
+from sr_core.graph.onnx_builder import OnnxBuilder
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, spec_of, with_spec
-from sr_core.onnx_builder import OnnxBuilder
 from sr_core.packing import Piece, copy_piece
 from sr_core.testing import picture, planes_from_rgb, random_model
 
 WIDTH, HEIGHT = 48, 32
 HALF, SINGLE = (PixelFormat(family="rgb", depth=depth, is_float=True) for depth in (16, 32))
 FLOAT_420 = PixelFormat(family="yuv", depth=32, is_float=True, subsampling=(2, 2))
-TIES = Tolerance(worst=1, share=2e-3, why="sums in another order; 1 of 1,000 16-bit codes changed, 8-bit fewer")
+TIES = Tolerance(
+    worst=1, share=5e-3, why="sums in another order; of 16-bit codes 1 of 1,000 changes on AVX2, 3.4 on AVX-512"
+)
 FLOAT_SUMS = Tolerance(worst=1e-3, share=1.0, why="half has 11 bits; single measured 3e-7")
 
 
 def composed(model: ModelProto, fmt: PixelFormat, color: ColorSpec | None = None) -> ComposedGraph:
     spec = spec_of(model)
     assert spec is not None
-    return graph.compose(model, spec, fmt, color or ColorSpec(), width=WIDTH, height=HEIGHT)
+    return compose(model, spec, fmt, color or ColorSpec(), width=WIDTH, height=HEIGHT)
 
 
 def outputs_of(session: Session, planes: Planes) -> list[Array]:
@@ -49,7 +51,7 @@ def assert_packed_equals_usual(model: ModelProto, fmt: PixelFormat, color: Color
         assert_close(a, b, FLOAT_SUMS if fmt.is_float else TIES)
 
 
-@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("siting", ["left", "center", "topleft", "bottom"])
 def test_packed_chroma_keeps_its_siting_up_to_the_border(siting: Siting, scale: int) -> None:
     for sampling in ("420", "422", "440"):
@@ -62,12 +64,24 @@ def test_packed_chroma_keeps_its_siting_up_to_the_border(siting: Siting, scale: 
 def test_packed_equals_the_usual_exit_in_every_kind_of_format(fmt: PixelFormat) -> None:
     assert_packed_equals_usual(random_model(2), fmt)
     assert_packed_equals_usual(random_model(4, base=False), fmt)
+    assert_packed_equals_usual(random_model(3), fmt)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_packed_equals_the_usual_exit_for_luma_networks(scale: int) -> None:
     for fmt in (yuv("420"), yuv("444", 10), gray()):
-        assert_packed_equals_usual(random_model(scale, colour="y"), fmt)
+        assert_packed_equals_usual(random_model(scale, color_space="y"), fmt)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_packed_equals_the_usual_exit_where_the_border_is_continued(scale: int) -> None:
+    for color_space in ("rgb", "y"):
+        model = random_model(scale, color_space=color_space)
+        spec = spec_of(model)
+        assert spec is not None
+        with_spec(model, replace(spec, border_px=4))
+        for fmt in (yuv("420"), yuv("422", 10), *([rgb()] if color_space == "rgb" else [])):
+            assert_packed_equals_usual(model, fmt, ColorSpec(siting="topleft"))
 
 
 def test_the_other_order_of_channels_is_packed_too() -> None:
@@ -104,12 +118,11 @@ def test_a_network_that_ends_in_anything_else_is_not_packed() -> None:
     clipped = with_spec(build.model("clipped", 18), ModelSpec(name="clipped", scale=2, halo_px=8))
     assert composed(clipped, yuv("420")).packed() is None
     assert composed(random_model(2), yuv("420", semiplanar=True)).packed() is None
-    assert composed(random_model(3), yuv("420")).packed() is None, "chroma lies differently in every other cell"
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    block=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    block=st.tuples(st.integers(1, 6), st.integers(1, 6)),
     kind=st.sampled_from(["u1", "u2", "f2", "f4"]),
     window=st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(1, 6), st.integers(1, 6)),
     first=st.integers(0, 3),

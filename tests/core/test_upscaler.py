@@ -27,7 +27,7 @@ FP32_ACROSS_SHAPES = Tolerance(worst=1e-5, why="another tile shape may pick anot
 NETS = {
     "bilinear base": random_model(2, seed=1),
     "deeper, no base": random_model(3, layers=4, seed=2, base=False),
-    "luma only": random_model(4, seed=3, colour="y"),
+    "luma only": random_model(4, seed=3, color_space="y"),
 }
 
 
@@ -43,7 +43,7 @@ class ReferenceBackend:
     name = "reference"
     device = "numpy"
     contexts = 2
-    tunes_tiles = False
+    on_cpu = False
     plane_device = None
 
     def open(self, graph: ComposedGraph, **_: object) -> ReferenceSession:
@@ -142,22 +142,38 @@ def test_a_halo_one_pixel_too_small_is_noticed(monkeypatch: pytest.MonkeyPatch) 
     planes = planes_from_rgb(picture(90, 60), rgb(), FULL_RANGE_RGB)
     backend = open_backend("openvino")
     whole = upscaled(model, planes, rgb(), FULL_RANGE_RGB, backend=backend, tile=4096)
-    monkeypatch.setattr("sr_core.graph.receptive_radius", lambda *_, **__: 2)
+    monkeypatch.setattr("sr_core.graph.compose.receptive_radius", lambda *_, **__: 2)
     tiled = upscaled(model, planes, rgb(), FULL_RANGE_RGB, backend=backend, tile=32)
     assert max(difference(a, b).worst for a, b in zip(tiled, whole, strict=True)) > 1
 
 
-def test_unbounded_networks_are_blended_without_seams() -> None:
-    """On a constant picture a global network is the same everywhere, so blending must be exact."""
+def steps_of_a_blended_gradient() -> float:
+    """How much the difference from the whole frame changes between two columns, at most, in codes.
+
+    The network scales a tile by its mean, so that on a gradient a tile and the whole disagree by up to 40 codes.
+    """
+    gradient = np.tile(np.linspace(40, 200, 260).astype(np.uint8), (100, 1))
+    planes, backend = (gradient, gradient, gradient), open_backend("openvino")
     model = global_model(2)
     assert known_spec(model).halo_px is None
-    planes = tuple(np.full((150, 170), value, np.uint8) for value in (60, 120, 200))
-    backend = open_backend("openvino")
-    whole = upscaled(model, planes, rgb(), FULL_RANGE_RGB, backend=backend, tile=4096)
-    tiled = upscaled(model, planes, rgb(), FULL_RANGE_RGB, backend=backend, tile=96)
-    inner = (slice(20, -20), slice(20, -20))
-    for a, b in zip(tiled, whole, strict=True):
-        assert difference(a[inner], b[inner]).worst <= 1
+    tiled, whole = (upscaled(model, planes, rgb(), FULL_RANGE_RGB, backend=backend, tile=tile) for tile in (96, 4096))
+    inner = (slice(24, -24), slice(24, -24))
+    differences = [a[inner].astype(int) - b[inner] for a, b in zip(tiled, whole, strict=True)]
+    return max(float(np.abs(np.diff(found, axis=1)).max()) for found in differences)
+
+
+def test_unbounded_networks_are_blended_without_seams() -> None:
+    assert steps_of_a_blended_gradient() <= 6
+
+
+def test_a_hard_cut_between_tiles_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test above can fail."""
+
+    def cut(length: int, *, overlap_before: int, overlap_after: int, margin: int = 0) -> list[float]:
+        return [float(overlap_before // 2 <= index < length - overlap_after // 2) for index in range(length)]
+
+    monkeypatch.setattr("sr_core.tiles.blending.ramp", cut)
+    assert steps_of_a_blended_gradient() > 12
 
 
 def test_reuse_changes_no_bit_and_saves_tiles() -> None:

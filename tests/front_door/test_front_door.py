@@ -14,7 +14,7 @@ from sr_core.color import FULL_RANGE_RGB
 from sr_core.errors import BadInput, NotAvailable, SrError
 from sr_core.frame import rgb
 from sr_core.testing import nearest_model, picture
-from srvid.engine_choice import EngineChoice
+from srvid.recipe import EngineRecipe
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -46,7 +46,7 @@ def test_a_model_of_another_scale_is_refused_with_its_own(tmp_path: Path) -> Non
     onnx.save(nearest_model(2), path)
     with pytest.raises(BadInput, match="enlarges 2 times, but scale 4") as caught:
         srvid.open_upscaler(str(path), scale=4)
-    assert "--scale 2" in caught.value.hint
+    assert "scale=2" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "clear-x9", "", "clear/../../x.onnx"])
@@ -84,21 +84,24 @@ def test_a_folder_or_a_file_without_a_models_ending_is_said_to_be_one(
         srvid.resolve_model("weights.bin", scale=2)
 
 
-def test_a_scale_that_no_front_end_offers_is_not_hinted_at(tmp_path: Path) -> None:
+def test_any_scale_a_model_has_is_hinted_at(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     onnx.save(nearest_model(5), path)
     with pytest.raises(BadInput, match="enlarges 5 times") as caught:
         srvid.resolve_model(str(path), scale=4)
-    assert "--scale" not in caught.value.hint
+    assert "scale=5" in caught.value.hint
+    assert srvid.resolve_model(str(path))[1].scale == 5
 
 
-@pytest.mark.parametrize("option", [{"backend": "onnxruntime"}, {"device": 0}, {"tile": 64}, {"self_ensemble": True}])
+@pytest.mark.parametrize(
+    "option", [{"backend": "onnxruntime"}, {"device": 0}, {"tile": 64}, {"strength": 0.5}, {"self_ensemble": True}]
+)
 def test_options_that_nearest_cannot_heed_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="would do nothing"):
-        EngineChoice(model="nearest", **option)
+        EngineRecipe(model="nearest", **option)
 
 
 @pytest.mark.parametrize("model", ["nearest", "clear"])
 def test_an_unknown_backend_is_refused_whatever_the_model(model: str) -> None:
     with pytest.raises(NotAvailable, match="unknown backend 'foo'"):
-        EngineChoice(model=model, backend="foo")
+        EngineRecipe(model=model, backend="foo")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +27,7 @@ def loaded_by(statement: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
 
 
-@pytest.mark.parametrize("package", ["srvid", "sr_core", "sr_zoo", "sr_core.backend", "sr_core.tiling"])
+@pytest.mark.parametrize("package", ["srvid", "sr_core", "sr_zoo", "sr_core.backend", "sr_core.tiles.tiling"])
 def test_importing_loads_nothing_heavier_than_numpy(package: str) -> None:
     assert loaded_by(f"import {package}") & set(HEAVY) == set()
 
@@ -71,6 +73,33 @@ def test_imports_point_down() -> None:
     linter = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or "lint-imports"
     done = subprocess.run([linter, "--no-cache"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_no_test_imports_from_another_test_module() -> None:
+    pattern = re.compile(r"^(?:from|import) tests\.[\w.]*\btest_\w+", re.MULTILINE)
+    assert [str(path) for path in (PROJECT / "tests").rglob("*.py") if pattern.search(path.read_text())] == []
+
+
+def test_hosts_that_import_nothing_of_ours_name_the_same_default_model() -> None:
+    from sr_plugins import client
+    from sr_zoo.models import DEFAULT_MODEL
+
+    assert client.DEFAULT_MODEL == DEFAULT_MODEL
+
+
+def packages() -> list[Path]:
+    found = subprocess.run(
+        ["git", "ls-files", "*/__init__.py"], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    return [PROJECT / line for line in found.stdout.split() if not line.startswith("tests/")]
+
+
+@pytest.mark.parametrize("package", packages(), ids=lambda path: path.parent.name)
+def test_a_package_s_docstring_names_every_module_in_it(package: Path) -> None:
+    map_of = ast.get_docstring(ast.parse(package.read_text())) or ""
+    inside = {path.stem for path in package.parent.glob("*.py")} - {"__init__"}
+    inside |= {path.parent.name for path in package.parent.glob("*/__init__.py")}
+    assert {name for name in inside if not re.search(rf"\b{name}\b", map_of)} == set()
 
 
 def test_the_wheel_holds_every_package_and_no_tests_or_data(wheel: Path) -> None:

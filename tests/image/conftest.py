@@ -11,13 +11,13 @@ import pytest
 
 from sr_core.backend import open_backend
 from sr_core.frame import Array
-from sr_core.image.meaning import Header, Meaning
-from sr_core.image.reader import open_image
 from sr_core.model_spec import spec_of
 from sr_core.testing import nearest_model, random_model
 from sr_core.upscaler import Upscaler
+from sr_image.formats.reader import open_image
+from sr_image.metadata.carried import Header, Metadata
 
-Loaded = tuple[Header, Meaning, list[Array]]
+Loaded = tuple[Header, Metadata, list[Array]]
 
 
 def _opened(model: Any) -> Iterator[Upscaler]:
@@ -51,7 +51,7 @@ def load() -> Callable[[Path], Loaded]:
 
     def loaded(path: Path) -> Loaded:
         with open_image(path) as image:
-            return image.header, image.meaning, [np.array(frame.whole()) for frame in image.frames()]
+            return image.header, image.metadata, [np.array(frame.whole()) for frame in image.frames()]
 
     return loaded
 

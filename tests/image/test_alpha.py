@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_core.image.alpha import BLEED_PX, bleed
+from sr_core.alpha import BLEED_PX, bleed
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -28,13 +28,13 @@ def test_hidden_pixels_beside_an_edge_take_its_colour() -> None:
     assert (result[:, 5 + BLEED_PX :] == 0).all()
 
 
-def test_a_band_with_context_bleeds_as_the_whole_image() -> None:
+def test_a_strip_with_context_bleeds_as_the_whole_image() -> None:
     random = np.random.default_rng(1)
     color = random.integers(0, 65536, (600, 300, 3), dtype=np.uint16)
     alpha = (random.random((600, 300)) < 0.01).astype(np.uint16)
     whole = bleed(color, alpha)
-    band = np.s_[210 - BLEED_PX : 320 + BLEED_PX]
-    part = bleed(color[band], alpha[band])
+    strip = np.s_[210 - BLEED_PX : 320 + BLEED_PX]
+    part = bleed(color[strip], alpha[strip])
     np.testing.assert_array_equal(part[BLEED_PX:-BLEED_PX], whole[210:320])
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sr_core.image.curve import Curve
+from sr_image.color.curve import Curve
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sr_core.errors import BadInput, DamagedMedia, NotAvailable, SrError
-from sr_core.image.enlarge import EnlargeOptions, enlarge
-from sr_core.image.formats import format_named, sniff
-from sr_core.image.meaning import Frame, Meaning
-from sr_core.image.reader import open_image
-from sr_core.image.writer import write_image
 from sr_core.upscaler import Upscaler
+from sr_image.enlarge import EnlargeOptions, enlarge
+from sr_image.formats.capabilities import format_named, sniff
+from sr_image.formats.reader import open_image
+from sr_image.formats.writer import write_image
+from sr_image.metadata.carried import Frame, Metadata
 from tests.image.conftest import noise
-from tests.image.test_writers import FULL, header_of
+from tests.image.samples import FULL, header_of
 
 KINDS = {"a.png": "png", "a.jpg": "jpeg", "a.webp": "webp", "a.tif": "tiff", "a.gif": "gif", "a.bmp": "bmp",
          "a.avif": "avif", "a.jxl": "jxl"}  # fmt: skip
@@ -103,7 +103,7 @@ def test_a_header_that_states_more_than_the_limit_is_refused_before_decoding(tmp
     (tmp_path / "bomb.png").write_bytes(png)
     with pytest.raises(BadInput, match="3600 megapixels") as caught, open_image(tmp_path / "bomb.png"):
         pass
-    assert "--max-input-megapixels 3601" in caught.value.hint
+    assert "max_input_megapixels=3601" in caught.value.hint
 
 
 def test_an_animation_counts_all_its_frames_against_the_limit(tmp_path: Path) -> None:
@@ -116,13 +116,13 @@ def test_an_animation_counts_all_its_frames_against_the_limit(tmp_path: Path) ->
 def test_an_inflated_text_bomb_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     pixels = noise(4, 4, 3)
-    write_image(path, header_of(pixels, "png"), Meaning(), [Frame([pixels])])
+    write_image(path, header_of(pixels, "png"), Metadata(), [Frame([pixels])])
     body = b"bomb\0\0" + zlib.compress(bytes(64 << 20), 9)
     chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
     data = path.read_bytes()
     path.write_bytes(data[:33] + chunk + data[33:])
     with open_image(path) as image:
-        assert image.meaning.text == ()
+        assert image.metadata.text == ()
 
 
 def test_channels_that_are_no_picture_are_named(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_damaged_exif_is_left_out_and_costs_no_picture(
     if name == "a.webp":
         Image.fromarray(noise(6, 8, 3)).save(path, exif=b"Exif\0\0" + exif)
     else:
-        write_image(path, header_of(noise(6, 8, 3), KINDS[name]), Meaning(), [Frame([noise(6, 8, 3)])])
+        write_image(path, header_of(noise(6, 8, 3), KINDS[name]), Metadata(), [Frame([noise(6, 8, 3)])])
         body = exif if name == "a.png" else b"Exif\0\0" + exif
         size = struct.pack(">I", len(body))
         chunk = size + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
@@ -197,3 +197,19 @@ def test_a_damaged_exif_is_left_out_and_costs_no_picture(
         path.write_bytes(data[:at] + piece + data[at:])
     plan = enlarge(path, tmp_path / f"out-{name}", identity, EnlargeOptions())
     assert ("EXIF left out: it is damaged" in plan.notes) == bool(exif)
+
+
+@pytest.mark.parametrize("storage", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
+def test_a_tiff_that_lists_too_few_strips_or_tiles_is_damaged_and_not_black(
+    storage: dict[str, object], tmp_path: Path, identity: Upscaler
+) -> None:
+    import tifffile
+
+    path = tmp_path / "in.tif"
+    tifffile.imwrite(path, noise(48, 32, 3), photometric="rgb", metadata=None, **storage)  # type: ignore[arg-type]
+    enlarge(path, tmp_path / "whole.png", identity, EnlargeOptions())
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[0].tags["ImageLength"].overwrite(96)  # type: ignore[union-attr]
+    with pytest.raises(DamagedMedia, match=r"it lists \d+ of the \d+ (strips|tiles)"):
+        enlarge(path, tmp_path / "out.png", identity, EnlargeOptions())
+    assert not (tmp_path / "out.png").exists()

@@ -3,41 +3,12 @@
 from __future__ import annotations
 
 import io
-import struct
 
 import pytest
 from PIL import Image
 
-from sr_core.image.exif import exif_for_output, has_thumbnail, orientation_of, xmp_for_output
-
-MAKER_NOTE = b"Maker\x00" + bytes(range(200))
-
-
-def exif_blob(*, order: str = "<", orientation: int = 6, thumbnail: bytes = b"") -> bytes:
-    """An EXIF blob with a maker note, short sizes and, if given, a thumbnail directory."""
-    exif = Image.Exif()
-    exif.endian = order
-    exif[0x0112] = orientation
-    exif[0x010F] = "Maker of cameras"
-    exif[0x011A], exif[0x011B], exif[0x0128] = 72.0, 72.0, 2
-    exif.get_ifd(0x8769).update({0xA002: 40, 0xA003: 30, 0x927C: MAKER_NOTE, 0x9003: "2026:01:02 03:04:05"})
-    blob = exif.tobytes().removeprefix(b"Exif\0\0")
-    if not thumbnail:
-        return blob
-    first = struct.unpack(order + "L", blob[4:8])[0]
-    count = struct.unpack(order + "H", blob[first : first + 2])[0]
-    link = first + 2 + 12 * count
-    second = len(blob)
-    entries = struct.pack(order + "HHLL", 0x0201, 4, 1, second + 2 + 24 + 4)
-    entries += struct.pack(order + "HHLL", 0x0202, 4, 1, len(thumbnail))
-    directory = struct.pack(order + "H", 2) + entries + struct.pack(order + "L", 0) + thumbnail
-    return blob[:link] + struct.pack(order + "L", second) + blob[link + 4 :] + directory
-
-
-def read(blob: bytes) -> Image.Exif:
-    exif = Image.Exif()
-    exif.load(b"Exif\0\0" + blob)
-    return exif
+from sr_image.metadata.exif import exif_for_output, has_thumbnail, orientation_of, xmp_for_output
+from tests.image.samples import MAKER_NOTE, exif_blob, read
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from sr_core.errors import BadInput
-from sr_core.image.enlarge import EnlargeOptions, enlarge
-from sr_core.image.profile import (
+from sr_core.upscaler import Upscaler
+from sr_image.color.profile import (
     ToSrgb,
     icc_is_linear,
     icc_space,
@@ -21,30 +21,11 @@ from sr_core.image.profile import (
     rgb_from_lab,
     srgb_icc,
 )
-from sr_core.upscaler import Upscaler
+from sr_image.enlarge import EnlargeOptions, enlarge
 from tests.image.conftest import noise
+from tests.image.samples import gamma_icc
 
 LCMS_AGREES = 1.01  # codes of 255: LittleCMS computes 8 bits in fixed point
-
-
-def gamma_icc(gamma: float) -> bytes:
-    """A profile with sRGB's primaries swapped about (so that the matrix matters) and a pure gamma."""
-    icc = bytearray(linear_srgb_icc())
-    count = struct.unpack(">I", icc[128:132])[0]
-    for index in range(count):
-        at = 132 + 12 * index
-        offset = struct.unpack(">I", icc[at + 4 : at + 8])[0]
-        if icc[at : at + 4] == b"rXYZ":
-            icc[offset + 8 : offset + 20] = struct.pack(">3i", *(round(v * 65536) for v in (0.6097, 0.3111, 0.0195)))
-        if icc[at : at + 4] == b"gXYZ":
-            icc[offset + 8 : offset + 20] = struct.pack(">3i", *(round(v * 65536) for v in (0.2053, 0.6257, 0.0609)))
-        if icc[at : at + 4] == b"bXYZ":
-            icc[offset + 8 : offset + 20] = struct.pack(">3i", *(round(v * 65536) for v in (0.1492, 0.0632, 0.7446)))
-        if icc[at : at + 4] in (b"rTRC", b"gTRC", b"bTRC"):
-            icc[at + 4 : at + 12] = struct.pack(">II", len(icc), 14)
-    icc += b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-    icc[:4] = struct.pack(">I", len(icc))
-    return bytes(icc)
 
 
 def test_the_matrix_road_agrees_with_littlecms() -> None:
@@ -98,7 +79,7 @@ def test_a_broken_profile_is_refused_with_a_way_out() -> None:
     assert icc_space(b"no profile") == ""
     with pytest.raises(BadInput) as caught:
         ToSrgb(b"no profile" * 50)(np.zeros((1, 1, 3), np.uint8))
-    assert "--profile keep" in caught.value.hint
+    assert "profile=keep" in caught.value.hint
 
 
 def test_cmyk_without_a_profile_is_plain_ink_subtraction() -> None:

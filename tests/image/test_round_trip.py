@@ -12,51 +12,35 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO
 import pytest
 from PIL import Image, ImageOps
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.image.enlarge import EnlargeOptions, EnlargePlan, enlarge, plan_enlarging
-from sr_core.image.exif import has_thumbnail
-from sr_core.image.jpeg_writer import write_jpeg
-from sr_core.image.meaning import Frame, Header, Meaning
-from sr_core.image.png_writer import write_png
-from sr_core.image.reader import open_image
-from sr_core.image.sizing import SizeTarget
-from sr_core.image.writer import write_image
 from sr_core.upscaler import Upscaler
-from tests.image.conftest import Loaded, noise
-from tests.image.test_exif import MAKER_NOTE, exif_blob, read
-from tests.image.test_profile import gamma_icc
-from tests.image.test_writers import FULL, header_of
+from sr_image.enlarge import EnlargeOptions, EnlargePlan, enlarge, plan_enlarging
+from sr_image.formats.jpeg_writer import write_jpeg
+from sr_image.formats.png_writer import write_png
+from sr_image.formats.reader import open_image
+from sr_image.formats.writer import write_image
+from sr_image.metadata.carried import Frame, Header, Metadata
+from sr_image.metadata.exif import has_thumbnail
+from sr_image.sizing import SizeTarget
+from sr_video.native import keep_scheduling
+from tests.image.conftest import noise
+from tests.image.samples import (
+    FULL,
+    MAKER_NOTE,
+    Load,
+    by_openimageio,
+    by_pillow,
+    exif_blob,
+    gamma_icc,
+    header_of,
+    read,
+)
 
 HEIGHT, WIDTH = 21, 34
-EIGHT = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-Load = Callable[[Path], Loaded]
-
-
-def by_openimageio(path: Path, pixels: Array, **attributes: object) -> None:
-    """Write a file with a library that is not ours."""
-    types = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}
-    spec = OpenImageIO.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], types[str(pixels.dtype)])
-    spec.attribute("oiio:UnassociatedAlpha", 1)
-    if pixels.shape[2] == 1:
-        spec.channelnames = ("Y",)
-    for name, value in attributes.items():
-        spec.attribute(name.replace("__", ":"), value)  # type: ignore[call-overload]
-    output = OpenImageIO.ImageOutput.create(str(path))
-    assert output is not None
-    assert output.open(str(path), spec), output.geterror()
-    assert output.write_image(np.ascontiguousarray(pixels)), output.geterror()
-    output.close()
-
-
-def by_pillow(path: Path, pixels: Array, **options: object) -> None:
-    mode = EIGHT[pixels.shape[2]]
-    image = Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())
-    image.save(path, **options)  # type: ignore[arg-type]
 
 
 Make = Callable[[Path], Array]
@@ -169,10 +153,10 @@ def test_heic_is_read_and_written_where_its_package_is(tmp_path: Path, identity:
     smooth = np.stack([x * 4, y * 5, x + y], axis=2).astype(np.uint8)
     heif.from_pillow(Image.fromarray(smooth)).save(tmp_path / "a.heic", exif=b"Exif\0\0" + exif_blob(orientation=1))
     enlarge(tmp_path / "a.heic", tmp_path / "out.heic", identity, EnlargeOptions(quality=95))
-    _, meaning, (pixels,) = load(tmp_path / "out.heic")
+    _, metadata, (pixels,) = load(tmp_path / "out.heic")
     assert np.abs(pixels.astype(int) - smooth).mean() < 4
-    assert meaning.exif is not None
-    assert read(meaning.exif)[0x010F] == "Maker of cameras"
+    assert metadata.exif is not None
+    assert read(metadata.exif)[0x010F] == "Maker of cameras"
 
 
 METADATA = ["a.png", "a.jpg", "a.tif", "a.webp", "a.avif", "a.jxl"]
@@ -182,24 +166,24 @@ METADATA = ["a.png", "a.jpg", "a.tif", "a.webp", "a.avif", "a.jxl"]
 def test_metadata_comes_out_as_it_went_in(file_name: str, tmp_path: Path, doubling: Upscaler, load: Load) -> None:
     pixels = noise(30, 40, 3)
     kind = {"jpg": "jpeg", "tif": "tiff"}.get(file_name[2:], file_name[2:])
-    given = Meaning(
+    given = Metadata(
         icc=gamma_icc(2.2), exif=exif_blob(orientation=1), xmp=b"<x:xmpmeta>\xc3\xa9</x:xmpmeta>",
         iptc=FULL.iptc, dpi=(300.0, 300.0),
     )  # fmt: skip
     write_image(tmp_path / file_name, header_of(pixels, kind), given, [Frame([pixels])])
     plan = enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", doubling, EnlargeOptions())
-    header, meaning, _ = load(tmp_path / f"out-{file_name}")
+    header, metadata, _ = load(tmp_path / f"out-{file_name}")
     assert header.size == (80, 60)
-    assert meaning.xmp == given.xmp
+    assert metadata.xmp == given.xmp
     if kind != "jxl":  # libjxl writes the profile it encodes as its own
-        assert meaning.icc == given.icc
-    assert meaning.exif is not None
-    exif = read(meaning.exif)
+        assert metadata.icc == given.icc
+    assert metadata.exif is not None
+    exif = read(metadata.exif)
     assert exif[0x010F] == "Maker of cameras"
     assert exif.get_ifd(0x8769)[0x927C] == MAKER_NOTE
     assert (exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003]) == (80, 60)
     if kind in ("png", "jpeg", "tiff"):
-        assert (meaning.iptc, meaning.dpi) == (given.iptc, given.dpi)
+        assert (metadata.iptc, metadata.dpi) == (given.iptc, given.dpi)
         assert plan.notes == ()
 
 
@@ -218,31 +202,31 @@ def test_orientation_is_applied_once(
     file_name: str, orientation: int, tmp_path: Path, identity: Upscaler, load: Load
 ) -> None:
     pixels = noise(6, 9, 3)
-    meaning = Meaning(exif=exif_blob(orientation=orientation), xmp=b'<r tiff:Orientation="%d"/>' % orientation)
+    metadata = Metadata(exif=exif_blob(orientation=orientation), xmp=b'<r tiff:Orientation="%d"/>' % orientation)
     kind = "png" if file_name == "a.png" else "tiff"
     header = header_of(pixels, kind, orientation=orientation)
-    write_image(tmp_path / file_name, header, meaning, [Frame([pixels])])
+    write_image(tmp_path / file_name, header, metadata, [Frame([pixels])])
     enlarge(tmp_path / file_name, tmp_path / f"out-{file_name}", identity, EnlargeOptions())
-    after, meaning_after, (turned,) = load(tmp_path / f"out-{file_name}")
+    after, metadata_after, (turned,) = load(tmp_path / f"out-{file_name}")
     image = Image.fromarray(pixels)
     image.getexif()[0x0112] = orientation
     np.testing.assert_array_equal(turned, np.asarray(ImageOps.exif_transpose(image)))
     assert after.orientation == 1
-    assert meaning_after.xmp == b'<r tiff:Orientation="1"/>'
-    assert meaning_after.exif is not None
-    assert read(meaning_after.exif)[0x0112] == 1
+    assert metadata_after.xmp == b'<r tiff:Orientation="1"/>'
+    assert metadata_after.exif is not None
+    assert read(metadata_after.exif)[0x0112] == 1
 
 
 def test_a_thumbnail_is_made_anew(tmp_path: Path, doubling: Upscaler, load: Load) -> None:
     pixels = np.full((30, 40, 3), (200, 10, 10), np.uint8)
     blob = exif_blob(orientation=1, thumbnail=b"\xff\xd8not a picture")
-    write_jpeg(tmp_path / "a.jpg", header_of(pixels, "jpeg"), Meaning(exif=blob), Frame([pixels]), quality=90)
+    write_jpeg(tmp_path / "a.jpg", header_of(pixels, "jpeg"), Metadata(exif=blob), Frame([pixels]), quality=90)
     enlarge(tmp_path / "a.jpg", tmp_path / "out.jpg", doubling, EnlargeOptions())
-    _, meaning, _ = load(tmp_path / "out.jpg")
-    assert meaning.exif is not None
-    assert has_thumbnail(meaning.exif)
-    directory = read(meaning.exif).get_ifd(Image.ExifTags.IFD.IFD1)
-    picture = meaning.exif[directory[0x0201] :][: directory[0x0202]]
+    _, metadata, _ = load(tmp_path / "out.jpg")
+    assert metadata.exif is not None
+    assert has_thumbnail(metadata.exif)
+    directory = read(metadata.exif).get_ifd(Image.ExifTags.IFD.IFD1)
+    picture = metadata.exif[directory[0x0201] :][: directory[0x0202]]
     with Image.open(io.BytesIO(picture)) as image:
         assert image.size == (40, 30)
         assert np.abs(np.asarray(image)[15, 20].astype(int) - (200, 10, 10)).max() < 6
@@ -335,7 +319,7 @@ def test_a_16_bit_apng_is_scaled_to_8_bits_and_said(
     durations = (Fraction(1, 10), Fraction(1, 5))
     header = replace(header_of(pictures[0], "png"), frames=2, durations=durations, loop=0)
     write_image(
-        tmp_path / "a.png", header, Meaning(), [Frame([p], d) for p, d in zip(pictures, durations, strict=True)]
+        tmp_path / "a.png", header, Metadata(), [Frame([p], d) for p, d in zip(pictures, durations, strict=True)]
     )
     plan = enlarge(tmp_path / "a.png", tmp_path / "out.png", identity, EnlargeOptions())
     assert "16-bit animation read as 8 bits" in plan.notes
@@ -398,8 +382,7 @@ def test_header_and_writer_agree_on_frames() -> None:
 
 def test_an_avif_of_ten_bits_says_that_it_is_read_as_eight(tmp_path: Path, identity: Upscaler) -> None:
     av = pytest.importorskip("av")
-    av.logging.set_level(av.logging.PANIC)
-    with av.open(str(tmp_path / "a.avif"), "w", format="avif") as container:
+    with keep_scheduling(), av.open(str(tmp_path / "a.avif"), "w", format="avif") as container:
         stream = container.add_stream("libsvtav1", rate=1, options={"svtav1-params": "lp=1"})
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
         gray = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 100, np.uint8), format="rgb24")
@@ -417,7 +400,7 @@ def test_a_file_name_need_not_be_utf8(ending: bytes, tmp_path: Path, doubling: U
     folder = tmp_path / os.fsdecode(b"d\xe9")
     path, target = (folder / os.fsdecode(name + ending) for name in (b"caf\xe9", b"gr\xfc\xdfe"))
     kind = {b".tif": "tiff"}.get(ending, ending[1:].decode())
-    write_image(path, header_of(pixels, kind), Meaning(), [Frame([pixels])])
+    write_image(path, header_of(pixels, kind), Metadata(), [Frame([pixels])])
     enlarge(path, target, doubling, EnlargeOptions())
     np.testing.assert_array_equal(load(target)[2][0], pixels.repeat(2, 0).repeat(2, 1))
     assert {file.name for file in folder.iterdir()} == {path.name, target.name}
@@ -453,3 +436,16 @@ def test_the_frames_a_gif_keeps_in_memory_are_budgeted(tmp_path: Path) -> None:
         assert plan_enlarging(image, 2, EnlargeOptions()).memory_bytes > 40 * 1400 * 1400
         with pytest.raises(BadInput, match="memory budget"):
             plan_enlarging(image, 2, EnlargeOptions(memory_bytes=80 << 20))
+
+
+def test_a_file_that_changed_since_it_was_planned_is_not_enlarged_by_the_old_plan(
+    tmp_path: Path, doubling: Upscaler
+) -> None:
+    path, target = tmp_path / "a.png", tmp_path / "out.png"
+    Image.new("RGB", (8, 6)).save(path)
+    with open_image(path) as image:
+        plan = plan_enlarging(image, 2, EnlargeOptions())
+    Image.new("RGBA", (6, 8)).save(path)
+    with pytest.raises(BadInput, match=r"a\.png changed"):
+        enlarge(path, target, doubling, EnlargeOptions(), plan=plan)
+    assert not target.exists()

@@ -17,18 +17,16 @@ from hypothesis import strategies as st
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.image.bands import made_ahead, resized_bands, windows
-from sr_core.image.enlarge import EnlargeOptions, enlarge
-from sr_core.image.exif import has_thumbnail
-from sr_core.image.meaning import Frame, Meaning
-from sr_core.image.reader import open_image
-from sr_core.image.sizing import SizeTarget
-from sr_core.image.writer import write_image
 from sr_core.upscaler import Upscaler
+from sr_image.enlarge import EnlargeOptions, enlarge
+from sr_image.formats.reader import open_image
+from sr_image.formats.writer import write_image
+from sr_image.metadata.carried import Frame, Metadata
+from sr_image.metadata.exif import has_thumbnail
+from sr_image.sizing import SizeTarget
+from sr_image.strips import make_ahead, resize_strips, windows
 from tests.image.conftest import noise
-from tests.image.test_exif import exif_blob
-from tests.image.test_round_trip import Load, by_openimageio, by_pillow
-from tests.image.test_writers import header_of
+from tests.image.samples import Load, by_openimageio, by_pillow, exif_blob, header_of
 
 SMALL = EnlargeOptions(memory_bytes=64 << 20)
 
@@ -36,19 +34,19 @@ SMALL = EnlargeOptions(memory_bytes=64 << 20)
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes small images count as large: those that do not fit in 64 MiB take too long to test."""
-    monkeypatch.setattr("sr_core.image.enlarge._WHOLE_COST", 1000.0)
-    monkeypatch.setattr("sr_core.image.enlarge._BAND_SHARE", 10_000)
-    monkeypatch.setattr("sr_core.image.pillow_reader._BANDED_FROM_PIXELS", 0)
-    monkeypatch.setattr("sr_core.image.scanline_reader.BAND_PIXELS", 7_000)
+    monkeypatch.setattr("sr_image.enlarge._WHOLE_COST", 1000.0)
+    monkeypatch.setattr("sr_image.enlarge._STRIP_SHARE", 10_000)
+    monkeypatch.setattr("sr_image.formats.pillow_reader._STRIPS_FROM_PIXELS", 0)
+    monkeypatch.setattr("sr_image.formats.scanline_reader.STRIP_PIXELS", 7_000)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(height=st.integers(1, 200), rows=st.integers(1, 50), context=st.integers(0, 30), chunk=st.integers(1, 70))
 def test_windows_own_every_row_once_with_their_context(height: int, rows: int, context: int, chunk: int) -> None:
     image = np.arange(height)[:, None, None]
-    bands = [image[top : top + chunk] for top in range(0, height, chunk)]
+    strips = [image[top : top + chunk] for top in range(0, height, chunk)]
     owned = []
-    for window, above, own in windows(bands, rows=rows, context=context):
+    for window, above, own in windows(strips, rows=rows, context=context):
         first = int(window[above, 0, 0])
         assert above == min(context, first)
         below = len(window) - above - own
@@ -60,20 +58,20 @@ def test_windows_own_every_row_once_with_their_context(height: int, rows: int, c
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(height=st.integers(1, 90), new_height=st.integers(1, 200), chunk=st.integers(1, 40), is_straight=st.booleans())
-def test_resizing_in_bands_gives_the_whole_resize(height: int, new_height: int, chunk: int, is_straight: bool) -> None:
+def test_resizing_in_strips_gives_the_whole_resize(height: int, new_height: int, chunk: int, is_straight: bool) -> None:
     pixels = noise(height, 7, 4)
     sizes = (7, height), (5, new_height)
-    whole = np.concatenate(list(resized_bands([pixels], *sizes, is_straight=is_straight)))
-    bands = [pixels[top : top + chunk] for top in range(0, height, chunk)]
-    parts = np.concatenate(list(resized_bands(bands, *sizes, is_straight=is_straight)))
+    whole = np.concatenate(list(resize_strips([pixels], *sizes, is_straight=is_straight)))
+    strips = [pixels[top : top + chunk] for top in range(0, height, chunk)]
+    parts = np.concatenate(list(resize_strips(strips, *sizes, is_straight=is_straight)))
     assert whole.shape == (new_height, 5, 4)
-    # Pillow takes the band's place as a double: a sample may round the other way
+    # Pillow takes the strip's place as a double: a sample may round the other way
     assert np.abs(whole.astype(int) - parts).max() <= 1
 
 
 @pytest.fixture(params=["rgb png", "rgba png", "rgb tiff 16", "float exr", "linear rgba tiff"])
 def large(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A file of several bands."""
+    """A file of several strips."""
     kind = request.param
     if kind == "rgb png":
         by_pillow(tmp_path / "a.png", noise(330, 280, 3), compress_level=1)
@@ -105,7 +103,7 @@ def test_a_streamed_file_has_the_pixels_of_one_done_in_memory(
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_large_jpeg_is_read_and_written_in_bands(
+def test_a_large_jpeg_is_read_and_written_in_strips(
     little_memory: None, tmp_path: Path, doubling: Upscaler, load: Load
 ) -> None:
     y, x = np.mgrid[:200, :250]
@@ -117,25 +115,25 @@ def test_a_large_jpeg_is_read_and_written_in_bands(
     assert plan.streams
     assert any("thumbnail left out" in note for note in plan.notes)
     with open_image(tmp_path / "out.jpg") as image:
-        assert image.meaning.exif is not None
-        assert not has_thumbnail(image.meaning.exif)
+        assert image.metadata.exif is not None
+        assert not has_thumbnail(image.metadata.exif)
         assert image.header.size == (400, 500)
         assert image.header.orientation == 6
-        assert image.meaning.exif is not None
-        band = next(iter(next(image.frames()).bands))
-    expected = smooth[: len(band) // 2].repeat(2, 0).repeat(2, 1)[: len(band)]
-    assert np.abs(band[: len(expected)].astype(int) - expected).mean() < 2
+        assert image.metadata.exif is not None
+        strip = next(iter(next(image.frames()).strips))
+    expected = smooth[: len(strip) // 2].repeat(2, 0).repeat(2, 1)[: len(strip)]
+    assert np.abs(strip[: len(expected)].astype(int) - expected).mean() < 2
 
 
 def test_a_format_that_does_not_stream_is_refused_with_the_ways_out(
     little_memory: None, tmp_path: Path, doubling: Upscaler
 ) -> None:
     pixels = np.zeros((300, 300, 3), np.uint8)
-    write_image(tmp_path / "a.webp", header_of(pixels, "webp"), Meaning(), [Frame([pixels])])
+    write_image(tmp_path / "a.webp", header_of(pixels, "webp"), Metadata(), [Frame([pixels])])
     with pytest.raises(BadInput, match="memory budget") as caught:
         enlarge(tmp_path / "a.webp", tmp_path / "out.webp", doubling, SMALL)
-    assert "--format png" in caught.value.hint
-    assert "--memory" in caught.value.hint
+    assert "format=png" in caught.value.hint
+    assert "memory" in caught.value.hint
 
 
 def test_a_streamed_image_meets_an_exact_target(
@@ -153,9 +151,9 @@ def test_a_streamed_image_meets_an_exact_target(
 _PROGRAM = """
 import resource, sys
 from pathlib import Path
-from sr_core.image.enlarge import EnlargeOptions, enlarge
-from sr_core.image.exif import has_thumbnail
-from sr_core.media.nearest import NearestUpscaler
+from sr_image.enlarge import EnlargeOptions, enlarge
+from sr_image.metadata.exif import has_thumbnail
+from sr_video.nearest import NearestUpscaler
 path = Path(sys.argv[1])
 with NearestUpscaler(4) as upscaler:
     enlarge(path, path.with_name("warm.png"), upscaler, EnlargeOptions())
@@ -179,25 +177,25 @@ def test_memory_stays_within_the_budget_whatever_the_size(tmp_path: Path) -> Non
     assert int(done.stdout) < 64 << 20
 
 
-def test_a_band_is_made_while_the_one_before_is_written() -> None:
+def test_a_strip_is_made_while_the_one_before_is_written() -> None:
     made, written = threading.Event(), []
 
-    def bands() -> Iterator[Array]:
+    def strips() -> Iterator[Array]:
         yield noise(1, 1, 1)
         made.set()
         yield noise(1, 1, 1)
 
     with ThreadPoolExecutor(1) as pool:
-        for band in made_ahead(pool, bands()):
-            assert made.wait(timeout=30)  # the second band comes while the first is in our hands
-            written.append(band)
+        for strip in make_ahead(pool, strips()):
+            assert made.wait(timeout=30)  # the second strip comes while the first is in our hands
+            written.append(strip)
     assert len(written) == 2
 
 
-def test_what_making_a_band_raises_reaches_the_writer() -> None:
-    def bands() -> Iterator[Array]:
+def test_what_making_a_strip_raises_reaches_the_writer() -> None:
+    def strips() -> Iterator[Array]:
         yield noise(1, 1, 1)
         raise BadInput("broken in the middle")
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(BadInput, match="in the middle"):
-        list(made_ahead(pool, bands()))
+        list(make_ahead(pool, strips()))

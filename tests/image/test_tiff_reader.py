@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from sr_core.errors import BadInput
-from sr_core.image.enlarge import EnlargeOptions, enlarge
-from sr_core.image.ifd import Directory, Layout, directory_bytes, read_directory, read_header
 from sr_core.upscaler import Upscaler
+from sr_image.enlarge import EnlargeOptions, enlarge
+from sr_image.metadata.ifd import Directory, Layout, directory_bytes, read_directory, read_header
 from tests.image.conftest import noise
-from tests.image.test_round_trip import Load
+from tests.image.samples import Load
 
 
 def handmade(

@@ -15,29 +15,14 @@ from PIL import Image
 
 from sr_core.errors import BadInput, StorageError
 from sr_core.frame import Array
-from sr_core.image.ifd import read_directory, read_header
-from sr_core.image.meaning import Alpha, Frame, Header, Meaning
-from sr_core.image.png_chunks import read_chunks
-from sr_core.image.png_writer import write_png
-from sr_core.image.profile import linear_srgb_icc
-from sr_core.image.tiff_writer import write_tiff
-from sr_core.image.writer import check_writable, write_image
+from sr_image.formats.png_writer import write_png
+from sr_image.formats.tiff_writer import write_tiff
+from sr_image.formats.writer import check_writable, write_image
+from sr_image.metadata.carried import Frame, Header, Metadata
+from sr_image.metadata.ifd import read_directory, read_header
+from sr_image.metadata.png_chunks import read_chunks
 from tests.image.conftest import noise
-from tests.image.test_exif import MAKER_NOTE, exif_blob
-
-FULL = Meaning(
-    icc=linear_srgb_icc(), exif=exif_blob(), xmp=b"<x:xmpmeta/>", iptc=b"\x1c\x02\x05\x00\x03abc",
-    dpi=(300.0, 150.0), text=(("Title", "a title"), ("Author", "Ünï")),
-)  # fmt: skip
-
-
-def header_of(pixels: Array, kind: str, **more: object) -> Header:
-    alpha: Alpha = "straight" if pixels.shape[2] in (2, 4) else "none"
-    facts: dict[str, object] = {
-        "format": kind, "width": pixels.shape[1], "height": pixels.shape[0],
-        "channels": pixels.shape[2], "dtype": str(pixels.dtype), "alpha": alpha,
-    }  # fmt: skip
-    return Header(**(facts | more))  # type: ignore[arg-type]
+from tests.image.samples import FULL, MAKER_NOTE, exif_blob, header_of
 
 
 def by_openimageio(path: Path) -> Array:
@@ -69,7 +54,7 @@ def test_any_png_reads_back_exactly_in_libpng(
     tmp_path: Path, height: int, width: int, channels: int, dtype: str, rows: int, seed: int
 ) -> None:
     pixels = noise(height, width, channels, dtype, seed)
-    write_png(tmp_path / "a.png", header_of(pixels, "png"), Meaning(), [Frame(banded(pixels, rows))])
+    write_png(tmp_path / "a.png", header_of(pixels, "png"), Metadata(), [Frame(banded(pixels, rows))])
     np.testing.assert_array_equal(by_openimageio(tmp_path / "a.png"), pixels)
 
 
@@ -83,19 +68,19 @@ def test_any_tiff_reads_back_exactly_in_libtiff(
     tmp_path: Path, height: int, width: int, channels: int, dtype: str, rows: int, order: str
 ) -> None:
     pixels = noise(height, width, channels, dtype)
-    meaning = Meaning(exif=exif_blob(order=order))
-    write_tiff(tmp_path / "a.tif", header_of(pixels, "tiff"), meaning, [Frame(banded(pixels, rows))])
+    metadata = Metadata(exif=exif_blob(order=order))
+    write_tiff(tmp_path / "a.tif", header_of(pixels, "tiff"), metadata, [Frame(banded(pixels, rows))])
     np.testing.assert_array_equal(by_openimageio(tmp_path / "a.tif"), pixels)
 
 
 def test_a_tiff_of_many_strips_reads_back_exactly(tmp_path: Path) -> None:
     pixels = noise(700, 1000, 3, "uint16")
-    write_tiff(tmp_path / "a.tif", header_of(pixels, "tiff"), Meaning(), [Frame(banded(pixels, 33))])
+    write_tiff(tmp_path / "a.tif", header_of(pixels, "tiff"), Metadata(), [Frame(banded(pixels, 33))])
     np.testing.assert_array_equal(by_openimageio(tmp_path / "a.tif"), pixels)
 
 
 def test_bigtiff_reads_back_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sr_core.image.tiff_writer._BIG_FROM_BYTES", 0)
+    monkeypatch.setattr("sr_image.formats.tiff_writer._BIG_FROM_BYTES", 0)
     pixels = noise(50, 40, 3)
     write_tiff(tmp_path / "a.tif", header_of(pixels, "tiff"), FULL, [Frame([pixels])])
     assert (tmp_path / "a.tif").read_bytes()[2] == 43
@@ -135,7 +120,7 @@ def test_an_animation_keeps_the_exact_duration_of_each_frame(tmp_path: Path) -> 
     frames = [noise(6, 7, 4, seed=index) for index in range(3)]
     durations = (Fraction(1001, 30000), Fraction(1, 3), Fraction(2))
     header = header_of(frames[0], "png", frames=3, durations=durations, loop=5)
-    write_png(tmp_path / "a.png", header, Meaning(), [Frame([f], d) for f, d in zip(frames, durations, strict=True)])
+    write_png(tmp_path / "a.png", header, Metadata(), [Frame([f], d) for f, d in zip(frames, durations, strict=True)])
     chunks = read_chunks(tmp_path / "a.png")
     assert tuple(chunks.durations) == durations
     assert chunks.loop == 5
@@ -181,13 +166,13 @@ def test_a_size_past_the_format_is_refused_with_formats_that_can() -> None:
 
 
 def test_a_failing_source_leaves_no_file_behind(tmp_path: Path) -> None:
-    def bands() -> object:
+    def strips() -> object:
         yield noise(2, 8, 3)
         raise ValueError("no more")
 
     header = Header(format="png", width=8, height=4, channels=3, dtype="uint8")
     with pytest.raises(ValueError, match="no more"):
-        write_image(tmp_path / "a.png", header, Meaning(), [Frame(bands())])  # type: ignore[arg-type]
+        write_image(tmp_path / "a.png", header, Metadata(), [Frame(strips())])  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -195,13 +180,13 @@ def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None
     (tmp_path / "file").write_bytes(b"")
     header = Header(format="png", width=8, height=2, channels=3, dtype="uint8")
     with pytest.raises(StorageError, match="cannot write"):
-        write_image(tmp_path / "file" / "a.png", header, Meaning(), [Frame([noise(2, 8, 3)])])
+        write_image(tmp_path / "file" / "a.png", header, Metadata(), [Frame([noise(2, 8, 3)])])
 
 
 def test_the_up_filter_and_zlib_ng_do_not_lose_to_pillow_on_a_smooth_picture(tmp_path: Path) -> None:
     y, x = np.mgrid[:300, :400]
     pixels = (128 + 60 * np.sin(x / 40)[..., None] + 40 * np.cos(y / 30)[..., None] * [1, 0.5, 0.2]).astype(np.uint8)
-    write_png(tmp_path / "a.png", header_of(pixels, "png"), Meaning(), [Frame([pixels])])
+    write_png(tmp_path / "a.png", header_of(pixels, "png"), Metadata(), [Frame([pixels])])
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     assert (tmp_path / "a.png").stat().st_size < 1.3 * len(stream.getvalue())

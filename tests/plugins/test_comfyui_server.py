@@ -30,11 +30,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_core.array import upscale_image
 from sr_core.frame import Array
-from sr_core.image.array import upscale_image
 from sr_plugins.install import install
 from sr_plugins.places import Place
-from sr_plugins.testing import CANCEL_LIMIT_SECONDS, RunningWorker, open_test_model
+from sr_plugins.testing import CANCEL_DEADLINE_SECONDS, RunningWorker, open_test_model
 
 NODE = "SrvidUpscale"
 USERS = (  # what is in a checkout beside the code
@@ -279,7 +279,7 @@ def test_interrupt_drops_the_worker_s_job_and_the_next_prompt_runs(comfyui: Comf
     interrupted_at = time.time()
     comfyui.ask("/interrupt", b"{}")
     wait_until(lambda: len(worker.drops) > dropped, 10, "the worker to drop the job")
-    assert worker.drops[-1].at - interrupted_at < CANCEL_LIMIT_SECONDS
+    assert worker.drops[-1].at - interrupted_at < CANCEL_DEADLINE_SECONDS
     result = comfyui.result(prompt_id)
     assert not result["status"]["completed"]
     assert "execution_interrupted" in [event for event, _ in result["status"]["messages"]]

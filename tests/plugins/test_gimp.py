@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sr_core.array import upscale_image
 from sr_core.frame import Array
-from sr_core.image.array import upscale_image
 from sr_plugins.install import install, uninstall
 from sr_plugins.places import Place
-from sr_plugins.testing import CANCEL_LIMIT_SECONDS, Drop, RunningWorker, SocketWatch, open_test_model
+from sr_plugins.testing import CANCEL_DEADLINE_SECONDS, Drop, RunningWorker, SocketWatch, open_test_model
 
 WIDTH, HEIGHT = 64, 48
 LINEAR_FLOAT_ATOL = 2e-6  # float32 through GIMP's curve and back; measured 7e-7
@@ -248,7 +248,7 @@ def test_32_bit_integers_lose_nothing(played: Played) -> None:
 def test_colours_outside_srgb_survive_and_the_profile_stays(played: Played, name: str) -> None:
     scenario = played[name]
     assert scenario.facts["profile"] == "Compatible with Adobe RGB (1998)"
-    assert scenario.before[0].min() < -0.01, "the image has colours outside sRGB, or this proves nothing"
+    assert scenario.before[0].min() < -0.01, "the image has colors outside sRGB, or this proves nothing"
     expected = scenario.before[0].repeat(2, 0).repeat(2, 1)
     np.testing.assert_allclose(scenario.results[0], expected, atol=ADOBE_ATOL)
 
@@ -334,7 +334,7 @@ def test_a_killed_plug_in_drops_its_job_and_leaves_the_image_alone(played: Playe
     (drop,) = played.drops
     # not from the kill: the kernel takes its time to tear down a GIMP process before it closes its sockets
     closed_at = played.sockets.end_of_the_one_open_at(scenario.facts["killed_at"])
-    assert drop.at - closed_at < CANCEL_LIMIT_SECONDS
+    assert drop.at - closed_at < CANCEL_DEADLINE_SECONDS
     assert drop.tiles_before > 0, "the kill did not meet the computing"
     assert not drop.has_begun_more()
     np.testing.assert_array_equal(scenario.results[0], scenario.images[0])

@@ -18,8 +18,8 @@ import numpy as np
 import onnx
 import pytest
 
+from sr_core.array import upscale_image
 from sr_core.frame import Array
-from sr_core.image.array import upscale_image
 from sr_core.testing import random_model
 from sr_plugins import client
 from sr_plugins.install import install, uninstall
@@ -40,7 +40,7 @@ def noise(width: int, height: int, channels: int) -> Array:
 
 
 LARGE, SMALL = noise(2000, 1500, 3), noise(64, 48, 3)
-OF_GIMP, OF_KRITA = noise(1200, 1000, 3), noise(1100, 1000, 4)
+OF_GIMP, OF_KRITA = noise(2400, 2000, 3), noise(2200, 2000, 4)
 BGRA = [2, 1, 0, 3]  # Krita's order of 8-bit channels, and its own inverse
 
 
@@ -170,8 +170,8 @@ def test_gimp_and_krita_share_one_worker_at_the_same_time(played: Played) -> Non
     assert of_gimp["status"] == "success", of_gimp["error"]
     assert of_krita["error"] == ""
     assert of_gimp["worker"] == played.facts("GIMP", "after")["worker"]
-    jobs = re.findall(r" (1[12]00)x1000 .*: (begun|done)", played.log)
-    assert {size for size, _ in jobs} == {"1200", "1100"}, played.log
+    jobs = re.findall(r" (2[24]00)x2000 .*: (begun|done)", played.log)
+    assert {size for size, _ in jobs} == {"2400", "2200"}, played.log
     assert [what for _, what in jobs] == ["begun", "begun", "done", "done"], played.log
     np.testing.assert_array_equal(played.pixels("gimp's.0.raw", OF_GIMP, 2), by_the_api(OF_GIMP))
     result = played.pixels("krita/krita's.layer0.raw", OF_KRITA, 2)

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_core.array import upscale_image
 from sr_core.frame import Array
-from sr_core.image.array import upscale_image
-from sr_core.image.curve import Curve, samples_from_unit
+from sr_image.color.curve import Curve, samples_from_unit
 from sr_plugins.install import install, uninstall
 from sr_plugins.places import Place
-from sr_plugins.testing import CANCEL_LIMIT_SECONDS, Drop, RunningWorker, open_shown_model, open_test_model
+from sr_plugins.testing import CANCEL_DEADLINE_SECONDS, Drop, RunningWorker, open_shown_model, open_test_model
 
 WIDTH, HEIGHT = 64, 48
 DTYPES = {"U8": "uint8", "U16": "uint16", "F16": "float16", "F32": "float32"}
@@ -325,10 +325,10 @@ def test_undo_brings_the_document_back(gui: Gui) -> None:
 
 def test_cancel_in_the_progress_dialog_takes_half_a_second_and_changes_nothing(gui: Gui) -> None:
     assert gui.facts["cancelled_at"] is not None, "the progress dialog never showed"
-    assert gui.facts["cancel_seconds"] < CANCEL_LIMIT_SECONDS
+    assert gui.facts["cancel_seconds"] < CANCEL_DEADLINE_SECONDS
     assert gui.facts["untouched"]
     assert len(gui.drops) == 1
-    assert gui.drops[0].at - gui.facts["cancelled_at"] < CANCEL_LIMIT_SECONDS
+    assert gui.drops[0].at - gui.facts["cancelled_at"] < CANCEL_DEADLINE_SECONDS
 
 
 def test_without_a_worker_a_box_says_what_to_run(gui: Gui) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from sr_core.array import upscale_image
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.image.array import upscale_image
 from sr_core.upscaler import Upscaler
-from sr_plugins.hosts.napari.planes import enlarged_planes
+from sr_plugins.hosts.napari.planes import enlarge_planes
 from sr_plugins.testing import open_test_model
 
 random = np.random.default_rng(2)
@@ -28,7 +28,7 @@ def nearest() -> Iterator[Upscaler]:
 
 
 def enlarged(data: Array, upscaler: Upscaler, *, is_rgb: bool = False) -> Array:
-    steps = enlarged_planes(data, upscaler, is_rgb=is_rgb)
+    steps = enlarge_planes(data, upscaler, is_rgb=is_rgb)
     while True:
         try:
             next(steps)
@@ -57,7 +57,7 @@ def test_rgb_series_are_enlarged_plane_by_plane(channels: int) -> None:
 
 
 def test_progress_counts_the_planes(nearest: Upscaler) -> None:
-    assert list(enlarged_planes(np.zeros((4, 8, 8), np.uint8), nearest, is_rgb=False)) == [0.25, 0.5, 0.75, 1.0]
+    assert list(enlarge_planes(np.zeros((4, 8, 8), np.uint8), nearest, is_rgb=False)) == [0.25, 0.5, 0.75, 1.0]
 
 
 @pytest.mark.parametrize("data", [np.zeros(5), np.zeros((4, 4), complex), np.full((4, 4), np.nan)])

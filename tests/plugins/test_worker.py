@@ -9,36 +9,13 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from sr_core.errors import NotAvailable
 from sr_core.frame import Array
-from sr_core.image.array import upscale_image
 from sr_plugins import client
-from sr_plugins.testing import RunningWorker, job_of, open_test_model, through_worker
-
-
-def noise(*shape: int, dtype: npt.DTypeLike = np.uint8) -> Array:
-    random = np.random.default_rng(7)
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        return random.random(shape).astype(kind)
-    return random.integers(0, np.iinfo(kind).max, shape, dtype=kind, endpoint=True)
-
-
-def slow_image() -> Array:
-    """Seconds of work for the 'random' network at scale 4 here."""
-    return noise(2000, 2500, 3)
-
-
-def by_the_api(image: Array, model: str = "random", scale: int = 2) -> Array:
-    """What srvid's own Python API makes of `image`, all at once."""
-    with open_test_model(
-        model, scale=scale, backend="auto", tile=None, shared_tiles=False, reuse=False, progress=None
-    ) as up:
-        return upscale_image(up, image)
-
+from sr_plugins.testing import RunningWorker, job_of, through_worker
+from tests.plugins.pictures import by_the_api, noise
 
 # ---- pixels
 
@@ -52,10 +29,10 @@ def test_every_sample_type_and_channel_count_equals_the_python_api(
     np.testing.assert_array_equal(through_worker(image, model="random", scale=2), by_the_api(image))
 
 
-def test_bands_equal_the_whole_image(worker: RunningWorker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sr_plugins.bands.BAND_PIXELS", 1)
+def test_strips_equal_the_whole_image(worker: RunningWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sr_image.in_memory.STRIP_PIXELS", 1)
     image = noise(403, 40, 4)
-    image[100:300, 5:30, 3] = 0  # transparent, so that colour is bled across the bands' borders
+    image[100:300, 5:30, 3] = 0  # transparent, so that colour is bled across the strips' borders
     np.testing.assert_array_equal(through_worker(image, model="random", scale=2), by_the_api(image))
 
 
@@ -99,7 +76,7 @@ def test_at_input_size_averages_the_result_back(worker: RunningWorker) -> None:
 def test_rows_come_back_while_later_rows_are_still_computed(
     worker: RunningWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sr_plugins.bands.BAND_PIXELS", 1)
+    monkeypatch.setattr("sr_image.in_memory.STRIP_PIXELS", 1)
     image, seen = noise(600, 60, 3), []
     client.upscale(
         job_of(image, model="nearest", scale=2),

@@ -22,7 +22,7 @@ from sr_core.storage import file_lock
 from sr_plugins import client
 from sr_plugins.testing import RunningWorker, job_of, open_test_model, through_worker
 from sr_plugins.worker import Worker
-from tests.plugins.test_worker import noise, slow_image
+from tests.plugins.pictures import noise, slow_image
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -44,9 +44,9 @@ def test_a_model_nobody_uses_is_freed_and_opened_again_when_needed(worker_file: 
         for _ in range(2):
             through_worker(noise(8, 8, 3), model="nearest", scale=2)
             deadline = time.monotonic() + 10
-            while running.worker._shelf._entries and time.monotonic() < deadline:
+            while running.worker._model_cache._entries and time.monotonic() < deadline:
                 time.sleep(0.02)
-            assert not running.worker._shelf._entries
+            assert not running.worker._model_cache._entries
 
 
 def test_a_second_worker_says_that_one_is_running(worker: RunningWorker) -> None:

@@ -29,7 +29,7 @@ def torch_runner(network: torch.nn.Module) -> Runner:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_bicubic_leaves_none(scale: int) -> None:
     flat, smooth = checkerboard_codes(
-        torch_runner(build_network("bicubic", scale=scale, colour="rgb")), scale=scale, channels=3
+        torch_runner(build_network("bicubic", scale=scale, color_space="rgb")), scale=scale, channels=3
     )
     assert flat < 1e-3
     assert smooth < 0.1

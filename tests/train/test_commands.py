@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from sr_train.loop import Progress
+from srvid_cli.progress import ProgressLine
 from srvid_cli.srkit import group
+from srvid_cli.srkit.train import _Report
 
 RECIPE = """
 [model]
@@ -65,6 +70,7 @@ def test_train_leaves_a_checkpoint_curves_and_a_model_that_runs(tmp_path: Path) 
     recipe.write_text(RECIPE)
     done = srkit("train", str(recipe), "--data", str(tmp_path), "--out", str(tmp_path / "runs"))
     assert done.exit_code == 0
+    assert "steps of training" in done.output
     made = {path.name for path in (tmp_path / "runs/tiny").iterdir()}
     assert made == {"tiny-x2.pt", "tiny-x2.onnx", "curves.png", "curves-loss.png"}
     assert "tiny-x2" in srkit("models", "info", str(tmp_path / "runs/tiny/tiny-x2.onnx")).output
@@ -72,6 +78,14 @@ def test_train_leaves_a_checkpoint_curves_and_a_model_that_runs(tmp_path: Path) 
         "train", str(recipe), "--data", str(tmp_path), "--out", str(tmp_path / "runs"), "--resume", "--no-export"
     )
     assert again.exit_code == 0
+
+
+def test_before_anything_is_measured_no_figure_is_made_up() -> None:
+    """The first step waits for a compiler: '22453:43:46 left, PSNR nan dB' stood there."""
+    stream = io.StringIO()
+    first = Progress(step=1, share_done=0.0, seconds=90.0, loss=0.07, psnr_y=math.nan, measured=True)
+    _Report(ProgressLine(stream=stream))(first)
+    assert stream.getvalue().split() == ["0%", "step", "1", "loss", "0.07000"]
 
 
 def test_models_import_refuses_to_overwrite(tmp_path: Path) -> None:
@@ -82,3 +96,49 @@ def test_models_import_refuses_to_overwrite(tmp_path: Path) -> None:
     assert "x2" in srkit("models", "import", shipped, "--out", str(tmp_path / "mine.onnx")).output
     with pytest.raises(OutputExists):
         srkit("models", "import", shipped, "--out", str(tmp_path / "mine.onnx"))
+
+
+def _pictures(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(1)
+    for index in range(count):
+        Image.fromarray(rng.integers(0, 256, (120, 120, 3)).astype(np.uint8)).save(folder / f"{index}.png")
+
+
+def test_a_plain_folder_trains_a_recipe_of_other_folders_and_holds_some_out(tmp_path: Path) -> None:
+    _pictures(tmp_path / "Pictures" / "holiday", 4)
+    _pictures(tmp_path / "Pictures" / "garden", 7)  # the same names
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(RECIPE.replace('"train"', '"train/cid22"') + 'warm_start = "runs/gone/gone.pt"\n')
+    only_train = ("--out", str(tmp_path / "runs"), "--no-export")
+    done = srkit("train", str(recipe), "--data", str(tmp_path / "Pictures"), *only_train)
+    assert done.exit_code == 0, done.output
+    assert "trains from scratch" in done.output
+    data = tmp_path / "runs" / "tiny" / "data"
+    trained, held_out = ([path.resolve() for path in (data / part).iterdir()] for part in ("train", "validate"))
+    assert (len(trained), len(held_out)) == (10, 1)
+    assert not set(trained) & set(held_out)
+    assert (tmp_path / "runs/tiny/tiny-x2.pt").exists()
+
+
+def test_too_few_pictures_are_refused_before_any_work(tmp_path: Path) -> None:
+    from sr_core.errors import BadInput
+
+    _pictures(tmp_path / "Pictures", 1)
+    with pytest.raises(BadInput, match="too few"):
+        srkit("train", "swift-x2", "--data", str(tmp_path / "Pictures"), "--out", str(tmp_path / "runs"))
+
+
+def test_recipes_are_known_by_name_and_misspelt_ones_are_guessed(tmp_path: Path) -> None:
+    from sr_core.errors import BadInput
+
+    assert "clear-x4" in srkit("train", "--list").output.splitlines()
+    with pytest.raises(BadInput) as caught:
+        srkit("train", "claer-x4", "--data", str(tmp_path))
+    assert caught.value.hint.startswith("did you mean clear-x4?")
+
+
+def test_eval_measures_on_a_plain_folder(tmp_path: Path) -> None:
+    _pictures(tmp_path / "sharp", 2)
+    printed = srkit("eval", "bicubic", "--scale", "2", "--set", str(tmp_path / "sharp")).output
+    assert "| bicubic x2 | " in printed

@@ -82,11 +82,11 @@ def test_a_short_training_beats_its_interpolated_base(pictures: Path, tmp_path: 
         assert picture.size == (960, 600)
 
 
-@pytest.mark.parametrize("critic", ["", "\n[critic]\nweight = 0.1"])
+@pytest.mark.parametrize("discriminator", ["", "\n[discriminator]\nweight = 0.1"])
 def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(
-    critic: str, pictures: Path, tmp_path: Path
+    discriminator: str, pictures: Path, tmp_path: Path
 ) -> None:
-    recipe = write_recipe(tmp_path, optim='optimiser = "muon"\nsteps = 6', loss=f"l1 = 1.0{critic}")
+    recipe = write_recipe(tmp_path, optim='optimiser = "muon"\nsteps = 6', loss=f"l1 = 1.0{discriminator}")
     whole, _ = train(recipe, pictures, tmp_path / "whole")
 
     class Stopped(Exception):
@@ -127,7 +127,7 @@ RECIPES = {
     "adversarial (SRGAN)": {
         "arch": "srgan",
         "model": "options = { features = 8, blocks = 1 }",
-        "loss": 'l1 = 1.0\nfocal_frequency = 1.0\n[critic]\nkind = "relativistic"',
+        "loss": 'l1 = 1.0\nfocal_frequency = 1.0\n[discriminator]\nkind = "relativistic"',
         "optim": "steps = 2",
     },
     "degraded inputs": {"data": 'degradation = "photo"\nvariants = 2', "loss": "mix = 1.0"},
@@ -175,7 +175,7 @@ def test_a_finished_training_ships_as_a_model_file(pictures: Path, tmp_path: Pat
     checkpoint, seen = train(write_recipe(tmp_path), pictures, tmp_path)
     spec = ship_checkpoint(checkpoint, tmp_path / "tiny.onnx", data_root=pictures, sets=[str(pictures / "val")])
     assert spec == read_spec(tmp_path / "tiny.onnx")
-    assert (spec.name, spec.scale, spec.colour, spec.halo_px) == ("tiny-x2", 2, "rgb", 4)
+    assert (spec.name, spec.scale, spec.color_space, spec.halo_px) == ("tiny-x2", 2, "rgb", 4)
     assert spec.psnr_y["val"] == pytest.approx(seen[-1].psnr_y, abs=0.02)
     assert "6 steps" in spec.training
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sr_core.errors import BadInput
-from sr_train.config import CriticConfig
-from sr_train.critics import Critic
+from sr_train.config import DiscriminatorConfig
+from sr_train.discriminators import Discriminator
 from sr_train.losses import LOSSES, make_loss
 from sr_train.vgg import Vgg19, load_vgg, patch_grams
 
@@ -27,7 +27,7 @@ def test_a_loss_is_zero_for_equal_images_and_positive_else(name: str) -> None:
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_step_down_the_gradient_lowers_the_loss(name: str) -> None:
     torch.manual_seed(2)
-    target = torch.rand(1, 3, 32, 32)
+    target = torch.rand(1, 3, 32, 32).repeat(2, 1, 1, 1)  # two frames of a still, for the loss of that name
     start = (target + 0.1 * torch.randn_like(target)).requires_grad_()
     before = LOSSES[name](start, target)
     before.backward()
@@ -82,19 +82,29 @@ def test_grams_ignore_where_in_a_patch_a_texture_is() -> None:
 
 
 @pytest.mark.parametrize("kind", ["standard", "relativistic"])
-def test_a_critic_learns_to_tell_noise_from_flat(kind: str) -> None:
+def test_a_discriminator_learns_to_tell_noise_from_flat(kind: str) -> None:
     torch.manual_seed(4)
-    config = CriticConfig(kind=kind, weight=1.0, rate=1e-3)
-    critic = Critic(config, planes=3, vgg="", device=torch.device("cpu"))
+    config = DiscriminatorConfig(kind=kind, weight=1.0, rate=1e-3)
+    discriminator = Discriminator(config, planes=3, vgg="", device=torch.device("cpu"))
     made, real = torch.full((4, 3, 32, 32), 0.5), torch.rand(4, 3, 32, 32)
-    losses = [critic.learn(made, real) for _ in range(8)]
+    losses = [discriminator.learn(made, real) for _ in range(8)]
     assert losses[-1] < losses[0]
-    assert critic.generator_loss(made, real).item() > critic.generator_loss(real, real).item()
+    assert discriminator.generator_loss(made, real).item() > discriminator.generator_loss(real, real).item()
 
 
-def test_a_critic_of_features_needs_vgg_and_works_with_it(vgg_file: Path) -> None:
-    config = CriticConfig(judges="features")
+def test_a_discriminator_of_features_needs_vgg_and_works_with_it(vgg_file: Path) -> None:
+    config = DiscriminatorConfig(judges="features")
     with pytest.raises(BadInput, match="VGG19"):
-        Critic(config, planes=3, vgg="", device=torch.device("cpu"))
-    critic = Critic(config, planes=3, vgg=str(vgg_file), device=torch.device("cpu"))
-    assert critic.learn(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)) > 0
+        Discriminator(config, planes=3, vgg="", device=torch.device("cpu"))
+    discriminator = Discriminator(config, planes=3, vgg=str(vgg_file), device=torch.device("cpu"))
+    assert discriminator.learn(torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)) > 0
+
+
+def test_chroma_l1_sees_color_and_gradient_sees_edges_but_no_brightness() -> None:
+    truth = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+    red = truth + torch.tensor([0.1, 0.0, 0.0]).view(1, 3, 1, 1)
+    chroma, gradient = (make_loss({name: 1.0}) for name in ("chroma_l1", "gradient"))
+    assert float(chroma(truth + 0.1, truth)) < 1e-6  # brighter, no other color
+    assert float(chroma(red, truth)) == pytest.approx((0.0299 / 1.772 + 0.0701 / 1.402) / 2, rel=1e-3)
+    assert float(gradient(red, truth)) < 1e-6
+    assert float(gradient(truth.flip(-1), truth)) > 0.05

@@ -9,7 +9,7 @@ import torch
 
 from sr_train.config import read_config
 from sr_train.losses import LOSSES
-from sr_train.optimisers import make_optimisers, orthogonalised
+from sr_train.optimisers import make_optimisers, orthogonalise
 from sr_zoo.archs.miniature import miniature
 from sr_zoo.archs.registry import ARCHS, find_arch
 from sr_zoo.models import shipped_names
@@ -41,7 +41,7 @@ def test_what_is_shipped_has_a_recipe_on_the_open_set() -> None:
 
 def test_muons_step_has_singular_values_near_one() -> None:
     torch.manual_seed(1)
-    values = torch.linalg.svdvals(orthogonalised(torch.randn(32, 288)))
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(32, 288)))
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
 
 
@@ -49,7 +49,7 @@ def test_muons_step_has_singular_values_near_one() -> None:
 def test_a_network_learns_one_batch_by_heart(arch: str) -> None:
     """`benchmarks/zoo_overfit.py` does this for every network at its own size."""
     torch.manual_seed(2)
-    planes = 1 if ARCHS[arch].colour == "y" else 3
+    planes = 1 if ARCHS[arch].color_space == "y" else 3
     network = miniature(arch)
     smooth = torch.nn.functional.interpolate(torch.rand(1, planes, 5, 5), size=(16, 16), mode="bicubic")
     lr = torch.nn.functional.avg_pool2d(smooth, 2)

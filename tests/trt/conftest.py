@@ -14,10 +14,10 @@ from sr_core.backend import ComposedGraph
 from sr_core.backends import tensorrt
 from sr_core.backends.cuda import Cuda
 from sr_core.engine_key import BuiltEngine
-from tests.media.conftest import clip
+from tests.trt.cards import L4
 from tests.trt.fake_cuda import FakeCuda
 from tests.trt.fake_tensorrt import FakeRtxLibrary, FakeTensorRt
-from tests.trt.test_engine_store import L4
+from tests.video.conftest import clip
 from trt_build.ensure import ensure_engine, final_graph
 from trt_build.store import EngineStore
 
@@ -43,7 +43,7 @@ class Machine:
             return compute()
 
         plan = final_graph(graph, arguments["precision"]).model.SerializeToString()
-        return replace(built, plan=plan, reference=counted)
+        return replace(built, content=plan, reference=counted)
 
 
 @pytest.fixture

@@ -45,19 +45,27 @@ class _Context:
     def __init__(self, session: ort.InferenceSession, cuda: FakeCuda, trt: FakeTensorRt) -> None:
         self._session, self._cuda, self._trt = session, cuda, trt
         self._address: dict[str, int] = {}
+        self._recorded: dict[str, int] = {}
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._address[name] = address
-        return address in self._cuda.memory
+        block = self._cuda.memory.get(address)
+        return block is not None and not block.is_host
 
     def execute_async_v3(self, stream: int) -> bool:
         if not self._cuda.is_current(stream):
             self._trt.logger.log(Severity.ERROR, "Cask convolution execution: invalid resource handle")
             return False
+        if stale := self._cuda.last_error:  # after its launches TensorRT asks CUDA whether all is well
+            self._trt.logger.log(Severity.ERROR, f"Cuda Runtime (stale error {stale})")
+            return False
         if self._trt.fails_to_run:
             self._trt.logger.log(Severity.ERROR, "IExecutionContext::enqueueV3: Error Code 1: Myelin (no kernel image)")
             return False
         address = dict(self._address)  # addresses are taken at the time of the call, as in the real thing
+        if address != self._recorded:
+            self._recorded = address
+            self._trt.recordings += 1  # what RTX's WHOLE_GRAPH_CAPTURE does whenever an address has changed
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
 
         def work() -> None:
@@ -152,6 +160,7 @@ class FakeTensorRt:
         self.cuda, self.invalid = cuda, invalid
         self.fails_to_run = False
         self.output_error = 0
+        self.recordings = 0
         self.runtime_config = RuntimeConfig()
         self.logger: Any = None
 

@@ -9,8 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 from sr_core.backend import ComposedGraph
 from sr_core.color import ColorSpec
 from sr_core.frame import PixelFormat, rgb, yuv
-from sr_core.graph import compose
-from sr_core.model_spec import Colour, ModelSpec, with_spec
+from sr_core.graph.compose import compose
+from sr_core.model_spec import ColorSpace, ModelSpec, with_spec
 
 YUV420P8 = yuv("420")
 NV12 = yuv("420", semiplanar=True)
@@ -19,11 +19,11 @@ RGB24 = rgb(packed=True)
 
 
 def network(
-    *, scale: int = 2, colour: Colour = "rgb", features: int = 16, depth: int = 3, gain: float = 1.0
+    *, scale: int = 2, color_space: ColorSpace = "rgb", features: int = 16, depth: int = 3, gain: float = 1.0
 ) -> tuple[onnx.ModelProto, ModelSpec]:
     """Convolutions with PReLU and a bilinear base; `gain` scales what is inside and divides it out."""
     random = np.random.default_rng(7)
-    channels = 3 if colour == "rgb" else 1
+    channels = 3 if color_space == "rgb" else 1
     nodes: list[onnx.NodeProto] = []
     weights: list[onnx.TensorProto] = []
 
@@ -66,7 +66,7 @@ def network(
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    spec = ModelSpec(name=f"small-x{scale}", scale=scale, colour=colour, halo_px=depth + 2)
+    spec = ModelSpec(name=f"small-x{scale}", scale=scale, color_space=color_space, halo_px=depth + 2)
     return with_spec(model, spec), spec
 
 
@@ -77,11 +77,11 @@ def composed(
     height: int = 48,
     color: ColorSpec | None = None,
     gain: float = 1.0,
-    colour: Colour = "rgb",
+    color_space: ColorSpace = "rgb",
     depth: int = 3,
 ) -> ComposedGraph:
     """A small network inside the colour edges of `fmt`."""
-    model, spec = network(colour=colour, gain=gain, depth=depth)
+    model, spec = network(color_space=color_space, gain=gain, depth=depth)
     return compose(model, spec, fmt, color or ColorSpec(), width=width, height=height)
 
 

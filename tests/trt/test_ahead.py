@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from sr_core.backends.tensorrt_library import load_library
 from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, Cancelled, EngineError, SrError
-from sr_core.graph import compose
-from sr_core.tiling import plan_tiles
+from sr_core.graph.compose import compose
+from sr_core.tiles.tiling import plan_tiles
 from sr_core.upscaler import Upscaler
 from sr_zoo.models import shipped_names
 from srvid_cli.srkit.build import command as build
 from srvid_cli.srkit.engines import command as engines
+from tests.trt.cards import L4
 from tests.trt.networks import NV12, network
-from tests.trt.test_engine_store import L4
 from trt_build.ahead import FORMATS, AheadBackend, format_from_name
 from trt_build.ensure import ensure_engine
 from trt_build.plan_tile import RESERVED_BYTES, largest_tile
@@ -37,7 +37,7 @@ def test_what_was_built_ahead_is_what_the_upscaler_asks_for_later(tmp_path: Path
         """Stands where the backend will stand on the machine with the GPU."""
 
         name, device, version = "tensorrt_rtx", "L4", "-"
-        contexts, tunes_tiles, plane_device = AheadBackend.contexts, AheadBackend.tunes_tiles, None
+        contexts, on_cpu, plane_device = AheadBackend.contexts, AheadBackend.on_cpu, None
 
         def open(self, graph, *, precision="auto", progress=None):  # type: ignore[no-untyped-def]
             def building(phase: str, share: float) -> None:

@@ -156,7 +156,7 @@ def test_every_cuda_call_exists_in_cuda_bindings() -> None:
     paths = (
         "sr_core/backends/cuda.py",
         "sr_core/backends/tensorrt_session.py",
-        "sr_core/media/hwaccel.py",
+        "sr_video/read/hwaccel.py",
         "trt_build/build.py",
         "benchmarks/trt_gpu.py",
     )

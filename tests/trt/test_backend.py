@@ -14,9 +14,9 @@ from sr_core.backends import tensorrt
 from sr_core.backends.dlpack import CUDA
 from sr_core.backends.tensorrt import TensorRtRtx
 from sr_core.errors import EngineError, NotAvailable
+from tests.trt.cards import H100, L4
 from tests.trt.conftest import Machine
 from tests.trt.networks import NV12, P010, composed
-from tests.trt.test_engine_store import H100, L4
 
 
 @pytest.mark.parametrize("fmt", [NV12, P010], ids=str)
@@ -46,7 +46,7 @@ def test_a_card_that_computes_wrongly_is_refused_and_leaves_nothing_behind(machi
     machine.trt.output_error = 24  # codes
     with pytest.raises(EngineError, match="on this card differs from FP32: max") as caught:
         TensorRtRtx(ensure_engine=machine.ensure).open(composed(NV12))
-    assert "--backend openvino" in caught.value.hint
+    assert "backend=openvino" in caught.value.hint
     assert not list((tmp_path / "engines").glob("*.verified"))
     assert not machine.cuda.handles
 

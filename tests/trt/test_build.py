@@ -17,7 +17,7 @@ from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
 from sr_core.engine_key import PORTABLE, SHIPPED_TARGETS, BuildOptions
 from sr_core.errors import BadInput, BadModel, Cancelled, EngineError, NotAvailable
 from tests.trt.networks import NV12, P010, RGB24, YUV420P8, composed, network
-from trt_build.build import build_plan
+from trt_build.build import serialize_engine
 from trt_build.byte_planes import with_byte_planes
 from trt_build.ensure import final_graph
 from trt_build.fp16 import lower_to_fp16
@@ -43,7 +43,7 @@ def graphs() -> dict[str, bytes]:
 def test_every_format_builds_for_every_target(
     rtx: TensorRtLibrary, graphs: dict[str, bytes], name: str, target: str
 ) -> None:
-    plan = build_plan(rtx, graphs[name], target=target, options=BuildOptions())
+    plan = serialize_engine(rtx, graphs[name], target=target, options=BuildOptions())
     assert len(plan.content) > 10_000
     assert 0 < plan.activation_bytes < ACTIVATION_BOUND_BYTES
     assert plan.weights_bytes > 0
@@ -51,13 +51,13 @@ def test_every_format_builds_for_every_target(
 
 
 def test_a_luma_only_network_builds(rtx: TensorRtLibrary) -> None:
-    graph = final_graph(composed(P010, colour="y")).model.SerializeToString()
-    assert build_plan(rtx, graph, target="sm89", options=BuildOptions()).content
+    graph = final_graph(composed(P010, color_space="y")).model.SerializeToString()
+    assert serialize_engine(rtx, graph, target="sm89", options=BuildOptions()).content
 
 
 def test_progress_rises_to_the_end_and_names_its_phases(rtx: TensorRtLibrary, graphs: dict[str, bytes]) -> None:
     seen: list[tuple[str, float]] = []
-    build_plan(
+    serialize_engine(
         rtx,
         graphs["nv12"],
         target="sm89",
@@ -78,7 +78,7 @@ def test_a_progress_callback_that_cancels_stops_the_build(rtx: TensorRtLibrary, 
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled, match="enough"):
-        build_plan(rtx, graphs["nv12"], target="sm89", options=BuildOptions(), progress=stop)
+        serialize_engine(rtx, graphs["nv12"], target="sm89", options=BuildOptions(), progress=stop)
     assert len(calls) == 1  # not called again after it said stop
 
 
@@ -97,7 +97,7 @@ def test_ctrl_c_stops_the_build(rtx: TensorRtLibrary) -> None:
     helper_thread = threading.Thread(target=interrupt)
     helper_thread.start()
     with pytest.raises(Cancelled, match="nothing was written"):
-        build_plan(rtx, graph, target="sm89", options=BuildOptions(), progress=slow)
+        serialize_engine(rtx, graph, target="sm89", options=BuildOptions(), progress=slow)
     helper_thread.join()
 
 
@@ -107,12 +107,12 @@ def test_a_program_that_ends_during_a_build_ends_cleanly() -> None:
         "from sr_core.backends.tensorrt_library import load_library\n"
         "from sr_core.engine_key import BuildOptions\n"
         "from tests.trt.networks import composed\n"
-        "from trt_build.build import build_plan\n"
+        "from trt_build.build import serialize_engine\n"
         "from trt_build.ensure import final_graph\n"
         "graph, begun = final_graph(composed(depth=24), 'exact').model.SerializeToString(), threading.Event()\n"
         "def report(phase, share): begun.set()\n"
         "rtx, options = load_library('tensorrt_rtx'), BuildOptions()\n"
-        "build = lambda: build_plan(rtx, graph, target='sm89', options=options, progress=report)\n"
+        "build = lambda: serialize_engine(rtx, graph, target='sm89', options=options, progress=report)\n"
         "threading.Thread(target=build, daemon=True).start()\n"
         "begun.wait(60); print('leaving', flush=True)\n"
     )
@@ -126,7 +126,7 @@ def test_a_program_that_ends_during_a_build_ends_cleanly() -> None:
 
 def test_a_broken_onnx_file_is_refused_in_words(rtx: TensorRtLibrary, graphs: dict[str, bytes]) -> None:
     with pytest.raises(BadModel, match=r"tensorrt_rtx cannot read the graph: .+"):
-        build_plan(rtx, graphs["nv12"][:200], target="sm89", options=BuildOptions())
+        serialize_engine(rtx, graphs["nv12"][:200], target="sm89", options=BuildOptions())
 
 
 def test_an_operator_the_parser_lacks_is_named(rtx: TensorRtLibrary) -> None:
@@ -138,13 +138,13 @@ def test_an_operator_the_parser_lacks_is_named(rtx: TensorRtLibrary) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     with pytest.raises(BadModel, match="Det"):
-        build_plan(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
+        serialize_engine(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
 
 
 def test_a_graph_of_open_size_is_refused_for_it_has_no_profile(rtx: TensorRtLibrary) -> None:
     model, _ = network()  # N, H and W are free; engines are for one size
     with pytest.raises(EngineError, match=r"could not build the engine: .*optimization profile"):
-        build_plan(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
+        serialize_engine(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
 
 
 def test_planes_whose_sizes_do_not_fit_each_other_are_refused_in_words(rtx: TensorRtLibrary) -> None:
@@ -152,21 +152,21 @@ def test_planes_whose_sizes_do_not_fit_each_other_are_refused_in_words(rtx: Tens
     (uv,) = (value for value in model.graph.input if value.name == "uv")
     uv.type.tensor_type.shape.dim[1].dim_value += 2
     with pytest.raises((BadModel, EngineError), match=r"(?s)cannot read the graph: In node .*broadcast dimensions"):
-        build_plan(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
+        serialize_engine(rtx, model.SerializeToString(), target="sm89", options=BuildOptions())
 
 
 def test_too_little_workspace_says_what_to_change(rtx: TensorRtLibrary) -> None:
     graph = final_graph(composed(YUV420P8, width=512, height=512)).model.SerializeToString()
     with pytest.raises(EngineError, match="could not build") as caught:
-        build_plan(rtx, graph, target="sm89", options=BuildOptions(workspace_bytes=1 << 20))
-    assert "--tile" in caught.value.hint
+        serialize_engine(rtx, graph, target="sm89", options=BuildOptions(workspace_bytes=1 << 20))
+    assert "tile" in caught.value.hint
 
 
 def test_a_target_the_library_does_not_build_for_is_refused_with_the_list(
     rtx: TensorRtLibrary, graphs: dict[str, bytes]
 ) -> None:
     with pytest.raises(BadInput, match="sm90") as caught:
-        build_plan(rtx, graphs["nv12"], target="sm90", options=BuildOptions())
+        serialize_engine(rtx, graphs["nv12"], target="sm90", options=BuildOptions())
     assert "sm120" in caught.value.hint
 
 
@@ -174,10 +174,10 @@ def test_uint16_planes_do_not_build_which_is_why_they_are_byte_pairs(rtx: Tensor
     graph = composed(P010)
     as_uint16 = lower_to_fp16(graph.model, graph.keep_fp32)
     with pytest.raises((BadModel, EngineError)):
-        build_plan(rtx, as_uint16.SerializeToString(), target="sm89", options=BuildOptions())
+        serialize_engine(rtx, as_uint16.SerializeToString(), target="sm89", options=BuildOptions())
     as_bytes, added = with_byte_planes(graph.model)
     lowered = lower_to_fp16(as_bytes, graph.keep_fp32 | added)
-    assert build_plan(rtx, lowered.SerializeToString(), target="sm89", options=BuildOptions()).content
+    assert serialize_engine(rtx, lowered.SerializeToString(), target="sm89", options=BuildOptions()).content
 
 
 def test_the_runtime_refuses_garbage_as_malformed_and_a_plan_for_another_reason(
@@ -186,7 +186,7 @@ def test_the_runtime_refuses_garbage_as_malformed_and_a_plan_for_another_reason(
     """The library's validity check works without a GPU."""
     from sr_core.backends.tensorrt_library import native_log
 
-    plan = build_plan(rtx, graphs["nv12"], target="sm89", options=BuildOptions())
+    plan = serialize_engine(rtx, graphs["nv12"], target="sm89", options=BuildOptions())
     with native_log(rtx) as (logger, _):
         runtime = rtx.trt.Runtime(logger)
         on_plan, on_garbage = rtx.refusal(runtime, plan.content), rtx.refusal(runtime, b"x" * 4096)

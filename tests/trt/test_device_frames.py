@@ -1,6 +1,6 @@
 """Decoded frames that stay where the decoder put them, from the file to the encoder.
 
-The road is one for every device. Here the device is DLPack's CPU: PyAV decodes into ordinary
+The pipeline is one for every device. Here the device is DLPack's CPU: PyAV decodes into ordinary
 memory and lends its planes as it lends NVDEC's, and the session's card is FakeCuda, whose memory is
 ordinary too. What is decoded therefore lies "on the card" already.
 """
@@ -22,16 +22,16 @@ from sr_core.backends.tensorrt import TensorRtRtx
 from sr_core.color import ColorSpec
 from sr_core.errors import BadInput
 from sr_core.frame import PixelFormat, yuv
-from sr_core.media.device_frames import hidden_edges, on_host, planes_on
-from sr_core.media.pixels import pixel_format, planes_of
-from sr_core.media.plan import Request
-from sr_core.media.source import Source
-from sr_core.media.source_frame import SourceFrame
-from sr_core.media.transcode import upscale_video
 from sr_core.upscaler import Upscaler
-from tests.media.conftest import Clip, Heard
+from sr_video.decide.plan import Request
+from sr_video.pixels import pixel_format, planes_of
+from sr_video.read.device_frames import hidden_edges, on_host, planes_on
+from sr_video.read.source import Source
+from sr_video.read.source_frame import SourceFrame
+from sr_video.transcode import upscale_video
 from tests.trt.conftest import Machine
 from tests.trt.networks import NV12, P010, YUV420P8, network
+from tests.video.conftest import Clip, Heard
 
 HOST = (dlpack.CPU, 0)
 TO_DEVICE, ON_DEVICE = 1, 3  # cudaMemcpyKind
@@ -82,9 +82,10 @@ def test_a_video_reaches_the_engine_without_a_copy_by_the_host_and_gives_the_sam
         assert summary.frames == 5
         assert engine.counts.computed == 5 * 6
         copied = machine.cuda.copied_bytes
-        used, idle = (ON_DEVICE, TO_DEVICE) if kind is Upscaler else (TO_DEVICE, ON_DEVICE)
-        assert copied[idle] == 0
-        assert copied[used] == 5 * 6 * 48 * 48 * 3 // 2 * fmt.dtype.itemsize
+        tiles = 5 * 6 * 48 * 48 * 3 // 2 * fmt.dtype.itemsize
+        bound = tiles * (1 + 2 * 2)  # into the engine's fixed input, and out of its fixed output
+        assert copied[TO_DEVICE] == (0 if kind is Upscaler else tiles)
+        assert copied[ON_DEVICE] == bound + (tiles if kind is Upscaler else 0)
         made[kind] = target.read_bytes()
     assert made[Upscaler] == made[ReadsArrays]
 

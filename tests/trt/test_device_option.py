@@ -11,16 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from sr_core.errors import BadInput, NotAvailable
-from sr_core.media.hwaccel import decoder_on
+from sr_video.read.hwaccel import decoder_on
 from srvid import backend_choice
 from srvid.backend_choice import choose, open_named
-from srvid.engine_choice import EngineChoice
+from srvid.recipe import EngineRecipe
 from srvid_cli.srbatch import srbatch_command
 from srvid_cli.srkit.build import command as build
 from srvid_cli.srkit.doctor import command as doctor
 from srvid_cli.srvid import srvid_command
-from tests.trt.test_engine_store import H100, L4
-from tests.trt.test_gpu_planes import has_gpu
+from tests.trt.cards import H100, L4, has_gpu
 
 CLIP = Path(__file__).parents[2] / "examples" / "flower.mp4"
 CARDS = (L4, replace(H100, index=1))
@@ -29,7 +28,7 @@ CARDS = (L4, replace(H100, index=1))
 @pytest.fixture
 def two_cards(monkeypatch: pytest.MonkeyPatch) -> None:
     """An L4 and an H100, as far as asking CUDA goes."""
-    for where in ("sr_core.backends.cuda", "sr_core.backends.tensorrt", "sr_core.media.hwaccel"):
+    for where in ("sr_core.backends.cuda", "sr_core.backends.tensorrt", "sr_video.read.hwaccel"):
         monkeypatch.setattr(f"{where}.find_gpus", lambda: CARDS)
 
 
@@ -39,7 +38,7 @@ def test_the_library_is_the_one_made_for_the_card_that_was_named(
     monkeypatch: pytest.MonkeyPatch, device: int | None, first: str
 ) -> None:
     monkeypatch.setattr(backend_choice, "find_spec", lambda name: name)
-    assert next(backend_choice._candidates(device)) == (first, "")
+    assert next(backend_choice._candidates(device)) == (first, device, "")
 
 
 @pytest.mark.usefixtures("two_cards")
@@ -56,13 +55,13 @@ def test_a_backend_that_runs_on_no_gpu_refuses_to_be_sent_to_one(name: str) -> N
         pytest.skip("this machine has a GPU")
     with pytest.raises(NotAvailable, match="GPU 0") as caught:
         open_named(name, device=0)
-    assert "leave --device out" in caught.value.hint
+    assert "leave device out" in caught.value.hint
 
 
 def test_the_number_travels_to_the_process_that_opens_the_engine() -> None:
     import pickle
 
-    assert pickle.loads(pickle.dumps(EngineChoice(device=3))).device == 3
+    assert pickle.loads(pickle.dumps(EngineRecipe(device=3))).device == 3
 
 
 @pytest.mark.parametrize("command", ["srvid", "srbatch"])
@@ -85,7 +84,7 @@ def test_devices_that_no_card_has_are_refused_before_a_worker_starts(monkeypatch
     monkeypatch.setattr("sr_core.backends.cuda.find_gpus", lambda: CARDS)
     result = CliRunner().invoke(srvid_command, [str(CLIP), "out.mkv", "--devices", "0,7"])
     assert isinstance(result.exception, NotAvailable)
-    assert str(result.exception) == "there is no GPU 7"
+    assert result.exception.message == "there is no GPU 7"
 
 
 @pytest.mark.parametrize(

@@ -12,23 +12,14 @@ import pytest
 
 from sr_core.engine_key import BuildOptions, EngineFacts, EngineKey, GpuFacts
 from sr_core.errors import BadInput, EngineError, NotAvailable
+from tests.trt.cards import BLACKWELL, H100, L4
 from tests.trt.networks import NV12, YUV420P8, composed
 from trt_build.ensure import engine_key, ensure_engine, graph_hash, is_built
 from trt_build.explain import Machine, stale_because, unused_because
-from trt_build.store import PLAN_ENDING, SIDECAR_ENDING, EngineStore
+from trt_build.store import ENGINE_ENDING, SIDECAR_ENDING, EngineStore
 
 ROOT = Path(__file__).parents[2]
-L4 = GpuFacts(
-    index=0,
-    name="NVIDIA L4",
-    compute_capability=(8, 9),
-    multiprocessors=58,
-    memory_bytes=24 << 30,
-    driver="CUDA 13.0",
-)
-H100 = dataclasses.replace(L4, name="NVIDIA H100", compute_capability=(9, 0))
 TURING = dataclasses.replace(L4, name="NVIDIA T4", compute_capability=(7, 5))
-BLACKWELL = dataclasses.replace(L4, name="NVIDIA RTX 5090", compute_capability=(12, 0))
 
 KEY = EngineKey(
     graph_sha256="ab" * 32,
@@ -62,7 +53,7 @@ def built(store: EngineStore) -> EngineStore:
 def ensure(store: EngineStore, **changes: object) -> tuple[bytes, tuple[str, ...]]:
     arguments = {"library": "tensorrt_rtx", "gpu": L4, "store": store} | changes
     engine = ensure_engine(composed(NV12), **arguments)  # type: ignore[arg-type]
-    return engine.plan, engine.notes
+    return engine.content, engine.notes
 
 
 # ---- the key
@@ -148,7 +139,7 @@ def test_a_portable_engine_serves_every_card_but_turing(store: EngineStore) -> N
     native = load_library("tensorrt_rtx")
     portable = build_engine(composed(NV12), native, target="portable", store=store)
     for gpu in (L4, BLACKWELL):
-        assert ensure(store, gpu=gpu)[0] == portable.plan
+        assert ensure(store, gpu=gpu)[0] == portable.content
     assert not is_built(composed(NV12), library="tensorrt_rtx", gpu=TURING, store=store)
 
 
@@ -213,16 +204,16 @@ def engine_key_of_nv12() -> EngineKey:
 @pytest.mark.parametrize(
     ("ending", "damage", "complaint"),
     [
-        (PLAN_ENDING, lambda content: content[: len(content) // 2], "bytes, expected"),
-        (PLAN_ENDING, lambda content: flipped(content), "not those that were written"),
-        (PLAN_ENDING, lambda content: b"", "0 bytes, expected"),
+        (ENGINE_ENDING, lambda content: content[: len(content) // 2], "bytes, expected"),
+        (ENGINE_ENDING, lambda content: flipped(content), "not those that were written"),
+        (ENGINE_ENDING, lambda content: b"", "0 bytes, expected"),
         (SIDECAR_ENDING, lambda content: content[:300], "damaged"),
         (SIDECAR_ENDING, lambda content: b"\xff\xfe\x00", "decode"),
         (SIDECAR_ENDING, lambda content: b"[]", "damaged"),
         (SIDECAR_ENDING, lambda content: content.replace(b'"format": 1', b'"format": 7'), "format"),
         (SIDECAR_ENDING, lambda content: content.replace(b'"sm89"', b'"sm86"'), "digest"),
         (SIDECAR_ENDING, None, "never finished"),
-        (PLAN_ENDING, None, "plan is missing"),
+        (ENGINE_ENDING, None, "bytes are missing"),
     ],
 )  # fmt: skip
 def test_a_damaged_file_is_rebuilt_with_one_line_of_explanation(
@@ -255,7 +246,7 @@ def test_an_engine_of_another_version_is_named_when_a_new_one_is_built(built: En
     (entry,) = built.entries()
     assert entry.facts is not None
     old = dataclasses.replace(entry.facts, key=dataclasses.replace(entry.facts.key, library_version="1.0.0.1"))
-    plan = (built.folder / (entry.stem + PLAN_ENDING)).read_bytes()
+    plan = (built.folder / (entry.stem + ENGINE_ENDING)).read_bytes()
     built.remove(entry.stem)
     built.put(plan, old)
     _, notes = ensure(built)
@@ -266,7 +257,7 @@ def test_a_plan_with_another_hash_does_not_pass_its_sidecar(built: EngineStore) 
     (entry,) = built.entries()
     assert entry.facts is not None
     with pytest.raises(EngineError, match="bytes"):
-        entry.facts.check_plan(b"short")
+        entry.facts.check_content(b"short")
 
 
 def test_two_processes_that_need_the_same_engine_build_it_once(tmp_path: Path) -> None:
@@ -275,11 +266,11 @@ def test_two_processes_that_need_the_same_engine_build_it_once(tmp_path: Path) -
         "from tests.trt.networks import NV12, composed\n"
         "from tests.trt.test_engine_store import L4\n"
         "from trt_build import ensure; from trt_build.store import EngineStore\n"
-        "calls = []; real = ensure.build_plan\n"
-        "ensure.build_plan = lambda *a, **k: (calls.append(1), real(*a, **k))[1]\n"
+        "calls = []; real = ensure.serialize_engine\n"
+        "ensure.serialize_engine = lambda *a, **k: (calls.append(1), real(*a, **k))[1]\n"
         "store = EngineStore(Path(sys.argv[1]))\n"
         "e = ensure.ensure_engine(composed(NV12), library='tensorrt_rtx', gpu=L4, store=store)\n"
-        "print(len(calls), e.facts.plan_sha256)\n"
+        "print(len(calls), e.facts.engine_sha256)\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "cli")])}
     processes = [

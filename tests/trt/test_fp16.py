@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
-import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sr_core.color import ColorSpec
 from sr_core.difference import difference
 from sr_core.errors import BadModel
-from sr_core.frame import Array, PixelFormat, gray, rgb, yuv
+from sr_core.frame import PixelFormat, gray, rgb, yuv
+from sr_core.graph.compose import compose
+from sr_core.model_spec import load_model, spec_of
+from sr_zoo.models import find_model
 from tests.trt.networks import NV12, P010, RGB24, YUV420P8, composed, identity
+from tests.trt.running import as_bytes, feeds_of, session
+from trt_build import check
 from trt_build.byte_planes import with_byte_planes
-from trt_build.check import check_pictures, lower_and_check, planes_from_picture, rounded_after_every_node
+from trt_build.check import check_pictures, gate_pictures, lower_and_check, round_after_every_node
 from trt_build.ensure import final_graph
-from trt_build.fp16 import fp16_nodes, lower_to_fp16, named
+from trt_build.fp16 import fp16_nodes, lower_to_fp16, name_nodes
 
 # FP16 has 11 significant bits; around code 255 a step is 1/8, so rounding moves by at most one code.
 MIXED_WORST_CODES = 1
@@ -27,38 +30,14 @@ FORMATS = [
 ]  # fmt: skip
 
 
-def session(model: onnx.ModelProto) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = 1
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def feeds_of(model: onnx.ModelProto, depth: int, picture: int = 0) -> dict[str, Array]:
-    shapes = {}
-    for value in model.graph.input:
-        tensor = value.type.tensor_type
-        shape = tuple(dim.dim_value for dim in tensor.shape.dim)
-        shapes[value.name] = (shape, np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type)))
-    return planes_from_picture(check_pictures()[picture], shapes, depth)
-
-
-def as_bytes(feeds: dict[str, Array]) -> dict[str, Array]:
-    """uint16 planes as the engine's byte pairs; a view of the same memory."""
-    return {
-        name: plane[..., None].view(np.uint8) if plane.dtype == np.uint16 else plane for name, plane in feeds.items()
-    }
-
-
 @pytest.mark.parametrize("fmt", FORMATS, ids=str)
-@pytest.mark.parametrize("colour", ["rgb", "y"])
-def test_the_lowered_graph_differs_by_at_most_one_code(fmt: PixelFormat, colour: str) -> None:
-    graph = composed(fmt, colour=colour)  # type: ignore[arg-type]
+@pytest.mark.parametrize("color_space", ["rgb", "y"])
+def test_the_lowered_graph_differs_by_at_most_one_code(fmt: PixelFormat, color_space: str) -> None:
+    graph = composed(fmt, color_space=color_space)  # type: ignore[arg-type]
     lowered = lower_to_fp16(graph.model, graph.keep_fp32)
     feeds = feeds_of(graph.model, fmt.depth)
     expected = session(graph.model).run(None, feeds)
-    actual = session(rounded_after_every_node(lowered)).run(None, feeds)
+    actual = session(round_after_every_node(lowered)).run(None, feeds)
     for got, wanted in zip(actual, expected, strict=True):
         found = difference(got, wanted)
         if fmt.is_float:
@@ -145,7 +124,7 @@ def test_control_flow_is_refused_by_name() -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
     )
     with pytest.raises(BadModel, match="control flow"):
-        named(helper.make_model(graph))
+        name_nodes(helper.make_model(graph))
 
 
 # ---- 16-bit planes as byte pairs
@@ -220,7 +199,7 @@ def test_the_oracle_agrees_with_torchs_own_half_precision() -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     given = random.standard_normal((1, 8, 32, 32)).astype(np.float32)
-    ours = session(rounded_after_every_node(lower_to_fp16(model, frozenset()))).run(None, {"x": given})[0]
+    ours = session(round_after_every_node(lower_to_fp16(model, frozenset()))).run(None, {"x": given})[0]
     half = torch.nn.functional.conv2d(torch.from_numpy(given).half(), torch.from_numpy(weight).half(), padding=1)
     theirs = torch.where(half >= 0, half, half * torch.tensor(0.2).half()).float().numpy()
     exact = session(model).run(None, {"x": given})[0]
@@ -282,3 +261,22 @@ def test_the_siting_of_chroma_reaches_the_lowered_graph() -> None:
     # Output chroma j lies at input luma j - 1/4 (left) or j (center); input chroma i at 2i or 2i + 1/2.
     # The same sample is therefore read 1/8 of a chroma sample further right with left siting: 0.5 codes.
     assert found["left"].mean() - found["center"].mean() == pytest.approx(0.5, abs=0.2)
+
+
+def test_the_gate_sees_what_photographs_hide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise, the finest pattern and every corner of RGB; without them the same graph passes more easily."""
+    model = load_model(find_model("swift-x4"))
+    spec = spec_of(model)
+    assert spec is not None
+    graph = compose(model, spec, NV12, ColorSpec(), width=64, height=48)
+    strict = lower_and_check(graph).psnr_db
+    monkeypatch.setattr(check, "gate_pictures", check_pictures)
+    assert strict < lower_and_check(graph).psnr_db - 3
+    monkeypatch.undo()
+    photographs = check_pictures()
+    noise, checkerboard, primaries = gate_pictures()[len(photographs) :]
+    assert noise.std() > 70
+    assert np.array_equal(checkerboard[::2, ::2], np.zeros((64, 64, 3)))
+    assert np.array_equal(checkerboard[::2, 1::2], np.full((64, 64, 3), 255))
+    assert len(np.unique(primaries.reshape(-1, 3), axis=0)) == 8
+    assert all(picture.shape == (128, 128, 3) and picture.dtype == np.uint8 for picture in gate_pictures())

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from sr_core.backend import Backend, ComposedGraph, Deliver, Precision, Progress, Session, open_backend
+from sr_core.backends.handover import HandoverBackend
 from sr_core.color import ColorSpec
 from sr_core.errors import EngineError
 from sr_core.frame import Array, gray
-from sr_core.handover import HandoverBackend
 from sr_core.upscaler import Upscaler
 from tests.trt.networks import network
 
@@ -25,7 +25,7 @@ class Marking:
     """A real backend whose pictures are inverted, and whose `open` waits until it is told to go on."""
 
     name, device, version = "better", "a card", "1"
-    contexts, tunes_tiles = 3, False
+    contexts, on_cpu = 3, False
     plane_device = None
 
     def __init__(self, inner: Backend, *, fails: bool = False) -> None:
@@ -72,7 +72,7 @@ def wait_until(condition: object, seconds: float = 20.0) -> None:
 
 def test_the_swap_falls_between_two_frames() -> None:
     ready, better = open_backend("onnxruntime"), Marking(open_backend("onnxruntime"))
-    model, spec = network(colour="y")
+    model, spec = network(color_space="y")
     with Upscaler(model, spec, HandoverBackend(ready, better, patience_seconds=0), tile=48, reuse=True) as upscaler:
         first = upscaler.submit(picture(0), gray(), ColorSpec()).result()[0]
         assert first.mean() < 128  # at once, from the backend that was ready
@@ -92,7 +92,7 @@ def test_the_swap_falls_between_two_frames() -> None:
 def test_an_engine_that_is_there_already_is_used_from_the_first_frame() -> None:
     better = Marking(open_backend("onnxruntime"))
     better.go.set()
-    model, spec = network(colour="y")
+    model, spec = network(color_space="y")
     with Upscaler(model, spec, HandoverBackend(open_backend("onnxruntime"), better), tile=48) as upscaler:
         assert upscaler.planes(picture(0), gray(), ColorSpec())[0].min() > 128
     assert better.open_sessions == 0
@@ -100,7 +100,7 @@ def test_an_engine_that_is_there_already_is_used_from_the_first_frame() -> None:
 
 def test_closing_stops_a_build_that_still_runs() -> None:
     better = Marking(open_backend("onnxruntime"))
-    model, spec = network(colour="y")
+    model, spec = network(color_space="y")
     with Upscaler(
         model, spec, HandoverBackend(open_backend("onnxruntime"), better, patience_seconds=0), tile=48
     ) as upscaler:
@@ -112,7 +112,7 @@ def test_closing_stops_a_build_that_still_runs() -> None:
 
 def test_a_build_that_fails_is_said_once_and_the_video_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     better = Marking(open_backend("onnxruntime"), fails=True)
-    model, spec = network(colour="y")
+    model, spec = network(color_space="y")
     backend = HandoverBackend(open_backend("onnxruntime"), better, patience_seconds=0)
     with Upscaler(model, spec, backend, tile=48) as upscaler, caplog.at_level(logging.WARNING):
         upscaler.planes(picture(0), gray(), ColorSpec())
@@ -132,7 +132,7 @@ def test_a_build_that_fails_is_said_once_and_the_video_goes_on(caplog: pytest.Lo
 def test_a_build_that_fails_at_once_is_an_error_like_any_other() -> None:
     better = Marking(open_backend("onnxruntime"), fails=True)
     better.go.set()
-    model, spec = network(colour="y")
+    model, spec = network(color_space="y")
     with (
         Upscaler(model, spec, HandoverBackend(open_backend("onnxruntime"), better), tile=48) as upscaler,
         pytest.raises(EngineError, match="out of memory"),

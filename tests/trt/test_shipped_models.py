@@ -15,12 +15,12 @@ from sr_core.backends.tensorrt_library import load_library
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.difference import difference
 from sr_core.engine_key import PORTABLE, SHIPPED_TARGETS, BuildOptions
-from sr_core.graph import compose
+from sr_core.graph.compose import compose
 from sr_core.model_spec import load_model, spec_of
 from sr_zoo.models import DEFAULT_MODEL, find_model, shipped_names
 from tests.trt.networks import NV12, P010, RGB24, YUV420P8
-from tests.trt.test_fp16 import as_bytes, feeds_of, session
-from trt_build.build import build_plan
+from tests.trt.running import as_bytes, feeds_of, session
+from trt_build.build import serialize_engine
 from trt_build.byte_planes import with_byte_planes
 from trt_build.check import PEAK_LIMIT, REQUIRED_PSNR_DB, lower_and_check
 from trt_build.fp16 import lower_to_fp16
@@ -97,7 +97,7 @@ def test_a_shipped_model_builds_for_a_target(name: str, format_name: str, target
     SRVID_EVERY_ENGINE=1 (make test-engines).
     """
     native = load_library("tensorrt_rtx")
-    plan = build_plan(native, final_onnx(name, format_name), target=target, options=BuildOptions())
+    plan = serialize_engine(native, final_onnx(name, format_name), target=target, options=BuildOptions())
     assert plan.content
     assert 0 < plan.activation_bytes < ACTIVATION_BOUND_BYTES
 

@@ -18,13 +18,21 @@ PROJECT = Path(__file__).resolve().parents[2]
 RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]
 
 
-def test_it_is_loaded_with_declared_types(run_python: RunPython) -> None:
+def test_nothing_but_what_a_script_calls_is_in_the_namespace(run_python: RunPython) -> None:
     result = run_python(
         "import vapoursynth as vs\n"
         "for function in vs.core.srvid.functions():\n"
         "    print(function.name, function.return_signature)\n"
     )
-    assert sorted(result.stdout.split("\n")[:2]) == ["BridgeCall answered:int;", "Upscale clip:vnode;"], result
+    assert sorted(result.stdout.splitlines()) == ["Upscale clip:vnode;", "Version version:data;"], result
+
+
+def test_the_plugin_says_its_version(run_python: RunPython) -> None:
+    result = run_python(
+        "import srvid, vapoursynth as vs\n"
+        "assert vs.core.srvid.Version() in (srvid.__version__, srvid.__version__.encode())\n"
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_it_takes_every_option_of_the_python_function(run_python: RunPython) -> None:
@@ -42,14 +50,15 @@ def test_it_gives_what_the_python_function_gives(run_python: RunPython, nearest:
         "import numpy as np, vapoursynth as vs\n"
         "from vapoursynth_filter import upscale\n"
         "clip = vs.core.std.BlankClip(format=vs.RGB24, width=40, height=30, length=3, color=[10, 20, 30])\n"
-        f"options = dict(scale=2, model={str(nearest)!r}, backend='openvino', tile=64, precision='exact', threads=1)\n"
+        f"options = dict(scale=4, model={f'{nearest},{nearest}'!r}, backend='openvino')\n"
+        "options |= dict(tile=64, precision='exact', threads=1)\n"
         "native = clip.srvid.Upscale(**options, reuse=0)\n"
         "for one, other in zip(native.frames(), upscale(clip, **options).frames(), strict=True):\n"
         "    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))\n"
         "    assert dict(one.props) == dict(other.props)\n"
         "print(native.width, native.height, native.num_frames)\n"
     )
-    assert result.stdout == "80 60 3\n", result.stderr
+    assert result.stdout == "160 120 3\n", result.stderr
 
 
 def test_no_script_can_answer_a_call_that_is_not_its_own(run_python: RunPython) -> None:
@@ -57,23 +66,31 @@ def test_no_script_can_answer_a_call_that_is_not_its_own(run_python: RunPython) 
     result = run_python(
         "import threading, vapoursynth as vs\n"
         "import vapoursynth_filter.filter as module, vapoursynth_filter.bridge as bridge\n"
-        "core, clip = vs.core.core, vs.core.std.BlankClip(length=1)\n"
+        "core = vs.core.core\n"
+        "clip, other = (core.std.BlankClip(length=1, width=side) for side in (64, 96))\n"
         "refused = []\n"
         "def attempt(token):\n"
         "    try:\n"
-        "        core.srvid.BridgeCall(token, lambda **arguments: {'clip': clip})\n"
+        "        core.srvid.Upscale(other, scale=token)\n"
         "    except vs.Error as error:\n"
         "        refused.append(str(error))\n"
-        "for token in (0, 1, 4096, -1, 2**62):\n"
+        "live = -2**40\n"
+        "for token in (0, -1, 4096, live, live - 1, -2**63, 2**62):\n"
         "    attempt(token)\n"
+        "assert len(refused) == 7, refused\n"
+        "real, given = bridge.upscale, []\n"
         "def hostile(clip, **options):\n"
-        "    attempt(1); attempt(2)  # the live token, spent by now, and a wrong one\n"
-        "    other = threading.Thread(target=attempt, args=(1,)); other.start(); other.join()\n"
+        "    given.append((clip.width, options))\n"
+        "    bridge.upscale = real\n"
+        "    attempt(live + 1)  # a wrong one\n"
+        "    thread = threading.Thread(target=attempt, args=(live - 7,)); thread.start(); thread.join()\n"
         "    return clip\n"
         "bridge.upscale = hostile\n"
-        "core.srvid.Upscale(clip).get_frame(0)\n"
-        "assert len(refused) == 8, refused\n"
-        "assert all('only srvid itself calls this' in text for text in refused), refused\n"
+        "result = core.srvid.Upscale(clip, model='größer.onnx', tile=8)  # the eighth call: its token is live - 7\n"
+        "assert given == [(64, {'model': 'größer.onnx', 'tile': 8})], given\n"
+        "assert result.width == 64, result\n"
+        "assert len(refused) == 9, refused\n"
+        "assert all('scale' in text for text in refused), refused\n"
     )
     assert result.returncode == 0, result.stderr
 
@@ -82,7 +99,7 @@ def test_a_failure_that_is_no_refusal_still_reaches_the_script(run_python: RunPy
     result = run_python(
         "import vapoursynth as vs, vapoursynth_filter.bridge as bridge\n"
         "clip = vs.core.std.BlankClip(length=1)\n"
-        "bridge.upscale = lambda **options: 1 / 0\n"
+        "bridge.upscale = lambda clip, **options: 1 / 0\n"
         "try: vs.core.srvid.Upscale(clip)\n"
         "except vs.Error as error: print('ZeroDivisionError' in str(error))\n"
         "del bridge.dispatch\n"

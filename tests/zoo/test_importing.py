@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sr_core.errors import BadInput, BadModel
 from sr_core.model_spec import load_model, read_spec
+from sr_zoo import importing
 from sr_zoo.archs.registry import build_network
-from sr_zoo.convert import read_torch_file
 from sr_zoo.importing import imported_model
 from sr_zoo.models import find_model
-from sr_zoo.onnx_run import Runner, open_runner
+from sr_zoo.onnx_run import open_runner
+from sr_zoo.torch_files import read_torch_file
 from srvid.front_door import resolve_model
 
 IMPORT_EQUALS_TORCH = 1e-4
@@ -59,9 +63,15 @@ def with_unknown_operator(path: Path) -> None:
     onnx.save(model, path)
 
 
-def with_integer_input(path: Path) -> None:
+def with_two_pictures(path: Path) -> None:
     model = onnx.load(foreign_onnx(path))
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 6
+    onnx.save(model, path)
+
+
+def with_a_knob(path: Path) -> None:
+    model = onnx.load(foreign_onnx(path))
+    model.graph.input.append(helper.make_tensor_value_info("strength", TensorProto.FLOAT, [1]))
     onnx.save(model, path)
 
 
@@ -93,7 +103,7 @@ def test_a_foreign_onnx_gets_its_names_scale_and_halo(tmp_path: Path) -> None:
     path = foreign_onnx(tmp_path / "mine.onnx")
     made = imported_model(path)
     spec = read_spec(made)
-    assert (spec.name, spec.scale, spec.colour, spec.halo_px, spec.size_multiple) == ("mine", 2, "rgb", 1, 1)
+    assert (spec.name, spec.scale, spec.color_space, spec.halo_px, spec.size_multiple) == ("mine", 2, "rgb", 1, 1)
     graph = load_model(made).graph
     assert [graph.input[0].name, graph.output[0].name] == ["lr", "sr"]
     batch = np.random.default_rng(3).random((1, 3, 9, 11)).astype(np.float32)
@@ -149,7 +159,7 @@ def test_what_can_be_imported_can_be_named(name: str, tmp_path: Path, monkeypatc
         return
     Path(name).write_text("not weights")  # taken for a model's file, and opened
     with pytest.raises(BadModel, match="it is not a torch file"):
-        resolve_model(name)
+        read_torch_file(Path(name))
 
 
 def test_torch_weights_become_a_model_that_computes_what_torch_computes(tmp_path: Path) -> None:
@@ -157,7 +167,7 @@ def test_torch_weights_become_a_model_that_computes_what_torch_computes(tmp_path
     torch.save({"params_ema": weights}, tmp_path / "4x_mine.pth")
     made = imported_model(tmp_path / "4x_mine.pth")
     spec = read_spec(made)
-    assert (spec.name, spec.scale, spec.colour) == ("4x_mine", 4, "rgb")
+    assert (spec.name, spec.scale, spec.color_space) == ("4x_mine", 4, "rgb")
     assert "ESRGAN" in spec.training
     torch.manual_seed(2)
     ours = build_network("esrgan", scale=4, features=16, blocks=1).eval()  # the same weights again
@@ -195,7 +205,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> 
     with pytest.raises(BadModel, match="run its code"):
         read_torch_file(wrapped)
     with pytest.raises(BadModel, match=r"refused|cannot be read"):
-        imported_model(bare)
+        read_torch_file(bare)
     assert not (tmp_path / "owned").exists()
 
 
@@ -210,10 +220,10 @@ def test_weights_of_no_known_network_are_refused(tmp_path: Path) -> None:
     ("write", "words"),
     [
         (lambda path: path.write_bytes(b"no onnx"), "not a readable ONNX"),
-        (lambda path: foreign_onnx(path, size=(64, 64)), "64x64"),
         (lambda path: foreign_onnx(path, outputs=8), "does not enlarge"),
         (lambda path: path.write_bytes(b""), "is empty"),
-        (with_integer_input, r"takes uint8 \[n, 3, h, w\]"),
+        (with_two_pictures, "2 frames at once"),
+        (with_a_knob, r"wants 2 inputs \(input, strength\)"),
         (with_unknown_operator, "does not know: Frobnicate"),
         (lambda path: poisoned(onnx.load(foreign_onnx(path)), path), "NaN or infinity"),
     ],
@@ -247,15 +257,16 @@ def test_a_model_of_our_own_format_is_tried_once_and_then_remembered(
     path = tmp_path / "ours.onnx"
     path.write_bytes(find_model("fsrcnn-x2").read_bytes())
     runs = []
+    apart = importing._apart
 
-    def counted(model: onnx.ModelProto) -> Runner:
-        runs.append(model)
-        return open_runner(model)
+    def counted(tried: Path, *arguments: str) -> None:
+        runs.append(arguments)
+        apart(tried, *arguments)
 
-    monkeypatch.setattr("sr_zoo.importing.open_runner", counted)
+    monkeypatch.setattr(importing, "_apart", counted)
     assert imported_model(path) == imported_model(path) == path
     assert imported_model(find_model("fsrcnn-x3")) == find_model("fsrcnn-x3")  # shipped: not tried
-    assert len(runs) == 1
+    assert runs == [("check", str(path))]
 
 
 def test_torch_weights_that_give_nan_are_refused_as_such(tmp_path: Path) -> None:
@@ -278,3 +289,39 @@ def test_a_cache_that_cannot_be_written_does_not_stop_an_import(
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "file"))
     assert read_spec(imported_model(foreign_onnx(tmp_path / "mine.onnx"))).scale == 2
+
+
+_ARCHIVE = io.BytesIO()
+with zipfile.ZipFile(_ARCHIVE, "w") as _archive:
+    _archive.writestr("inside.onnx", b"a model")
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "a.pth", "a.safetensors", "a.param"])
+@pytest.mark.parametrize(
+    ("contents", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><html><body>Not found</body></html>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 123\n", "is a pointer of Git LFS"),
+        (_ARCHIVE.getvalue(), "is a zip archive"),
+    ],
+    ids=["empty", "page", "pointer", "archive"],
+)
+def test_what_was_downloaded_in_a_models_place_is_named_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, contents: bytes, words: str
+) -> None:
+    monkeypatch.setattr(importing, "_apart", lambda *_: pytest.fail("a process was started"))
+    (tmp_path / name).write_bytes(contents)
+    with pytest.raises(BadModel, match=f"^{name} {words}") as refusal:
+        imported_model(tmp_path / name)
+    assert refusal.value.hint
+
+
+def test_the_name_of_a_file_stands_before_a_reason_that_happens_to_contain_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = subprocess.CompletedProcess([], 1, "", "error: loading it would run its code; refused\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: told)
+    (tmp_path / "code.pth").write_bytes(b"\x80\x02}q\x00.")
+    with pytest.raises(BadModel, match=r"^code\.pth: loading it would run its code; refused"):
+        imported_model(tmp_path / "code.pth")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sr_core.errors import NotAvailable
+from sr_core.graph.receptive_field import receptive_radius
 from sr_core.model_spec import load_model, read_spec
-from sr_core.receptive_field import receptive_radius
 from sr_train.evaluation import evaluate
 from sr_zoo.cost import macs_per_output_pixel, parameter_count
 from sr_zoo.models import find_model, shipped_models, shipped_names, weights_dir

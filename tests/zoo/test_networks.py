@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sr_core.graph.network import prepare_network
 from sr_core.model_spec import ModelSpec, spec_of
-from sr_core.network import prepared_network
 from sr_zoo.archs.miniature import miniature
 from sr_zoo.archs.registry import ARCHS
 from sr_zoo.export import export_difference, onnx_from_network
@@ -33,7 +33,7 @@ EXPORT_EQUALS_TORCH = 2e-5  # f32 summation order; largest measured 6e-7
 
 
 def planes(name: str) -> int:
-    return 1 if ARCHS[name].colour == "y" else 3
+    return 1 if ARCHS[name].color_space == "y" else 3
 
 
 def set_known_weights(network: nn.Module) -> None:
@@ -77,12 +77,12 @@ def test_a_network_enlarges_by_its_scale(name: str, scale: int) -> None:
 def test_the_export_equals_torch_on_two_runtimes_and_its_halo_is_what_a_probe_finds(name: str) -> None:
     torch.manual_seed(3)
     network = miniature(name, SCALE).eval()
-    model = onnx_from_network(network, ModelSpec(name=name, scale=SCALE, colour=ARCHS[name].colour))
+    model = onnx_from_network(network, ModelSpec(name=name, scale=SCALE, color_space=ARCHS[name].color_space))
     spec = spec_of(model)
     assert spec is not None
     assert export_difference(network, model, spec) < EXPORT_EQUALS_TORCH
     check_contract(model)
-    prepared_network(model, spec)  # what every backend starts from
+    prepare_network(model, spec)  # what every backend starts from
     batch = np.random.default_rng(4).random((1, spec.channels, 10, 12)).astype(np.float32)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert np.abs(session.run(None, {"lr": batch})[0] - open_runner(model)(batch)).max() < EXPORT_EQUALS_TORCH

@@ -33,9 +33,9 @@ COUNTS = {
     ("enhancenet", 4): (852_867, "all", "the layers of Sajjadi 2017, Table 1"),
     ("esrgan", 4): (16_697_987, "all", "Wang 2018, authors' code"),
     ("rcan", 4): (15_592_355, "all", "Zhang 2018, authors' code, which counts 24 fixed colour offsets more"),
-    ("swift", 4): (21_440, "all", "../shared/facts/compact-networks.md: 21.3 K weights"),
-    ("clear", 4): (88_752, "all", "../shared/facts/compact-networks.md: 89 K"),
-    ("fine", 4): (620_336, "all", "../shared/facts/compact-networks.md: 620 K"),
+    ("swift", 4): (21_440, "all", "house, 16 features and 8 convolutions"),
+    ("clear", 4): (88_752, "all", "house, 32 features and 8 convolutions"),
+    ("fine", 4): (620_336, "all", "house, 64 features and 16 convolutions"),
 }
 
 
@@ -64,8 +64,8 @@ def test_an_unknown_network_is_refused_with_the_list() -> None:
 
 
 def test_an_unknown_option_is_refused_by_name() -> None:
-    with pytest.raises(BadInput, match="colour_of_the_sky"):
-        build_network("vdsr", scale=2, colour_of_the_sky="blue")
+    with pytest.raises(BadInput, match="color_of_the_sky"):
+        build_network("vdsr", scale=2, color_of_the_sky="blue")
 
 
 def test_the_discriminator_judges_any_patch_size() -> None:

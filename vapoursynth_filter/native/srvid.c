@@ -1,9 +1,13 @@
 /* core.srvid.Upscale: the name in VapourSynth's namespace for vapoursynth_filter.upscale.
  *
- *   Upscale(clip, ...)                       VapourSynth calls `upscale` below
- *     └─ vapoursynth_filter.bridge.dispatch(token)        through the Python that hosts us
- *          └─ core.srvid.BridgeCall(token, func)          back here, on the same thread
- *               └─ callFunction(func, in, out)            VapourSynth turns nodes into Python objects
+ *   Upscale(clip, ...)                                    VapourSynth calls `upscale` below
+ *     └─ vapoursynth_filter.bridge.dispatch(token, {...})   through the Python that hosts us
+ *          ├─ Upscale(any clip, scale=token) -> clip        back here, on the same thread: `exchange` hands the
+ *          │                                                clip out, as an object that VapourSynth itself makes
+ *          └─ Upscale(result, scale=token)                  and takes what Python made of it
+ *
+ * Only VapourSynth can turn nodes into Python objects and back, and only while it calls a registered function.
+ * Upscale itself is that function, so nothing else has to be in the namespace for it.
  *
  * No state outlives a call, and nothing is linked: Python's functions are looked up in the process,
  * so one binary serves every Python from 3.12 on, and a host without Python gets an error.
@@ -13,6 +17,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <VapourSynth4.h>
+
+#ifndef SRVID_VERSION /* the build hook gives it: -DSRVID_VERSION="0.1.0" */
+#define SRVID_VERSION "unknown"
+#endif
 
 #ifdef _WIN32
 #include <windows.h>
@@ -33,17 +41,19 @@ static void *symbol(const char *name) { return dlsym(RTLD_DEFAULT, name); }
 #endif
 
 /* One call of Upscale in progress on this thread. A token is compared with `token`, never followed:
- * it comes from a script. */
+ * it comes from a script. Tokens are far below every scale that anybody could mean. */
 typedef struct Call {
     const VSMap *in;
     VSMap *out;
     VSCore *core;
     int64_t token;
-    int answered;
+    enum { WAITING, ASKED, ANSWERED } state;
 } Call;
 
+#define FIRST_TOKEN (-(INT64_C(1) << 40))
+
 static THREAD_LOCAL Call *current_call;
-static THREAD_LOCAL int64_t last_token;
+static THREAD_LOCAL int64_t next_token = FIRST_TOKEN;
 
 typedef struct PyObject PyObject;
 
@@ -57,6 +67,11 @@ typedef struct Python {
     PyObject *(*str)(PyObject *);
     const char *(*utf8)(PyObject *, ptrdiff_t *);
     void (*decref)(PyObject *);
+    PyObject *(*dict)(void);
+    int (*dict_set)(PyObject *, const char *, PyObject *);
+    PyObject *(*integer)(long long);
+    PyObject *(*real)(double);
+    PyObject *(*decode_utf8)(const char *, ptrdiff_t, const char *);
     void (*error_fetch)(PyObject **, PyObject **, PyObject **);
     void (*error_clear)(void);
 } Python;
@@ -71,6 +86,11 @@ static int find_python(Python *python) {
         {&python->str, "PyObject_Str"},
         {&python->utf8, "PyUnicode_AsUTF8AndSize"},
         {&python->decref, "Py_DecRef"},
+        {&python->dict, "PyDict_New"},
+        {&python->dict_set, "PyDict_SetItemString"},
+        {&python->integer, "PyLong_FromLongLong"},
+        {&python->real, "PyFloat_FromDouble"},
+        {&python->decode_utf8, "PyUnicode_DecodeUTF8"},
         {&python->error_fetch, "PyErr_Fetch"},
         {&python->error_clear, "PyErr_Clear"},
     };
@@ -103,32 +123,83 @@ static void take_error(const Python *python, char *message, size_t size) {
     if (type) python->decref(type);
 }
 
+/* Every argument but the clip, as a dict of int, float and str; NULL with a Python exception set. */
+static PyObject *options_of(const Python *python, const VSMap *in, const VSAPI *vsapi) {
+    PyObject *options = python->dict();
+    int failed = !options;
+    for (int i = 0; !failed && i < vsapi->mapNumKeys(in); i++) {
+        const char *key = vsapi->mapGetKey(in, i);
+        PyObject *value;
+        switch (vsapi->mapGetType(in, key)) {
+        case ptInt:
+            value = python->integer(vsapi->mapGetInt(in, key, 0, NULL));
+            break;
+        case ptFloat:
+            value = python->real(vsapi->mapGetFloat(in, key, 0, NULL));
+            break;
+        case ptData: /* a path may hold bytes that are no UTF-8: Python keeps them as os.fsencode expects */
+            value = python->decode_utf8(vsapi->mapGetData(in, key, 0, NULL), vsapi->mapGetDataSize(in, key, 0, NULL),
+                                        "surrogateescape");
+            break;
+        default: /* the clip */
+            continue;
+        }
+        failed = !value || python->dict_set(options, key, value);
+        if (value) python->decref(value);
+    }
+    if (failed && options) {
+        python->decref(options);
+        options = NULL;
+    }
+    return options;
+}
+
+/* Hand the clip of the call in progress to Python, then take the result from it; 0 where this call is neither. */
+static int exchange(const VSMap *in, VSMap *out, VSCore *core, const VSAPI *vsapi) {
+    Call *call = current_call;
+    int missing;
+    int64_t token = vsapi->mapGetInt(in, "scale", 0, &missing);
+    if (!call || missing || call->core != core || call->token != token || call->state == ANSWERED) return 0;
+    if (call->state == WAITING) {
+        vsapi->mapConsumeNode(out, "clip", vsapi->mapGetNode(call->in, "clip", 0, NULL), maReplace);
+        call->state = ASKED;
+    } else {
+        vsapi->mapConsumeNode(call->out, "clip", vsapi->mapGetNode(in, "clip", 0, NULL), maReplace);
+        vsapi->mapConsumeNode(out, "clip", vsapi->mapGetNode(in, "clip", 0, NULL), maReplace);
+        call->state = ANSWERED;
+    }
+    return 1;
+}
+
 static void VS_CC upscale(const VSMap *in, VSMap *out, void *user, VSCore *core, const VSAPI *vsapi) {
     Python python;
     (void)user;
+    if (exchange(in, out, core, vsapi)) return;
     if (!find_python(&python)) {
         vsapi->mapSetError(out, "upscale: srvid runs inside Python; use vspipe or a Python script");
         return;
     }
     Call *outer = current_call;
-    Call call = {in, out, core, ++last_token, 0};
+    Call call = {in, out, core, next_token--, WAITING};
     char message[2048] = "";
     int gil = python.gil_ensure();
 
     current_call = &call;
-    PyObject *bridge = python.import("vapoursynth_filter.bridge");
-    PyObject *error = bridge ? python.call_method(bridge, "dispatch", "L", (long long)call.token) : NULL;
+    PyObject *options = options_of(&python, in, vsapi);
+    PyObject *bridge = options ? python.import("vapoursynth_filter.bridge") : NULL;
+    PyObject *error = bridge ? python.call_method(bridge, "dispatch", "LO", (long long)call.token, options) : NULL;
     current_call = outer;
 
     if (error) {
         copy_text(&python, error, message, sizeof message);
         python.decref(error);
-        if (!*message && !call.answered)
+        if (!*message && call.state != ANSWERED)
             snprintf(message, sizeof message, "upscale: vapoursynth_filter did not answer; reinstall srvid");
     } else {
         take_error(&python, message, sizeof message);
     }
     if (bridge) python.decref(bridge);
+    if (options) python.decref(options);
     python.gil_release(gil);
 
     if (*message) {
@@ -137,18 +208,9 @@ static void VS_CC upscale(const VSMap *in, VSMap *out, void *user, VSCore *core,
     }
 }
 
-static void VS_CC bridge_call(const VSMap *in, VSMap *out, void *user, VSCore *core, const VSAPI *vsapi) {
-    Call *call = current_call;
-    (void)user;
-    if (!call || call->answered || call->core != core || call->token != vsapi->mapGetInt(in, "token", 0, NULL)) {
-        vsapi->mapSetError(out, "BridgeCall: only srvid itself calls this, once for each Upscale");
-        return;
-    }
-    call->answered = 1;
-    VSFunction *function = vsapi->mapGetFunction(in, "func", 0, NULL);
-    vsapi->callFunction(function, call->in, call->out);
-    vsapi->freeFunction(function);
-    vsapi->mapSetInt(out, "answered", 1, maReplace);
+static void VS_CC version(const VSMap *in, VSMap *out, void *user, VSCore *core, const VSAPI *vsapi) {
+    (void)in, (void)user, (void)core;
+    vsapi->mapSetData(out, "version", SRVID_VERSION, -1, dtUtf8, maReplace);
 }
 
 VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI *api) {
@@ -157,7 +219,7 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
     api->registerFunction("Upscale",
                           "clip:vnode;scale:int:opt;model:data:opt;backend:data:opt;streams:int:opt;"
                           "tile:int:opt;precision:data:opt;threads:int:opt;reuse:int:opt;"
-                          "self_ensemble:int:opt;device:int:opt;",
+                          "strength:float:opt;self_ensemble:int:opt;device:int:opt;width:int:opt;height:int:opt;",
                           "clip:vnode;", upscale, NULL, plugin);
-    api->registerFunction("BridgeCall", "token:int;func:func;", "answered:int;", bridge_call, NULL, plugin);
+    api->registerFunction("Version", "", "version:data;", version, NULL, plugin);
 }

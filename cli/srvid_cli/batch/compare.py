@@ -4,28 +4,67 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sr_core.errors import SrError, StorageError
-from sr_core.frame import Array
-from sr_core.image.pixels import oriented
-from sr_core.image.reader import decoded_frames, open_image
-from sr_core.image.writer import complete_or_absent
+from sr_core.errors import BadInput, SrError, StorageError
+from sr_image.formats.reader import decode_frames, open_image
+from sr_image.formats.writer import complete_or_absent
+from sr_image.pipeline import orient
+from sr_image.view import rgb8_seen
+from srvid.sheet import Cell, sheet_of
+from srvid_cli.outputs import check_output
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from srvid_cli.batch.plan import Job
     from srvid_cli.batch.run import Result
 
 DETAIL_PX = 320  # side of the square shown, in output pixels
-_LABEL_PX = 22
+_MARK = b"srbatch --compare"  # in a PNG text chunk, before its pixels
 _GAP_PX = 8
 _SHEET_LIMIT = 200  # rows of a contact sheet
 _ANY_PIXELS = sys.maxsize  # both files were read or written by this run: it has been decided that they may
+
+
+def check_comparisons(jobs: Iterable[Job], where: Path, out: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, comparisons that would replace something else.
+
+    What an earlier run with --compare has written is replaced without --overwrite.
+
+    Raises:
+        BadInput: a comparison would have the name of an input or an output.
+        OutputExists: a file of somebody else has its name.
+    """
+    jobs = tuple(jobs)
+    taken = {os.path.realpath(path) for job in jobs for path in (job.source, job.target)}
+    for path in (where,) if is_sheet(where) else (_place(job.target, where, out) for job in jobs):
+        if os.path.realpath(path) in taken:
+            raise BadInput(f"{path} is an image of this run, it would be replaced", hint="give --compare another name")
+        check_output(path, overwrite=overwrite or _is_comparison(path))
+
+
+def is_sheet(where: Path) -> bool:
+    """Whether --compare names one contact sheet, not a folder."""
+    return where.suffix.lower() == ".png"
+
+
+def _place(target: Path, where: Path, out: Path) -> Path:
+    """The picture in the folder `where` of one output."""
+    return where / f"{os.path.relpath(os.path.normpath(target), os.path.normpath(out))}.png"
+
+
+def _is_comparison(path: Path) -> bool:
+    """Whether an earlier run has written it: it says so in its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return _MARK in file.read(256)
+    except OSError:
+        return False
 
 
 def write_comparisons(results: list[Result], where: Path, out: Path) -> Iterator[Path | SrError]:
@@ -34,32 +73,25 @@ def write_comparisons(results: list[Result], where: Path, out: Path) -> Iterator
     Yields what was written, and why one was not: the images themselves are done by then.
     """
     done = sorted((r for r in results if r.state != "failed"), key=lambda result: result.source)
-    if where.suffix.lower() != ".png":
+    if not is_sheet(where):
         for result in done:
-            place = os.path.relpath(os.path.normpath(result.target), os.path.normpath(out))
-            path = where / f"{place}.png"
+            path = _place(result.target, where, out)
             try:
-                _save(_pair(result), path)
+                _save(sheet_of([_pair(result)], gap_px=_GAP_PX, least_px=DETAIL_PX), path)
             except Exception as error:  # as for the images: it costs this picture
                 yield _failure(error, path)
             else:
                 yield path
         return
-    pairs = []
+    rows = []
     for result in done[:_SHEET_LIMIT]:
         try:
-            pairs.append(_pair(result))
+            rows.append(_pair(result))
         except Exception as error:
             yield _failure(error, where)
-    if not pairs:
+    if not rows:
         return
-    from PIL import Image
-
-    sheet = Image.new("RGB", (max(pair.width for pair in pairs), sum(p.height + _GAP_PX for p in pairs)), "black")
-    top = 0
-    for pair in pairs:
-        sheet.paste(pair, (0, top))
-        top += pair.height + _GAP_PX
+    sheet = sheet_of(rows, gap_px=_GAP_PX, least_px=DETAIL_PX)
     try:
         _save(sheet, where)
     except StorageError as error:
@@ -69,8 +101,12 @@ def write_comparisons(results: list[Result], where: Path, out: Path) -> Iterator
 
 
 def _save(picture: Image, path: Path) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Software", _MARK.decode())
     with complete_or_absent(path) as part:
-        picture.save(part, format="PNG")
+        picture.save(part, format="PNG", pnginfo=info)
 
 
 def _failure(error: Exception, path: Path) -> SrError:
@@ -79,21 +115,15 @@ def _failure(error: Exception, path: Path) -> SrError:
     return SrError(f"{path}: unexpected {type(error).__name__}: {error}")
 
 
-def _pair(result: Result) -> Image:
-    from PIL import Image, ImageDraw
+def _pair(result: Result) -> tuple[Cell, Cell]:
+    from PIL import Image
 
     small, large = _size(result.source), _size(result.target)
     side_large = min(DETAIL_PX, *large)
     side_small = max(1, round(side_large * small[0] / large[0]))
     after = _middle(result.target, side_large)
     before = _middle(result.source, side_small).resize(after.size, Image.Resampling.BICUBIC)
-    picture = Image.new("RGB", (2 * DETAIL_PX + _GAP_PX, DETAIL_PX + _LABEL_PX), "black")
-    draw = ImageDraw.Draw(picture)
-    draw.text((4, 4), f"{result.source.name}   bicubic", fill="white")
-    draw.text((DETAIL_PX + _GAP_PX + 4, 4), "srvid", fill="white")
-    picture.paste(before, (0, _LABEL_PX))
-    picture.paste(after, (DETAIL_PX + _GAP_PX, _LABEL_PX))
-    return picture
+    return Cell(label=f"{result.source.name}   bicubic", picture=before), Cell(label="srvid", picture=after)
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -109,22 +139,11 @@ def _middle(path: Path, side: int) -> Image:
         header = image.header
         top, left = max(0, (header.height - side) // 2), max(0, (header.width - side) // 2)
         rows, row = [], 0
-        for band in next(decoded_frames(image)).bands:
-            first, last = max(top - row, 0), min(top + side - row, len(band))
+        for strip in next(decode_frames(image)).strips:
+            first, last = max(top - row, 0), min(top + side - row, len(strip))
             if first < last:
-                rows.append(band[first:last, left : left + side].copy())
-            row += len(band)
+                rows.append(strip[first:last, left : left + side].copy())
+            row += len(strip)
             if row >= top + side:
                 break
-        return Image.fromarray(_rgb8(oriented(np.concatenate(rows), header.orientation)))
-
-
-def _rgb8(pixels: Array) -> Array:
-    values = pixels.astype(np.float64)
-    if pixels.dtype.kind == "u":
-        values /= np.iinfo(pixels.dtype).max
-    if pixels.shape[2] in (2, 4):
-        values = values[..., :-1] * values[..., -1:] + 0.5 * (1 - values[..., -1:])
-    if values.shape[2] == 1:
-        values = np.repeat(values, 3, axis=2)
-    return np.ascontiguousarray(np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8))
+        return Image.fromarray(rgb8_seen(orient(np.concatenate(rows), header.orientation)))

@@ -17,11 +17,14 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from sr_core.image.writer import PART_PREFIX
-from sr_core.storage import storage_error
+from sr_core.errors import BadInput, SrError
+from sr_core.records import parse_json
+from sr_core.storage import open_own, read_own, storage_error
+from sr_image.formats.writer import PART_PREFIX
 
 MANIFEST_NAME = ".srbatch.jsonl"
 LOCK_NAME = ".srbatch.lock"
+_KEYS = ("target", "input", "settings", "output")
 _BLOCK_BYTES = 1 << 20
 _LEFTOVER = re.compile(rf"{re.escape(PART_PREFIX)}(\d+)-.*\.(?:part|bare)", re.DOTALL)
 
@@ -48,8 +51,7 @@ class Manifest:
         self._lock = threading.Lock()
         self._entries: dict[str, dict[str, str]] = {}
         self._ends_torn = False
-        if self._path.exists():
-            self._load()
+        self._load()
 
     def is_done(self, target: Path, *, input_hash: str, settings: str) -> bool:
         """Whether `target` holds what this input and these settings gave."""
@@ -74,10 +76,13 @@ class Manifest:
         with self._lock:
             self._entries[entry["target"]] = entry
             try:
-                with self._path.open("a", encoding="ascii") as file:
+                descriptor = open_own(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                with open(descriptor, "a", encoding="ascii") as file:
                     file.write(("\n" if self._ends_torn else "") + line)
                     file.flush()
                     os.fsync(file.fileno())
+            except SrError:
+                raise
             except OSError as error:
                 raise storage_error(error, self._path, "cannot write the journal") from error
             self._ends_torn = False
@@ -90,15 +95,33 @@ class Manifest:
         return target.relative_to(self._out).as_posix()
 
     def _load(self) -> None:
-        text = self._path.read_text(encoding="ascii", errors="replace")
+        text = (read_own(self._path) or b"").decode("ascii", errors="replace")
         self._ends_torn = bool(text) and not text.endswith("\n")
         for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # torn by a crash: that file is simply done again
-            if isinstance(entry, dict) and {"target", "input", "settings", "output"} <= entry.keys():
+            entry = _entry_from(line)
+            if entry is not None:  # else torn by a crash, or damaged: that file is simply done again
                 self._entries[entry["target"]] = entry
+
+
+def _entry_from(line: str) -> dict[str, str] | None:
+    """A line of the journal; None where it is none."""
+    try:
+        held = parse_json(line)
+    except BadInput:
+        return None
+    if not isinstance(held, dict) or any(not isinstance(held.get(key), str) for key in _KEYS):
+        return None
+    entry = {key: held[key] for key in _KEYS}
+    return entry if _is_place(entry["target"]) else None
+
+
+def _is_place(name: str) -> bool:
+    """Whether `name` can be a file below OUT."""
+    try:
+        is_name = len(os.fsencode(name)) > 0 and "\0" not in name
+    except UnicodeEncodeError:  # half a character that no file name holds
+        return False
+    return is_name and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def remove_leftovers(out: Path) -> int:

@@ -7,12 +7,14 @@ import string
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 from sr_core.errors import BadInput, SrError
-from sr_core.image.enlarge import EnlargeOptions, EnlargePlan, plan_enlarging
-from sr_core.image.formats import FORMATS
-from sr_core.image.reader import open_image
+from sr_image.enlarge import EnlargeOptions, EnlargePlan, plan_enlarging
+from sr_image.formats.capabilities import FORMATS
+from sr_image.formats.reader import open_image
+from sr_zoo.models import DEFAULT_MODEL
 from srvid_cli.batch.collect import Collection, Found
 
 _FIELDS = ("stem", "model", "scale", "width", "height", "format")
@@ -25,13 +27,16 @@ class Naming:
     Attributes:
         template: the name without its ending; fields in braces, see `_FIELDS`.
         suffix: put after it.
-        model, scale: values of those fields.
+        model: value of that field.
+        scale: what the engine multiplies by.
+        factor: output over input, the value of the field 'scale'; None: `scale`.
     """
 
     template: str = "{stem}"
     suffix: str = ""
-    model: str = "clear"
+    model: str = DEFAULT_MODEL
     scale: int = 4
+    factor: Fraction | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -60,8 +65,10 @@ class Naming:
         return place.parent / f"{name}{ending}"
 
     def _named(self, stem: str, *, width: int, height: int, ending: str) -> str:
-        model = Path(self.model).stem
-        name = self.template.format(stem=stem, model=model, scale=self.scale, width=width, height=height, format=ending)
+        model = "+".join(Path(part).stem for part in self.model.split(","))
+        factor: float = self.scale if self.factor is None else float(self.factor)
+        scale = int(factor) if factor == int(factor) else factor
+        name = self.template.format(stem=stem, model=model, scale=scale, width=width, height=height, format=ending)
         return f"{name}{self.suffix}"
 
 
@@ -110,7 +117,7 @@ def plan_batch(
             `out`. Nothing was done then.
     """
     jobs: list[Job] = []
-    refused: list[Refused] = []
+    refused = [Refused(source=closed.path, error=closed.error) for closed in collection.unreadable]
     for found in collection.found:
         try:
             with open_image(found.path, max_pixels=options.max_pixels) as image:
@@ -159,9 +166,11 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
     if clashes:
         lines = [f"{' and '.join(str(job.source) for job in clash)} → {clash[0].target}" for clash in clashes[:5]]
         more = f" (and {len(clashes) - 5} more)" if len(clashes) > 5 else ""
+        same_folder = all(len({job.source.parent for job in clash}) == 1 for clash in clashes)
+        apart = "leave out --format, or do them" if same_folder else "give the folder they are in, or do them"
         raise BadInput(
             "several inputs would have the same output: " + "; ".join(lines) + more,
-            hint="leave out --format, or do them in two runs with different --suffix",
+            hint=f"{apart} in two runs with different --suffix",
         )
 
 

@@ -10,34 +10,28 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_core.errors import SrError
-from sr_core.wording import counted
+from sr_core.wording import count_of
+from sr_video.timing import text_from_seconds
 from srvid_cli.events import emit
-from srvid_cli.progress import ProgressLine
+from srvid_cli.progress import ProgressLine, Status
+from srvid_cli.spelling import tell, tell_error
 
 if TYPE_CHECKING:
     from srvid_cli.batch.plan import BatchPlan, Job
     from srvid_cli.batch.run import Result
 
 _JSON_SECONDS = 1.0  # between progress events
-_LINE_SECONDS = 0.1
 
 
-class PixelLine(ProgressLine):
-    """A progress line in pixels: files differ too much in size to count them."""
-
-    def show_pixels(self, *, files: int, of_files: int, done: int, total: int, seconds: float) -> None:
-        """Show the share of pixels done, the speed and the time left."""
-        now = time.monotonic()
-        if self._is_quiet or now - self._printed_at < (_LINE_SECONDS if self._rewrites else 30.0):
-            return
-        self._printed_at = now
-        share = min(1.0, done / total) if total else 1.0
-        parts = [f"{share:4.0%}  {files}/{counted(of_files, 'file')}"]
-        if done and seconds > 0:
-            speed = done / seconds
-            parts.append(f"{speed / 1e6:.2f} MP/s")
-            parts.append(f"{_clock((total - done) / speed)} left")
-        self._show("  ".join(parts))
+def status_of(*, files: int, of_files: int, done: int, total: int, seconds: float) -> Status:
+    """Share, speed and time left by input pixels: files differ too much in size to count them."""
+    speed = done / seconds if seconds > 0 else 0.0
+    rate = (f"{speed / 1e6:.2f} MP/s",) if speed else ()
+    return Status(
+        share=min(1.0, done / total) if total else 1.0,
+        seconds_left=max(0.0, total - done) / speed if speed else None,
+        details=(f"{files}/{count_of(of_files, 'file')}", *rate),
+    )
 
 
 class Reporter:
@@ -45,7 +39,7 @@ class Reporter:
 
     def __init__(self, plan: BatchPlan, *, as_json: bool, is_quiet: bool) -> None:
         self._lock = threading.Lock()
-        self.line = PixelLine(is_quiet=is_quiet or as_json)
+        self.line = ProgressLine(is_quiet=is_quiet or as_json)
         self._as_json = as_json
         self._plan = plan
         self._total = plan.pixels
@@ -64,10 +58,11 @@ class Reporter:
                     "progress", pixels=self._done, pixels_expected=self._total, files=self._files,
                     files_expected=len(self._plan.jobs), elapsed_seconds=round(now - self._started, 3),
                 )  # fmt: skip
-            self.line.show_pixels(
+            status = status_of(
                 files=self._files, of_files=len(self._plan.jobs), done=self._done, total=self._total,
                 seconds=now - self._started,
             )  # fmt: skip
+            self.line.show(status)
 
     def finished(self, result: Result) -> None:
         """One file ended."""
@@ -78,11 +73,12 @@ class Reporter:
             if self._as_json:
                 facts = {"source": str(result.source), "target": str(result.target)}
                 if result.error is not None:
-                    emit("failed", **facts, message=str(result.error), hint=result.error.hint)
+                    emit("failed", **facts, message=result.error.message, hint=result.error.unspelled_hint)
                 else:
                     emit(result.state, **facts, notes=list(result.job.plan.notes))
             elif result.error is not None:
-                self.line.say(f"failed: {result.source}: {result.error}")
+                if not _is_single(self._plan):
+                    self.line.say(f"failed: {result.source}: {result.error.message}")
             elif result.state == "done":
                 for note in result.job.plan.notes:
                     self.line.say(f"note: {result.source.name}: {note}")
@@ -90,9 +86,9 @@ class Reporter:
     def refused(self, source: Path, error: SrError) -> None:
         """One input was refused before the work."""
         if self._as_json:
-            emit("failed", source=str(source), target="", message=str(error), hint=error.hint)
-        else:
-            self.line.say(f"failed: {source}: {error}")
+            emit("failed", source=str(source), target="", message=error.message, hint=error.unspelled_hint)
+        elif not _is_single(self._plan):
+            self.line.say(f"failed: {source}: {error.message}")
 
 
 def show_plan(plan: BatchPlan, *, as_json: bool) -> None:
@@ -108,12 +104,13 @@ def show_plan(plan: BatchPlan, *, as_json: bool) -> None:
             f"  {output.format}, {output.dtype}{frames}{', in bands' if job.plan.streams else ''}"
         )
         for note in job.plan.notes:
-            click.echo(f"  note: {note}")
+            click.echo(f"  note: {tell(note)}")
     for refused in plan.refused:
         if as_json:
-            emit("failed", source=str(refused.source), target="", message=str(refused.error), hint=refused.error.hint)
+            facts = {"source": str(refused.source), "target": ""}
+            emit("failed", **facts, message=refused.error.message, hint=refused.error.unspelled_hint)
         else:
-            click.echo(f"{refused.source}: cannot be done: {refused.error}")
+            click.echo(f"{refused.source}: cannot be done: {tell(refused.error.message)}")
     summary = {
         "files": len(plan.jobs),
         "failed": len(plan.refused),
@@ -125,7 +122,7 @@ def show_plan(plan: BatchPlan, *, as_json: bool) -> None:
         emit("summary", **summary)
     else:
         click.echo(
-            f"{counted(len(plan.jobs), 'file')}, {summary['megapixels_in']} megapixels in, "
+            f"{count_of(len(plan.jobs), 'file')}, {summary['megapixels_in']} megapixels in, "
             f"{summary['megapixels_out']} out ({summary['decoded_output_megabytes']} MB before compression)"
         )
 
@@ -138,20 +135,32 @@ def show_summary(results: list[Result], plan: BatchPlan, *, as_json: bool, is_qu
     if as_json:
         emit("summary", **count, failed=len(failures), ignored=plan.ignored, elapsed_seconds=round(seconds, 3))
         return
+    if failures and _is_single(plan):
+        source, error = failures[0]
+        message, hint = tell_error(error)
+        click.echo(f"srbatch: {source}: {message}" + (f"\nhint: {hint}" if hint else ""), err=True)
+        return
     if not is_quiet:
-        ignored = f", {counted(plan.ignored, 'other file')} ignored" if plan.ignored else ""
+        ignored = f", {count_of(plan.ignored, 'other file')} ignored" if plan.ignored else ""
         click.echo(
-            f"{count['done']} done, {count['skipped']} up to date, {len(failures)} failed{ignored}, {_clock(seconds)}",
+            f"{count['done']} done, {count['skipped']} up to date, {len(failures)} failed{ignored}, "
+            f"{text_from_seconds(seconds)}",
             err=True,
         )
     if failures:
         click.echo(
-            f"srbatch: {len(failures)} of {counted(len(plan.jobs) + len(plan.refused), 'image')} failed", err=True
+            f"srbatch: {len(failures)} of {count_of(len(plan.jobs) + len(plan.refused), 'image')} failed", err=True
         )
     for source, error in failures:
-        click.echo(f"  {source}: {error}", err=True)
-        if error.hint:
-            click.echo(f"    hint: {error.hint}", err=True)
+        message, hint = tell_error(error)
+        click.echo(f"  {source}: {message}", err=True)
+        if hint:
+            click.echo(f"    hint: {hint}", err=True)
+
+
+def _is_single(plan: BatchPlan) -> bool:
+    """One image: its failure is the whole story, and told once."""
+    return len(plan.jobs) + len(plan.refused) == 1
 
 
 def _facts(job: Job) -> dict[str, object]:
@@ -160,7 +169,7 @@ def _facts(job: Job) -> dict[str, object]:
         "source": str(job.source), "target": str(job.target), "width": header.size[0],
         "height": header.size[1], "output_width": output.width, "output_height": output.height,
         "format": output.format, "dtype": output.dtype, "frames": header.frames,
-        "in_bands": job.plan.streams, "notes": list(job.plan.notes),
+        "in_strips": job.plan.streams, "notes": list(job.plan.notes),
     }  # fmt: skip
 
 
@@ -170,9 +179,3 @@ def _pixels_out(job: Job) -> int:
 
 def _bytes_out(job: Job) -> int:
     return job.plan.output.frame_bytes * job.plan.output.frames
-
-
-def _clock(seconds: float) -> str:
-    whole = int(seconds + 0.5)
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

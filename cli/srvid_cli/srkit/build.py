@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import click
 from srvid_cli.device import device_option
 
 if TYPE_CHECKING:
+    from sr_core.backend import Progress
     from sr_core.engine_key import BuiltEngine
 
 
@@ -40,7 +42,7 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
 
 @click.command("build")
 @click.argument("models", nargs=-1, required=True)
-@click.option("--scale", type=click.IntRange(1, 8), help="For a model named without '-xN'.")
+@click.option("--scale", type=click.IntRange(1, 16), help="Default: the model's own, 4 for clear.")
 @click.option("--target", "targets", help="sm75, sm86, sm89, sm120, portable; several with commas.")
 @click.option("--all", "all_targets", is_flag=True, help="sm75, sm86, sm89 and sm120.")
 @click.option("--library", type=click.Choice(["tensorrt_rtx", "tensorrt"]), default="tensorrt_rtx", show_default=True)
@@ -100,7 +102,7 @@ def command(
     from sr_core.color import FULL_RANGE_RGB, ColorSpec
     from sr_core.engine_key import PORTABLE, SHIPPED_TARGETS, THIS_GPU
     from sr_core.errors import BadInput
-    from sr_core.graph import alignment, compose
+    from sr_core.graph.compose import alignment, compose
     from sr_core.upscaler import Upscaler
     from srvid.front_door import resolve_model
     from trt_build.ahead import AheadBackend, format_from_name
@@ -127,7 +129,7 @@ def command(
             fmt = format_from_name(name.strip())
             color = FULL_RANGE_RGB if fmt.family == "rgb" else ycc
             backend = AheadBackend(native, targets=chosen, store=store, gpu=gpu)
-            with _Bar(f"{spec.name} {name}") as bar:
+            with _shown_on_a_line(f"{spec.name} {name}") as show:
                 size = tile
                 if vram is not None:
                     found = largest_tile(
@@ -137,21 +139,33 @@ def command(
                         target=chosen[0],
                         align=alignment(spec, fmt),
                         gpu=gpu,
-                        progress=bar.show,
+                        progress=show,
                     )
                     size = (found.side_px, found.side_px)
                 if size is None:
-                    upscaler = Upscaler(proto, spec, backend, precision=precision, progress=bar.show)  # type: ignore[arg-type]
+                    upscaler = Upscaler(proto, spec, backend, precision=precision, progress=show)  # type: ignore[arg-type]
                     with upscaler:
                         upscaler.precision_for(fmt, color, *frame)
                 else:
                     graph = compose(proto, spec, fmt, color, width=size[0], height=size[1])
-                    backend.open(graph, precision=precision, progress=bar.show)  # type: ignore[arg-type]
+                    backend.open(graph, precision=precision, progress=show)  # type: ignore[arg-type]
             for engine in backend.built:
                 click.echo(_line(engine))
             if vram is not None and size is not None:
                 click.echo(f"  largest tile in {vram >> 20} MiB: use srvid --tile {size[0]}")
     click.echo(f"engines are in {store.folder}")
+
+
+@contextmanager
+def _shown_on_a_line(label: str) -> Iterator[Progress]:
+    """What shows the phases of one build; the line is gone afterwards."""
+    from srvid_cli.progress import ProgressLine
+
+    line = ProgressLine()
+    try:
+        yield lambda phase, share: line.phase(f"{label}: {phase}", share)
+    finally:
+        line.clear()
 
 
 def _line(engine: BuiltEngine) -> str:
@@ -160,31 +174,7 @@ def _line(engine: BuiltEngine) -> str:
     if facts.fp32_layers:
         quality += f" with {len(facts.fp32_layers)} layers kept FP32"
     line = (
-        f"{facts.label} {facts.width}x{facts.height} {facts.key.target}: {facts.plan_bytes / 1e6:.1f} MB, "
+        f"{facts.label} {facts.width}x{facts.height} {facts.key.target}: {facts.engine_bytes / 1e6:.1f} MB, "
         f"{facts.activation_bytes >> 20} MiB to run, {quality}, built in {facts.build_seconds:.1f} s"
     )
     return "\n  ".join((line, *engine.notes))
-
-
-class _Bar:
-    """A progress bar on stderr where that is a terminal; silent elsewhere."""
-
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._is_terminal = sys.stderr.isatty()
-        self._shown = ""
-
-    def show(self, phase: str, share: float) -> None:
-        if not self._is_terminal:
-            return
-        full = int(share * 24)
-        line = f"{self._label} [{'#' * full}{'.' * (24 - full)}] {phase[:40]}"
-        click.echo("\r" + line.ljust(len(self._shown)), nl=False, err=True)
-        self._shown = line
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        if self._shown:
-            click.echo("\r" + " " * len(self._shown) + "\r", nl=False, err=True)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import click
 
+from sr_zoo.models import DEFAULT_MODEL
+
 
 @click.command("check-seams")
 @click.argument("picture", type=click.Path(exists=True, dir_okay=False))
-@click.option("--model", default="clear", show_default=True, help="Shipped name, or a model file.")
-@click.option("--scale", type=click.IntRange(1, 8), default=4, show_default=True)
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Shipped name, or a model file.")
+@click.option("--scale", type=click.IntRange(1, 16), help="Default: the model's own, 4 for clear.")
 @click.option("--tile", type=click.IntRange(16), multiple=True, help="Tile side to try; may be repeated.")
 @click.option("--backend", default="auto", show_default=True)
 @click.option("--precision", type=click.Choice(["auto", "exact", "fast"]), default="auto", show_default=True)
-def command(picture: str, model: str, scale: int, tile: tuple[int, ...], backend: str, precision: str) -> None:
+def command(picture: str, model: str, scale: int | None, tile: tuple[int, ...], backend: str, precision: str) -> None:
     """Upscale PICTURE whole and in tiles, and print max |tiled - whole| in 8-bit codes.
 
     0 means that no seam can exist. A model that sees the whole picture (global attention) cannot

@@ -1,7 +1,8 @@
-"""srkit compare: a before/after picture."""
+"""srkit compare: before and after, as a picture or as a page."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,80 +11,164 @@ import click
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-LABEL_HEIGHT = 28
+_FORMATS = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
+}  # fmt: skip
+_PAGES = (".html", ".htm")
+_ROUNDED = Fraction(1, 500)  # containers round times, Matroska to 1 ms: the same frame of all files is found
 
 
 @click.command("compare")
-@click.argument("before", type=click.Path(exists=True, dir_okay=False))
-@click.argument("after", type=click.Path(exists=True, dir_okay=False))
-@click.argument("picture", type=click.Path(dir_okay=False))
+@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("more", metavar="[MORE]... LOOK", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--at", "at_seconds", type=click.FloatRange(0), help="Which moment of the two videos. Default: the first."
+    "--at", "moments", type=click.FloatRange(0), multiple=True,
+    help="Which moment of the videos; several for a page. Default: the first frame; for a page, as --frames says.",
+)  # fmt: skip
+@click.option(
+    "--frames", type=click.IntRange(1, 20), default=3, show_default=True, help="Of a page: so many, evenly spread."
 )
-@click.option("--zoom", type=click.FloatRange(1), default=3.0, show_default=True, help="Of the detail below.")
-def command(before: str, after: str, picture: str, at_seconds: float | None, zoom: float) -> None:
-    """Write PICTURE (PNG): BEFORE enlarged by bicubic beside AFTER, whole and as a detail.
+@click.option("--zoom", type=click.FloatRange(1), default=3.0, show_default=True, help="Of the detail in a picture.")
+@click.option("--overwrite", is_flag=True, help="Replace LOOK if it is there.")
+def command(
+    before: Path,
+    after: Path,
+    more: tuple[Path, ...],
+    moments: tuple[float, ...],
+    frames: int,
+    zoom: float,
+    overwrite: bool,
+) -> None:
+    """Write LOOK (its ending is the format): BEFORE enlarged by bicubic beside AFTER and MORE.
 
-    BEFORE and AFTER are two images, or two videos.
+    A page (.html) is one file to send or to keep: several frames under a slider, side by side and zoomed, without
+    loss, with what each file is. A picture has one frame, whole and as a detail. All are images, or all are videos.
 
     \b
-    srkit compare in.mp4 out.mp4 compare.png --at 12.5
+    srkit compare in.mp4 out.mp4 look.png --at 12.5
+    srkit compare in.mp4 clear.mp4 swift.mp4 look.html --frames 5
     """
-    import io
-
-    from PIL import Image, ImageDraw
-
     from sr_core.errors import BadInput
     from sr_core.storage import write_atomically
+    from srvid_cli.outputs import check_output
 
-    folder = Path(picture).absolute().parent
-    if not folder.is_dir():
-        raise BadInput(f"no folder {folder}", hint="create it, or choose another PICTURE")
-    small, large = pictures_at(Path(before), Path(after), at_seconds)
-    if large.width < small.width:
-        raise BadInput(
-            f"{after} ({large.width} wide) is smaller than {before} ({small.width} wide)", hint="give BEFORE first"
-        )
-    enlarged = small.resize(large.size, Image.Resampling.BICUBIC)
-    width, height = (max(round(side / zoom), 1) for side in large.size)
-    left, top = (large.width - width) // 2, (large.height - height) // 2
-    detail = (left, top, left + width, top + height)
-    titles = (f"bicubic x{large.width / small.width:g}", "srvid")
-    sheet = Image.new("RGB", (2 * large.width, 2 * (large.height + LABEL_HEIGHT)), "black")
-    draw = ImageDraw.Draw(sheet)
-    for column, (label, whole) in enumerate(zip(titles, (enlarged, large), strict=True)):
-        left = column * large.width
-        part = whole.crop(detail).resize(large.size, Image.Resampling.NEAREST)
-        draw.text((left + 8, 6), label, fill="white", font_size=16)
-        sheet.paste(whole, (left, LABEL_HEIGHT))
-        draw.text((left + 8, large.height + LABEL_HEIGHT + 6), f"{label}, detail", fill="white", font_size=16)
-        sheet.paste(part, (left, large.height + 2 * LABEL_HEIGHT))
+    look, afters = more[-1], (after, *more[:-1])
+    check_output(look, inputs=(before, *afters), overwrite=overwrite, endings=(*_FORMATS, *_PAGES))
+    for path in afters[1:]:
+        if not path.is_file():
+            raise BadInput(f"no file {path}", hint="LOOK, the file to write, comes last")
+    if not look.absolute().parent.is_dir():
+        raise BadInput(f"no folder {look.absolute().parent}", hint="create it, or choose another LOOK")
+    if look.suffix.lower() in _PAGES:
+        content = _page(before, afters, moments, frames)
+    elif len(moments) > 1:
+        raise BadInput("a picture has one --at", hint="write a page: look.html")
+    else:
+        content = _picture(before, afters, moments[0] if moments else None, zoom, _FORMATS[look.suffix.lower()])
+    write_atomically(look, content)
+    click.echo(f"wrote {look}")
+
+
+def _picture(before: Path, afters: tuple[Path, ...], seconds: float | None, zoom: float, kind: str) -> bytes:
+    import io
+
+    from PIL import Image
+
+    from srvid.sheet import Cell, sheet_of
+
+    rows: tuple[list[Cell], list[Cell]] = ([], [])
+    pictures = pictures_at((before, *afters), seconds)
+    small, size = pictures[0], pictures[1].size
+    enlarged = small.resize(size, Image.Resampling.BICUBIC)
+    width, height = (max(round(side / zoom), 1) for side in size)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    names = ("srvid",) if len(afters) == 1 else tuple(path.name for path in afters)
+    labels = (f"bicubic x{size[0] / small.width:g}", *names)
+    for label, whole in zip(labels, (enlarged, *pictures[1:]), strict=True):
+        part = whole.crop((left, top, left + width, top + height)).resize(size, Image.Resampling.NEAREST)
+        rows[0].append(Cell(label=label, picture=whole))
+        rows[1].append(Cell(label=f"{label}, detail", picture=part))
     content = io.BytesIO()
-    sheet.save(content, format="PNG")
-    write_atomically(Path(picture), content.getvalue())
-    click.echo(f"wrote {picture}")
+    sheet_of(rows).save(content, format=kind)
+    return content.getvalue()
 
 
-def pictures_at(before: Path, after: Path, seconds: float | None) -> tuple[Image, Image]:
-    """Both images, or the frames of both videos at `seconds` after their starts.
+def _page(before: Path, afters: tuple[Path, ...], moments: tuple[float, ...], frames: int) -> bytes:
+    from PIL import Image
+
+    from sr_ui.sent import Moment, page_of
+    from srvid.advice import facts_in_words
+
+    paths = (before, *afters)
+    if image_in(before) is None and not moments:
+        seconds = length_of(before)
+        moments = tuple(round(seconds * (number + 0.5) / frames, 3) for number in range(frames))
+    shown = []
+    for at in moments or (None,):
+        small, *larger = pictures_at(paths, at)
+        enlarged = small.resize(larger[0].size, Image.Resampling.BICUBIC)
+        shown.append(Moment(seconds=at, pictures=(enlarged, *larger)))
+    return page_of(
+        title=f"{before.name}: before and after",
+        names=("bicubic", *(path.name for path in afters)),
+        facts=tuple((path.name, facts_in_words(path)) for path in paths),
+        moments=shown,
+    )
+
+
+def length_of(path: Path) -> float:
+    """Seconds of a video; 0 where its container does not say.
 
     Raises:
-        BadInput: one is neither, or only one is a video, or one ends before that moment.
+        BadInput, DamagedMedia: it is none.
+    """
+    from sr_video.read.source import Source
+
+    with Source(str(path)) as source:
+        return float(source.facts.duration_seconds or 0)
+
+
+def pictures_at(paths: tuple[Path, ...], seconds: float | None) -> tuple[Image, ...]:
+    """All images, or the frames of all videos at `seconds` after their starts; the first is the smallest.
+
+    Raises:
+        BadInput: one is neither, only some are videos, one ends before that moment, or two results differ in size.
     """
     from sr_core.errors import BadInput
 
-    images = image_in(before), image_in(after)
-    if images[0] is not None and images[1] is not None:
+    images = [image_in(path) for path in paths]
+    if all(image is not None for image in images):
         if seconds is not None:
             raise BadInput(f"--at {seconds:g} is a moment of videos; these are images", hint="leave --at out")
-        return images[0], images[1]
-    frames = [
-        None if image else frame_at(path, seconds or 0.0) for path, image in zip((before, after), images, strict=True)
-    ]
-    if frames[0] is None or frames[1] is None:
-        video, image = (after, before) if frames[0] is None else (before, after)
-        raise BadInput(f"{image.name} is an image, {video.name} a video", hint="give two images, or two videos")
-    return frames[0], frames[1]
+        pictures = tuple(image for image in images if image is not None)
+    else:
+        pictures = tuple(
+            frame_at(path, seconds or 0.0) for path, image in zip(paths, images, strict=True) if image is None
+        )
+        if len(pictures) < len(paths):
+            image = next(path for path, found in zip(paths, images, strict=True) if found is not None)
+            video = next(path for path, found in zip(paths, images, strict=True) if found is None)
+            raise BadInput(f"{image.name} is an image, {video.name} a video", hint="give only images, or only videos")
+    _check_sizes(paths, pictures)
+    return pictures
+
+
+def _check_sizes(paths: tuple[Path, ...], pictures: tuple[Image, ...]) -> None:
+    from sr_core.errors import BadInput
+
+    before, after = pictures[:2]
+    if after.width < before.width:
+        raise BadInput(
+            f"{paths[1]} ({after.width} wide) is smaller than {paths[0]} ({before.width} wide)",
+            hint="give BEFORE first",
+        )
+    for path, picture in zip(paths[2:], pictures[2:], strict=True):
+        if picture.size != after.size:
+            raise BadInput(
+                f"{path} is {picture.width}x{picture.height}, {paths[1]} is {after.width}x{after.height}",
+                hint="compare results of one size",
+            )
 
 
 def image_in(path: Path) -> Image | None:
@@ -107,35 +192,27 @@ def image_in(path: Path) -> Image | None:
 
 
 def frame_at(path: Path, seconds: float) -> Image:
-    """The frame of a video that is shown at `seconds` after its start.
+    """The first frame of a video that is shown at `seconds` after its start or later; else its last one.
 
     Raises:
         BadInput: not a video, or a shorter one.
     """
-    import av
     from PIL import Image
 
-    from sr_core.errors import BadInput
-    from sr_core.media.native import last_words
+    from sr_core.errors import BadInput, DamagedMedia
+    from sr_video.still import still_at, to_rgb8
 
-    hint = "give two images, or two videos"
+    begin = max(Fraction(0), Fraction(seconds).limit_denominator(1000) - _ROUNDED)
     try:
-        with av.open(str(path.absolute())) as container:
-            start, shown, at = None, None, 0.0
-            for frame in container.decode(video=0):
-                start = frame.time if start is None else start
-                at = (frame.time or 0.0) - (start or 0.0)
-                if shown is not None and at > seconds:
-                    break
-                shown = frame
-            if shown is None:
-                raise BadInput(f"{path.name} has no picture", hint=hint)
-            ends = at + float((shown.duration or 0) * (shown.time_base or 0))
-            if seconds > ends:
-                raise BadInput(
-                    f"--at {seconds:g}, but {path.name} ends at {ends:.2f} s", hint="choose an earlier moment"
-                )
-            return Image.fromarray(shown.to_ndarray(format="rgb24"))
-    except (av.FFmpegError, IndexError) as error:
-        reason = last_words(error) if isinstance(error, av.FFmpegError) else "it holds no video"
-        raise BadInput(f"{path.name} is neither an image nor a video: {reason}", hint=hint) from error
+        still = still_at(str(path.absolute()), begin)
+    except DamagedMedia as error:
+        reason = error.message.partition(": ")[2] or error.message
+        raise BadInput(
+            f"{path.name} is neither an image nor a video: {reason}", hint="give only images, or only videos"
+        ) from error
+    ends = still.facts.duration_seconds
+    if ends is not None and seconds > ends:
+        raise BadInput(
+            f"--at {seconds:g}, but {path.name} ends at {float(ends):.2f} s", hint="choose an earlier moment"
+        )
+    return Image.fromarray(to_rgb8(still.planes, still.facts.format, still.facts.color, still.facts.display_matrix))

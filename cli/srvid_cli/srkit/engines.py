@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sr_core.wording import counted
+from sr_core.wording import count_of
 
 
 @click.group("engines")
@@ -41,7 +41,7 @@ def list_engines(folder: Path | None) -> None:
         if facts.fp32_layers:
             click.echo(f"  kept FP32 by the check: {', '.join(facts.fp32_layers)}")
     total = sum(entry.bytes_on_disk for entry in entries)
-    click.echo(f"{counted(len(entries), 'engine')}, {total / 1e6:.1f} MB in {store.folder}")
+    click.echo(f"{count_of(len(entries), 'engine')}, {total / 1e6:.1f} MB in {store.folder}")
 
 
 @command.command("why")
@@ -96,4 +96,4 @@ def prune(folder: Path | None, everything: bool, dry_run: bool) -> None:
         click.echo(f"{entry.stem}: {'; '.join(reasons)}")
         freed += entry.bytes_on_disk if dry_run else store.remove(entry.stem)
         count += 1
-    click.echo(f"{counted(count, 'engine')}, {freed / 1e6:.1f} MB {'would be freed' if dry_run else 'freed'}")
+    click.echo(f"{count_of(count, 'engine')}, {freed / 1e6:.1f} MB {'would be freed' if dry_run else 'freed'}")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_core.errors import BadInput, SrError
-from sr_core.timing import text_from_seconds
-from sr_core.wording import counted
+from sr_core.wording import count_of
+from sr_video.timing import text_from_seconds
+from srvid_cli.spelling import tell_in_line
 
 if TYPE_CHECKING:
-    from sr_core.segments.job import JobState
+    from sr_video.segments.job import JobState
 
 _POLL_SECONDS = 2.0
 
@@ -27,7 +28,7 @@ def command(context: click.Context) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from sr_core.segments.job import unfinished_jobs
+    from sr_video.segments.job import unfinished_jobs
 
     jobs = unfinished_jobs()
     if not jobs:
@@ -36,7 +37,7 @@ def command(context: click.Context) -> None:
         try:
             click.echo(_line(job.state()))
         except SrError as error:
-            click.echo(f"{job.path}: {error}")
+            click.echo(f"{job.path}: {tell_in_line(error)}")
 
 
 @command.command("show")
@@ -44,7 +45,7 @@ def command(context: click.Context) -> None:
 @click.option("--follow", is_flag=True, help="Keep watching until the run ends.")
 def show(target: str, follow: bool) -> None:
     """Say how far OUT is, up to which second it can be watched, and where."""
-    from sr_core.segments.job import WorkFolder
+    from sr_video.segments.job import WorkFolder
 
     folder = WorkFolder.of(Path(target))
     seen = -1
@@ -64,13 +65,26 @@ def show(target: str, follow: bool) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+@command.command("pause")
+@click.argument("target", metavar="OUT")
+def pause(target: str) -> None:
+    """Let the run of OUT end after its segment; the same srvid command goes on later."""
+    from sr_video.segments.job import WorkFolder
+
+    folder = WorkFolder.of(Path(target))
+    if not folder.manifest_path.exists() or not folder.state().is_running:
+        raise BadInput(f"no run of {target} is working", hint="srkit jobs lists them")
+    folder.ask_pause()
+    click.echo(f"{target}: it ends after its segment; the same command goes on")
+
+
 def _line(state: JobState) -> str:
     share = state.frames_done / max(1, state.manifest.frames)
     working = "running" if state.is_running else "stopped"
     return (
         f"{state.manifest.target}  {working}  {share:.0%}  {state.segments_done} of "
-        f"{counted(len(state.manifest.segments), 'segment')}, "
-        f"{state.frames_done} of {counted(state.manifest.frames, 'frame')}"
+        f"{count_of(len(state.manifest.segments), 'segment')}, "
+        f"{state.frames_done} of {count_of(state.manifest.frames, 'frame')}"
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sr_plugins.places import HOSTS
+from srvid_cli.spelling import tell_in_line
 
 if TYPE_CHECKING:
     from sr_plugins.places import Place
@@ -76,7 +77,7 @@ def doctor_command(host: str | None, into: Path | None) -> None:
         try:
             found = _places(name, into)
         except NotAvailable as error:
-            click.echo(f"  - {error}; {error.hint}")
+            click.echo(f"  - {tell_in_line(error)}")
             continue
         for place in found:
             for finding in examine(place):
@@ -105,6 +106,6 @@ def _places(host: str, into: Path | None) -> list[Place]:
 
 def _models() -> tuple[str, ...]:
     """Names for the dialogs, without their scales."""
-    from sr_zoo.models import shipped_names
+    from sr_zoo.models import families
 
-    return tuple(sorted({name.rpartition("-x")[0] for name in shipped_names()}))
+    return families()

@@ -12,7 +12,7 @@ import comfy.model_management as management
 import comfy.utils
 import torch
 
-from .srvid_client import JobCancelled, launch_facts, upscale
+from .srvid_client import DEFAULT_MODEL, JobCancelled, launch_facts, upscale
 
 DEVICES = ["auto", "openvino", "tensorrt", "tensorrt_rtx", "onnxruntime"]
 STEPS = 100  # of the progress bar, an image
@@ -29,12 +29,12 @@ class SrvidUpscale:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802  ComfyUI's name
         """What the node shows."""
-        models = launch_facts().get("models") or ["clear"]
+        models = launch_facts().get("models") or [DEFAULT_MODEL]
         return {
             "required": {
                 "image": ("IMAGE",),
                 "model": (models, {"default": models[0]}),
-                "scale": ("INT", {"default": 2, "min": 2, "max": 8}),
+                "scale": ("INT", {"default": 2, "min": 1, "max": 16}),
             },
             "optional": {
                 "model_file": ("STRING", {"default": "", "tooltip": "an .onnx, .safetensors or .pth instead"}),

@@ -302,12 +302,12 @@ class SrvidUpscale(Gimp.PlugIn):  # type: ignore[misc]
         procedure.set_documentation(
             "Enlarge with a neural network",
             "Enlarges the image, a layer, or enhances the selection, with srvid (srkit serve). "
-            "Depth, colour profile and transparency are kept.",
+            "Depth, color_space profile and transparency are kept.",
             name,
         )
         procedure.set_attribution("The srvid authors", "The srvid authors", "2026")
         flags = GObject.ParamFlags.READWRITE
-        models = client.launch_facts().get("models") or ["clear"]
+        models = client.launch_facts().get("models") or [client.DEFAULT_MODEL]
         choice = Gimp.Choice.new()
         for index, model in enumerate(models):
             choice.add(model, index, model, "")
@@ -321,7 +321,7 @@ class SrvidUpscale(Gimp.PlugIn):  # type: ignore[misc]
             None,
             flags,
         )
-        procedure.add_int_argument("scale", "_Scale", "How many times as large", 2, 8, 2, flags)
+        procedure.add_int_argument("scale", "_Scale", "How many times as large", 1, 16, 2, flags)
         scope = Gimp.Choice.new()
         scope.add("image", 0, "Whole image", "Every layer, mask and the canvas")
         scope.add("layer", 1, "Layer to new image", "The selected layer, as an image of its own")

@@ -29,7 +29,7 @@ LINEAR_MARKS = ("-g10", "linear")  # in the names of Krita's linear profiles
 class Options:
     """What the user, or a script, chose; `model` is a name or the path of a file."""
 
-    def __init__(self, model: str = "clear", scale: int = 2, scope: str = "image") -> None:
+    def __init__(self, model: str = client.DEFAULT_MODEL, scale: int = 2, scope: str = "image") -> None:
         if scope not in SCOPES:
             raise client.WorkerError(f"unknown scope {scope!r}", "one of: " + ", ".join(SCOPES))
         self.model, self.scale, self.scope = model, scale, scope
@@ -104,10 +104,10 @@ def read_parts(document: Any, node: Any, options: Options) -> list[Part]:
     if selection is None or not selection.width() or not selection.height():
         raise client.WorkerError("nothing is selected", "select a part of the image, or choose another scope")
     wanted = (selection.x(), selection.y(), selection.width(), selection.height())
-    inside = _intersected(wanted, canvas)
+    inside = _intersect(wanted, canvas)
     if inside is None:
         raise client.WorkerError("the selection lies outside the image", "select a part of the image")
-    return [Part(node, _widened(inside, canvas))]
+    return [Part(node, _widen(inside, canvas))]
 
 
 def enlarge(parts: list[Part], options: Options, progress: Any, cancelled: Any) -> None:
@@ -140,7 +140,7 @@ def apply(document: Any, parts: list[Part], options: Options) -> Any:
     if options.scope == "selection":
         mask = bytes(document.selection().pixelData(*parts[0].rect))
         part = parts[0]
-        mixed = mixed_by_mask(part.pixels, part.result, mask, part.pixel_bytes, CODES[part.depth])
+        mixed = mix_by_mask(part.pixels, part.result, mask, part.pixel_bytes, CODES[part.depth])
         _replace(document, part.node, mixed, part.rect)
     else:
         _enlarge_canvas(document, parts, options)
@@ -199,7 +199,7 @@ def _new_document(document: Any, part: Part, options: Options) -> Any:
     return new
 
 
-def mixed_by_mask(old: bytes, new: bytearray, mask: bytes, pixel_bytes: int, code: Any) -> bytearray:
+def mix_by_mask(old: bytes, new: bytearray, mask: bytes, pixel_bytes: int, code: Any) -> bytearray:
     """`new` where `mask` is 255, `old` where it is 0, a mixture between; one mask byte a pixel."""
     mixed = bytearray(old)
     samples = memoryview(mixed).cast(code)
@@ -247,16 +247,16 @@ def _layer_rect(layer: Any, canvas: tuple[int, int, int, int]) -> tuple[int, int
     left, top = min(painted[0], 0), min(painted[1], 0)
     right = max(painted[0] + painted[2], canvas[2])
     bottom = max(painted[1] + painted[3], canvas[3])
-    return _widened(painted, (left, top, right - left, bottom - top))
+    return _widen(painted, (left, top, right - left, bottom - top))
 
 
-def _intersected(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
+def _intersect(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> tuple[int, int, int, int] | None:
     left, top = max(one[0], other[0]), max(one[1], other[1])
     right = min(one[0] + one[2], other[0] + other[2])
     bottom = min(one[1] + one[3], other[1] + other[3])
     return (left, top, right - left, bottom - top) if right > left and bottom > top else None
 
 
-def _widened(rect: tuple[int, int, int, int], limit: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def _widen(rect: tuple[int, int, int, int], limit: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     wide = (rect[0] - CONTEXT_PX, rect[1] - CONTEXT_PX, rect[2] + 2 * CONTEXT_PX, rect[3] + 2 * CONTEXT_PX)
-    return _intersected(wide, limit) or rect
+    return _intersect(wide, limit) or rect

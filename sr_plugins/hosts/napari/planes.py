@@ -15,8 +15,8 @@ import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.image.array import PlaneUpscaler, upscale_image
-from sr_core.image.curve import Curve
+from sr_image.in_memory import enlarge_in_strips
+from sr_image.strips import StripUpscaler
 
 NATIVE = ("uint8", "uint16")
 
@@ -33,7 +33,7 @@ class LayerData(Protocol):
     def __getitem__(self, index: tuple[int, ...]) -> Any: ...
 
 
-def enlarged_planes(data: LayerData, upscaler: PlaneUpscaler, *, is_rgb: bool) -> Generator[float, None, Array]:
+def enlarge_planes(data: LayerData, upscaler: StripUpscaler, *, is_rgb: bool) -> Generator[float, None, Array]:
     """Yield the share done after each plane; return `data` with Y and X `upscaler.scale` times as long.
 
     Raises:
@@ -47,30 +47,16 @@ def enlarged_planes(data: LayerData, upscaler: PlaneUpscaler, *, is_rgb: bool) -
     result = np.empty((*stack, height * scale, width * scale, *channels), data.dtype)
     count = int(np.prod(stack, dtype=np.int64))
     for number, index in enumerate(np.ndindex(*stack)):
-        result[index] = enlarged_plane(np.asarray(data[index]), upscaler)
+        result[index] = enlarge_plane(np.asarray(data[index]), upscaler)
         yield (number + 1) / count
     return result
 
 
-def enlarged_plane(plane: Array, upscaler: PlaneUpscaler) -> Array:
+def enlarge_plane(plane: Array, upscaler: StripUpscaler) -> Array:
     """One plane (rows, columns[, 3 or 4]) of any number type."""
-    if plane.dtype.name in NATIVE:
-        return upscale_image(upscaler, np.ascontiguousarray(plane))
-    color = plane[..., :3] if plane.ndim == 3 else plane
-    low, high = float(color.min()), float(color.max())
-    if not np.isfinite([low, high]).all():
-        raise BadInput("the image holds NaN or infinity", hint="replace these pixels first")
-    # from 0 or below to 1 or above: zero and relative brightness stay what they are
-    curve = Curve(is_linear=False, low=low, high=high)
-    if plane.dtype.kind in "ui":
-        color = color.astype(np.float64)  # the curve takes an integer's full range for 1
-    coded = plane.astype(np.float32)
-    part = np.s_[..., :3] if plane.ndim == 3 else np.s_[...]
-    coded[part] = curve.encode(color)
-    large = upscale_image(upscaler, coded)
-    result = large.astype(np.float64)
-    result[part] = curve.decode(large[part], np.dtype(np.float64), is_linear_out=False)
-    if plane.dtype.kind in "ui":
+    samples = plane if plane.dtype.name in NATIVE or plane.dtype.kind == "f" else plane.astype(np.float64)
+    large = np.concatenate([*enlarge_in_strips(samples if plane.ndim == 3 else samples[..., None], upscaler)])
+    if plane.dtype != large.dtype:  # other integers went with the range they use
         limits = np.iinfo(plane.dtype)
-        result = np.clip(np.rint(result), limits.min, limits.max)
-    return result.astype(plane.dtype)
+        large = np.clip(np.rint(large), limits.min, limits.max).astype(plane.dtype)
+    return large if plane.ndim == 3 else large[..., 0]

@@ -9,9 +9,10 @@ import numpy as np
 
 from sr_core.errors import Cancelled, SrError
 from sr_core.frame import Array
-from sr_plugins.bands import CancellableUpscaler
 from sr_plugins.hangup import Cancellation
-from sr_plugins.hosts.napari.planes import enlarged_planes
+from sr_plugins.hosts.napari.planes import enlarge_planes
+from sr_plugins.strips import CancellableUpscaler
+from sr_zoo.models import DEFAULT_MODEL
 
 
 def make_widget() -> Any:
@@ -19,17 +20,17 @@ def make_widget() -> Any:
     from magicgui.widgets import ComboBox, Container, FileEdit, PushButton, SpinBox, create_widget
     from napari.layers import Image
 
-    from sr_zoo.models import shipped_names
+    from sr_zoo.models import families
 
     class Upscale(Container):  # type: ignore[misc]
         """Rows of the panel; `worker` is the job under way."""
 
         def __init__(self) -> None:
-            names = sorted({name.rpartition("-x")[0] for name in shipped_names()})
+            names = list(families())
             self.layer = create_widget(label="layer", annotation=Image)
-            self.model = ComboBox(label="model", choices=names, value="clear")
-            self.model_file = FileEdit(label="own model", nullable=True, filter="*.onnx *.safetensors *.pth")
-            self.scale = SpinBox(label="scale", min=2, max=8, value=2)
+            self.model = ComboBox(label="model", choices=names, value=DEFAULT_MODEL)
+            self.model_file = FileEdit(label="own model", nullable=True, filter="*.onnx *.safetensors *.pth *.param")
+            self.scale = SpinBox(label="scale", min=1, max=16, value=2)
             self.run = PushButton(text="Upscale")
             self.cancel = PushButton(text="Cancel", enabled=False)
             self.worker: Any = None
@@ -74,7 +75,7 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
 
     viewer, bar = current_viewer(), progress(total=1000, desc=f"upscaling {layer.name}")
     data, is_rgb, name = layer.data[0] if layer.multiscale else layer.data, layer.rgb, layer.name
-    kwargs = placed_like(layer, scale)
+    kwargs = place_like(layer, scale)
 
     class Job(GeneratorWorker):  # type: ignore[misc]
         """Stops within a plane too: when the user cancels, and when napari closes."""
@@ -91,7 +92,7 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
         try:
             with srvid.open_upscaler(model, scale=scale, reuse=False) as upscaler:
                 engine = CancellableUpscaler(upscaler, Job.cancellation)
-                return (yield from enlarged_planes(data, engine, is_rgb=is_rgb))
+                return (yield from enlarge_planes(data, engine, is_rgb=is_rgb))
         except SrError as error:
             failures.append(error)
             return None
@@ -114,7 +115,7 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
     return worker
 
 
-def placed_like(layer: Any, scale: int) -> dict[str, Any]:
+def place_like(layer: Any, scale: int) -> dict[str, Any]:
     """Keywords of add_image for a layer `scale` times as fine, at the same place in the world.
 
     napari puts a pixel's centre at its index, so the finer grid begins (scale - 1) / (2 scale) of an

@@ -1,0 +1,66 @@
+"""Results as files: benchmarks/results/NAME.json holds the rows and all that they depend on.
+
+`--json NAME.json` of a benchmark writes one; docs/site/hooks.py makes the page of benchmarks from them, so no figure
+there is typed by hand.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent / "results"
+INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+Cell = str | float | None
+
+
+def this_machine() -> str:
+    """CPUs that may be used, their name, and the instruction sets that decide which kernels run."""
+    from sr_core.backend import usable_cpus
+
+    facts: dict[str, str] = {}
+    if (path := Path("/proc/cpuinfo")).exists():
+        pairs = (line.split(":", 1) for line in path.read_text().splitlines() if ":" in line)
+        facts = {key.strip(): value.strip() for key, value in pairs}
+    flags = [name for name in INSTRUCTIONS if name in facts.get("flags", "").split()]
+    name = facts.get("model name", platform.processor())
+    return f"{usable_cpus()} CPUs, {name}, {' '.join(flags) or 'flags unknown'}"
+
+
+def write_result(
+    path: Path,
+    *,
+    title: str,
+    command: str,
+    about: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    packages: Iterable[str],
+    peers: Mapping[str, str],
+) -> None:
+    """Write a table with its circumstances.
+
+    Args:
+        path: a bare name goes into benchmarks/results/.
+        about: what was done, for a reader who compares.
+        packages: installed distributions whose versions matter.
+        peers: other programs, with their versions.
+    """
+    target = path if path.parent != Path() else FOLDER / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    found = {
+        "title": title,
+        "command": command,
+        "about": about,
+        "machine": this_machine(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": {name: version(name) for name in ("srvid", *packages)} | {"Python": platform.python_version()},
+        "peers": dict(peers),
+        "columns": list(columns),
+        "rows": [[round(cell, 3) if isinstance(cell, float) else cell for cell in row] for row in rows],
+    }
+    target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,111 @@
+"""Graphs on WebGPU against ONNX Runtime's CPU: largest difference in codes, and the nodes that fell back.
+
+    python benchmarks/webgpu_graphs.py                      a sample
+    python benchmarks/webgpu_graphs.py --all                every shipped network in every format (many minutes)
+
+Without a GPU, on SwiftShader (Debian: apt-get install chromium libvulkan1):
+
+    VK_ICD_FILENAMES=/usr/lib/chromium/vk_swiftshader_icd.json ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1
+
+One line of JSON a graph; the first line names the adapter. tests/webgpu reads them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from sr_core.backends.fidelity import gate_planes, run_once
+from sr_core.backends.onnxruntime import OnnxRuntime
+from sr_core.backends.webgpu import WebGpu
+from sr_core.color import FULL_RANGE_RGB, ColorSpec
+from sr_core.frame import PixelFormat, gray, rgb, yuv
+from sr_core.graph.compose import compose
+from srvid.front_door import model_names, resolve_model
+
+WIDTH, HEIGHT = 32, 24  # a software adapter takes seconds for a frame
+FLOATS = (PixelFormat(family="rgb", depth=16, is_float=True), PixelFormat(family="rgb", depth=32, is_float=True))
+FORMATS = (
+    yuv("420"), yuv("422"), yuv("444"), yuv("420", semiplanar=True), yuv("420", 10), yuv("420", 10, semiplanar=True),
+    yuv("444", 16), gray(), gray(16), rgb(), rgb(16), rgb(packed=True), rgb(16, packed=True), *FLOATS,
+)  # fmt: skip
+# A kind each of what the rewriting does: bytes, pairs of bytes, shifted pairs, 16 bits, packed, half floats.
+SAMPLED = (
+    yuv("422"), yuv("420", semiplanar=True), yuv("420", 10), yuv("420", 10, semiplanar=True), yuv("444", 16),
+    gray(), rgb(packed=True), FLOATS[0],
+)  # fmt: skip
+MAIN = "swift-x2"
+OTHERS = ("espcn-x3",)
+
+
+def plan(everything: bool) -> Iterator[tuple[str, PixelFormat]]:
+    """(network, format) of each graph."""
+    if everything:
+        yield from ((name, fmt) for name in model_names() for fmt in FORMATS)
+        return
+    yield from ((MAIN, fmt) for fmt in SAMPLED)
+    yield from ((name, yuv("420", semiplanar=True)) for name in OTHERS)
+
+
+class Profiled(WebGpu):
+    """Writes down where each node ran."""
+
+    folder = Path(tempfile.gettempdir())
+
+    def session_options(self) -> ort.SessionOptions:
+        options = super().session_options()
+        options.enable_profiling, options.profile_file_prefix = True, str(self.folder / "profile")
+        return options
+
+
+def nodes_on_cpu(profile: Path) -> list[str]:
+    """The kinds of nodes that did not run on the GPU, by ONNX Runtime's own profile."""
+    events = json.loads(profile.read_text())
+    nodes = [event["args"] for event in events if event.get("cat") == "Node" and "provider" in event.get("args", {})]
+    assert any(node["provider"] == "WebGpuExecutionProvider" for node in nodes), "the profile names no node of the GPU"
+    return sorted({node["op_name"] for node in nodes if node["provider"] != "WebGpuExecutionProvider"})
+
+
+def compared(gpu: Profiled, reference: OnnxRuntime, name: str, fmt: PixelFormat) -> dict[str, object]:
+    """What one graph does."""
+    model, spec = resolve_model(name)
+    color = FULL_RANGE_RGB if fmt.family == "rgb" else ColorSpec()
+    graph = compose(model, spec, fmt, color, width=WIDTH, height=HEIGHT)
+    planes = gate_planes(graph)
+    session = gpu.open(graph)
+    got, wanted = run_once(session, planes, graph), run_once(reference.open(graph), planes, graph)
+    pairs = [(a.astype(np.float64), w.astype(np.float64)) for a, w in zip(got, wanted, strict=True)]
+    return {
+        "model": name,
+        "format": str(fmt),
+        "is_float": fmt.is_float,
+        "depth": fmt.depth,
+        "largest": max(float(np.abs(a - w).max()) for a, w in pairs),
+        "share": max(float((a != w).mean()) for a, w in pairs),
+        "spread": min(float(w.std()) for _, w in pairs),
+        "on_cpu": nodes_on_cpu(Path(session.end_profiling())),
+    }
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", dest="everything", help="every network in every format")
+    everything = parser.parse_args().everything
+    gpu, reference = Profiled(), OnnxRuntime(threads=1)
+    print(json.dumps({"adapter": gpu.device, "version": gpu.version}), flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        gpu.folder = Path(folder)
+        for name, fmt in plan(everything):
+            print(json.dumps(compared(gpu, reference, name, fmt)), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""MkDocs' hooks: the page of commands is made from click, that of benchmarks from committed results.
+
+Neither can differ from what it tells of: --help, and benchmarks/results/*.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Append what a page is made from."""
+    make = MADE.get(page.file.src_uri)
+    return markdown if make is None else f"{markdown}\n{make()}"
+
+
+def commands_as_markdown() -> str:
+    """A section a command: what `--help` prints, 100 columns wide."""
+    from srvid_cli.commands import walk_commands
+
+    sections = []
+    for name, command, context in walk_commands():
+        context.terminal_width = 100
+        depth = min(4, 2 + name.count(" "))
+        sections.append(f"{'#' * depth} {name}\n```\n{_help(command, context)}\n```")
+    return "\n\n".join(sections)
+
+
+def results_as_markdown() -> str:
+    """A section a result: its table, and beside it all that it depends on."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    return "\n\n".join(map(_result, found))
+
+
+def _result(result: Mapping[str, Any]) -> str:
+    rows = [result["columns"], ["---"] * len(result["columns"]), *result["rows"]]
+    table = "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in rows)
+    versions, peers = (", ".join(f"{k} {v}" for k, v in result[key].items()) for key in ("versions", "peers"))
+    return (
+        f"## {result['title']}\n{result['about']}\n\n{table}\n\n"
+        f"Machine: {result['machine']}; shared with other work. {result['date']}. Versions: {versions}. "
+        f"Peers: {peers}.\n"
+        f"Again: `{result['command']}`"
+    )
+
+
+def _cell(value: str | float | None) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _help(command: click.Command, context: click.Context) -> str:
+    return command.get_help(context).replace("```", "'''")
+
+
+MADE: dict[str, Callable[[], str]] = {
+    "reference/commands.md": commands_as_markdown,
+    "benchmarks.md": results_as_markdown,
+}

@@ -1,0 +1,334 @@
+"""What each route does: find what is meant, call the part that knows, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from sr_core.errors import BadInput
+from sr_core.storage import storage_error
+from sr_ui.api import Call, answer
+from sr_ui.clips import Clip, Clips
+from sr_ui.library import MAX_UPLOAD_BYTES, Library, Opened
+from sr_ui.looks import Asked, Looks
+from sr_ui.queue import Job, Queue, segment_seconds
+from sr_ui.suggested import facts_of, models_here, suggest_target
+from sr_ui.watch import watches
+
+_TICK_SECONDS = 0.2
+_KEEPALIVE_TICKS = 50
+_STRIP_FRAMES, _STRIP_WIDTH = 14, 160
+_MAX_SHEET = 500
+
+
+class Handlers:
+    """The state of one server, and its routes."""
+
+    def __init__(self, library: Library, queue: Queue, looks: Looks, clips: Clips, *, start_folder: Path) -> None:
+        self.library, self.queue, self.looks, self.clips = library, queue, looks, clips
+        self.start_folder = start_folder
+        self.version = 0  # rises with every change; pages wait for it
+        self.listeners = 0
+        self.is_ending = False  # pages that listen are let go
+        self._strips: dict[str, list[Any]] = {}
+        self._clipping = threading.Lock()
+
+    def changed(self) -> None:
+        """Something that pages show is different now."""
+        self.version += 1
+
+    # state ------------------------------------------------------------------------------------
+
+    def state(self, call: Call) -> dict[str, Any]:
+        """Everything a page shows at first."""
+        from srvid import __version__
+
+        return {
+            "version": __version__,
+            "files": [_file(opened) for opened in self.library.all()],
+            "jobs": self.queue.jobs(),
+            "models": models_here(),
+            "watches": watches(),
+            "roots": [str(root) for root in self.library.roots],
+            "start_folder": str(self.start_folder),
+        }
+
+    async def events(self, call: Call, request: Request) -> Response:
+        """The state, again whenever it changes, as server-sent events."""
+        return StreamingResponse(self._events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        self.listeners += 1
+        seen, quiet = -1, 0
+        try:
+            while not self.is_ending:
+                if seen != self.version or quiet >= _KEEPALIVE_TICKS:
+                    seen, quiet = self.version, 0
+                    state = await asyncio.to_thread(self.state, Call(path={}, query={}, body=None))
+                    yield b"data: " + json.dumps(state, ensure_ascii=True).encode() + b"\n\n"
+                quiet += 1
+                await asyncio.sleep(_TICK_SECONDS)
+        finally:
+            self.listeners -= 1
+
+    # files ------------------------------------------------------------------------------------
+
+    def folder(self, call: Call) -> dict[str, Any]:
+        path = self.library.inside(call.body["path"])
+        is_root = Path(os.path.realpath(path)) in self.library.roots
+        return {
+            "path": str(path),
+            "parent": None if is_root else str(path.parent),
+            "roots": [str(root) for root in self.library.roots],
+            "entries": [asdict(entry) | {"path": str(entry.path)} for entry in self.library.entries(path)],
+        }
+
+    def open_file(self, call: Call) -> dict[str, Any]:
+        opened = self.library.open(call.body["path"])
+        self.changed()
+        return _file(opened)
+
+    def locate(self, call: Call) -> dict[str, Any]:
+        folders = [self.library.inside(call.body["folder"])] if "folder" in call.body else []
+        found = self.library.locate(call.body["name"], call.body["size"], folders)
+        return {"path": None if found is None else str(found)}
+
+    async def upload(self, call: Call, request: Request) -> Response:
+        """A dropped file that lies nowhere the server would look; written as it comes, never held."""
+        size = request.headers.get("content-length", "")
+        if not size.isdecimal():
+            raise HTTPException(411, "the length is missing")
+        path = await asyncio.to_thread(self.library.path_of_drop, call.query["name"], int(size))
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with open(part, "wb") as file:
+                received = 0
+                async for chunk in request.stream():
+                    received += len(chunk)
+                    if received > MAX_UPLOAD_BYTES:
+                        raise BadInput("the file is too large to be sent", hint="give its path instead")
+                    await asyncio.to_thread(file.write, chunk)
+            part.replace(path)
+        except OSError as error:
+            raise storage_error(error, path, "cannot write") from error
+        finally:
+            part.unlink(missing_ok=True)
+        opened = self.library.open(path)
+        self.changed()
+        return answer(_file(opened), 201)
+
+    def facts(self, call: Call) -> dict[str, Any]:
+        opened = self._opened(call)
+        return {"file": _file(opened)} | facts_of(opened, sheet=_MAX_SHEET)
+
+    def close_file(self, call: Call) -> dict[str, Any]:
+        opened = self._opened(call)
+        self.library.close(opened.id)
+        self._strips.pop(opened.id, None)
+        self.changed()
+        return _file(opened)
+
+    def strip(self, call: Call) -> dict[str, Any]:
+        opened = self._opened(call, kind="video")
+        samples = self._samples(opened)
+        busiest = max(range(len(samples)), key=lambda index: samples[index].detail) if samples else None
+        return {"frames": [{"seconds": sample.seconds} for sample in samples], "busiest": busiest}
+
+    def strip_picture(self, call: Call) -> Response:
+        samples = self._samples(self._opened(call, kind="video"))
+        number = call.path["number"]
+        if not number.isdecimal() or len(number) > 6 or int(number) >= len(samples):
+            raise HTTPException(404, "no such picture")
+        return _jpeg(samples[int(number)].picture)
+
+    def _samples(self, opened: Opened) -> list[Any]:
+        from sr_video.still import sample_video
+
+        if opened.id not in self._strips:
+            self._strips[opened.id] = sample_video(str(opened.path), count=_STRIP_FRAMES, width=_STRIP_WIDTH)
+        return self._strips[opened.id]
+
+    def thumbnail(self, call: Call) -> Response:
+        """A small picture of an image."""
+        from PIL import Image
+
+        from sr_image.view import to_rgb8
+
+        opened = self._opened(call, kind="image")
+        picture = Image.fromarray(to_rgb8(opened.path, max_pixels=200_000_000))
+        picture.thumbnail((320, 320))
+        return _jpeg(picture)
+
+    def frame(self, call: Call) -> Response:
+        opened = self._opened(call)
+        if opened.kind == "folder":
+            raise BadInput("a folder has no picture", hint="choose a file in it")
+        query = call.query
+        seconds = Fraction(query["seconds"]).limit_denominator(1_000_000)
+        asked = Asked(path=opened.path, kind=opened.kind, seconds=seconds, model=query["model"], scale=query["scale"])
+        found = self.looks.look(asked)
+        headers = {
+            "X-Seconds": f"{found.seconds:.6f}", "X-Engine-Seconds": f"{found.engine_seconds:.6f}",
+            "X-Size": f"{found.width}x{found.height}", "Cache-Control": "private, max-age=600",
+        }  # fmt: skip
+        return Response(found.png, media_type="image/png", headers=headers)
+
+    def estimate(self, call: Call) -> dict[str, Any]:
+        opened = self._opened(call, kind="video")
+        target = suggest_target(opened.path, call.body)
+        is_shared = self.queue.is_busy
+        return self.looks.estimate(opened.path, target, call.body) | {"is_shared": is_shared}
+
+    # clips ------------------------------------------------------------------------------------
+
+    def begin_clip(self, call: Call) -> dict[str, Any]:
+        opened = self._opened(call, kind="video")
+        body = call.body
+        start = Fraction(body["start"]).limit_denominator(1000)
+        return self.clips.begin(opened.path, model=body["model"], scale=body["scale"], start=start).as_json()
+
+    def clip(self, call: Call) -> dict[str, Any]:
+        return self._clip(call).as_json()
+
+    def clip_video(self, call: Call) -> Response:
+        side = call.path["side"]
+        path = self._clip(call).folder / f"{side}.mp4"
+        if side not in ("before", "after") or not path.is_file():
+            raise HTTPException(404, "not there yet")
+        return FileResponse(path, media_type="video/mp4")
+
+    def _clip(self, call: Call) -> Clip:
+        found = self.clips.find(call.path["id"])
+        if found is None:
+            raise HTTPException(404, "no such preview")
+        return found
+
+    # jobs -------------------------------------------------------------------------------------
+
+    def jobs(self, call: Call) -> list[dict[str, Any]]:
+        return self.queue.jobs()
+
+    def add_job(self, call: Call) -> dict[str, Any]:
+        body = call.body
+        sources = [self.library.open(path) for path in body["sources"]]
+        kinds = {"video" if opened.kind == "video" else "images" for opened in sources}
+        if len(kinds) != 1 or (kinds == {"video"} and len(sources) != 1):
+            raise BadInput("a job has one video, or images and folders of them", hint="add one job for each video")
+        options = dict(body["options"])
+        if kinds == {"video"}:
+            target = body.get("target") or str(suggest_target(sources[0].path, options))
+            options["segment"] = segment_seconds(facts_of(sources[0], sheet=0)["advice"]["seconds"])
+            job = self.queue.add("video", [str(sources[0].path)], str(self.library.inside(target)), options)
+        else:
+            target = body.get("target") or str(suggest_target(sources[0].path, options))
+            paths = [str(opened.path) for opened in sources]
+            job = self.queue.add("images", paths, str(self.library.inside(target)), options)
+        return _job(job)
+
+    def job(self, call: Call) -> dict[str, Any]:
+        return _job(self._job(call))
+
+    def log(self, call: Call) -> dict[str, Any]:
+        return {"lines": self._job(call).log}
+
+    def change_job(self, call: Call) -> dict[str, Any]:
+        job, action = self._job(call), call.body["action"]
+        if action == "move":
+            self.queue.move(job, call.body.get("place", 0))
+        else:
+            {"pause": self.queue.pause, "resume": self.queue.resume, "cancel": self.queue.cancel}[action](job)
+        return _job(job)
+
+    def remove_job(self, call: Call) -> dict[str, Any]:
+        job = self._job(call)
+        self.queue.remove(job)
+        return _job(job)
+
+    def reveal(self, call: Call) -> dict[str, Any]:
+        """Show the output in the system's own file browser."""
+        import click
+
+        job = self._job(call)
+        if not Path(job.target).exists():
+            raise BadInput(f"{job.target} is not there", hint="has the job finished?")
+        return {"code": click.launch(job.target, locate=True)}
+
+    def segments(self, call: Call) -> dict[str, Any]:
+        """What can be watched while the job runs."""
+        from sr_video.segments.job import WorkFolder
+
+        job = self._job(call)
+        folder = WorkFolder.of(Path(job.target))
+        if job.kind != "video" or not folder.manifest_path.exists():
+            return {"playable": 0, "seconds": 0.0, "segments": 0}
+        found = folder.state()
+        return {
+            "playable": len(found.playable),
+            "seconds": float(found.playable_seconds),
+            "segments": len(found.manifest.segments),
+        }
+
+    def segment_video(self, call: Call) -> Response:
+        from sr_core.storage import cache_dir
+        from sr_video.playable import make_playable
+        from sr_video.segments.job import WorkFolder
+
+        job, number = self._job(call), call.path["number"]
+        folder = WorkFolder.of(Path(job.target))
+        playable = folder.state().playable if folder.manifest_path.exists() else ()
+        if not number.isdecimal() or len(number) > 6 or int(number) >= len(playable):
+            raise HTTPException(404, "not there yet")
+        clip = cache_dir("ui", "segments", job.id) / f"{int(number)}.mp4"
+        with self._clipping:  # two pages may ask for one at the same time
+            if not clip.exists():
+                make_playable(str(playable[int(number)]), clip, is_wanted=lambda: not self.is_ending)
+        return FileResponse(clip, media_type="video/mp4")
+
+    def _job(self, call: Call) -> Job:
+        found = self.queue.find(call.path["id"])
+        if found is None:
+            raise HTTPException(404, "no such job")
+        return found
+
+    def _opened(self, call: Call, *, kind: str | None = None) -> Opened:
+        found = self.library.find(call.path["id"])
+        if found is None:
+            raise HTTPException(404, "no such file is open")
+        if kind is not None and found.kind != kind:
+            raise BadInput(f"that is no {kind}", hint=f"open a {kind}")
+        return found
+
+
+def _file(opened: Opened) -> dict[str, Any]:
+    return {
+        "id": opened.id,
+        "path": str(opened.path),
+        "name": opened.path.name or str(opened.path),
+        "kind": opened.kind,
+    }
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {key: value for key, value in asdict(job).items() if key != "log"}
+
+
+def _jpeg(picture: Any) -> Response:
+    import io
+
+    from PIL import Image
+
+    content = io.BytesIO()
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image.convert("RGB").save(content, format="JPEG", quality=85)
+    return Response(content.getvalue(), media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})

@@ -1,0 +1,301 @@
+"""The pipeline: decode ─► engine ─► encode, in step, bounded, first error wins.
+
+    reader thread          engine's own threads        writer thread
+    Source.units ─► submit ─► Future[Planes] ─► bounded queue ─► encode, mux
+
+The main thread only waits, so that Ctrl-C acts at once: FFmpeg blocks inside calls, and a Python
+signal handler would have to wait for them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from queue import Empty, Full, Queue
+from typing import Protocol
+
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from sr_core.color import ColorSpec
+from sr_core.errors import DamagedMedia, VerificationError
+from sr_core.frame import Device, GivenPlanes, PixelFormat, Planes
+from sr_video.decide.containers import output_format
+from sr_video.decide.paths import check_source, check_target
+from sr_video.decide.plan import Plan, Request, plan_output
+from sr_video.read.damage import Damage
+from sr_video.read.source import Source
+from sr_video.read.source_frame import SourceFrame, Unit
+from sr_video.write.encoder import VideoEncoder
+from sr_video.write.rehearsal import rehearse
+from sr_video.write.sink import Sink, part_removed_on_failure
+
+_POLL_SECONDS = 0.1
+_REPORT_SECONDS = 0.25
+_JOIN_SECONDS = 10.0  # an encoder may be in the middle of a large frame
+_STUCK_SECONDS = 2.0  # reading takes longer only where a pipe gives nothing
+_AHEAD = 2  # frames decoded beyond what the engine works on
+
+
+class FrameEngine(Protocol):
+    """What the pipeline asks of an upscaler."""
+
+    scale: int
+    in_flight: int
+
+    def submit(self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
+        """Same format, `scale` times the size; new arrays that belong to the caller."""
+
+    def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None:
+        """Where it also takes planes of such frames as they lie; None: arrays only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far it is. `position_seconds` is how much video is done."""
+
+    frames: int
+    frames_expected: int | None
+    position_seconds: float
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What was made."""
+
+    frames: int
+    elapsed_seconds: float
+    output_bytes: int
+    damage: Damage
+    retimed_frames: int
+    packets_copied: int
+
+
+class FrameSink(Protocol):
+    """What a run writes into: a whole output (`Sink`), or one segment of it."""
+
+    plan: Plan
+    encoder: VideoEncoder
+    ticks: array[int]
+
+    def copy(self, packets: Iterable[Packet[Stream]]) -> None: ...
+
+    def record_ticks(self, ticks: int) -> int: ...
+
+    def write(self, packets: Iterable[Packet[VideoStream]]) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Who is told: before the first frame, while it runs, before it is checked."""
+
+    def planned(self, source: Source, plan: Plan) -> None: ...
+
+    def progressed(self, progress: Progress) -> None: ...
+
+    def verifying(self, progress: Progress) -> None: ...
+
+
+OpenEngine = Callable[[int], AbstractContextManager[FrameEngine]]
+
+
+def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener) -> Summary:
+    """Upscale one file as `request` says; the output has its name only when it is verified.
+
+    Args:
+        open_engine: given the scale, opens the engine; closed before this returns.
+
+    Raises:
+        SrError: as the parts say; nothing is left behind under the final name.
+        KeyboardInterrupt: passed on, after everything was stopped and removed.
+    """
+    began = time.monotonic()
+    check_source(request)
+    check_target(request)
+    output_format(request.target)
+    with (
+        in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source,
+        ExitStack() as after_planning,
+    ):
+        plan = in_thread(lambda: rehearse(source, plan_output(source, request)))
+        listener.planned(source, plan)
+        after_planning.enter_context(part_removed_on_failure(request.target))
+        sink = Sink(request.target, source, plan, salvage=request.salvage)
+        try:
+            with open_engine(plan.engine_scale) as engine:
+                run = Run(source, sink, engine)
+                run.wait(lambda: listener.progressed(_progress(run, plan, began)))
+            if source.damage and not request.salvage:
+                raise DamagedMedia(f"{source.name} is damaged: {source.damage}")
+            progress = _progress(run, plan, began)
+            listener.verifying(progress)
+            in_thread(sink.verify)
+            output_bytes = 0 if sink.is_pipe else sink.part.stat().st_size
+            sink.publish()
+        except VerificationError:
+            raise  # complete, but not what it must be: kept as .part, for it may be days of work
+        except BaseException:
+            sink.discard()
+            raise
+    return Summary(
+        frames=len(sink.ticks),
+        elapsed_seconds=time.monotonic() - began,
+        output_bytes=output_bytes,
+        damage=source.damage + sink.damage,
+        retimed_frames=source.retimed.changed,
+        packets_copied=sink.packets.total(),
+    )
+
+
+def _progress(run: Run, plan: Plan, began: float) -> Progress:
+    ticks = run.sink.ticks
+    position = (ticks[-1] - ticks[0]) * plan.encoder.time_base if ticks else Fraction(0)
+    return Progress(
+        frames=len(ticks),
+        frames_expected=plan.frames_expected,
+        position_seconds=float(position),
+        elapsed_seconds=time.monotonic() - began,
+    )
+
+
+def in_thread[T](work: Callable[[], T]) -> T:
+    """Run `work` beside the main thread, which stays free to receive Ctrl-C."""
+    future: Future[T] = Future()
+
+    def body() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=body, daemon=True).start()
+    while not wait([future], timeout=_POLL_SECONDS).done:
+        pass
+    return future.result()
+
+
+class _Stopped(Exception):
+    """Another thread failed or was told to stop."""
+
+
+Work = tuple[Unit, Future[Planes] | None]
+
+
+class Run:
+    """The two threads of one run and the queue between them.
+
+    Args:
+        read: what to feed from; `source.units` of everything the sink's plan copies by default.
+        fed: called once the engine has been given its last frame, so that another run may begin.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sink: FrameSink,
+        engine: FrameEngine,
+        *,
+        read: Callable[[], Iterator[Unit]] | None = None,
+        fed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.source, self.sink, self.engine = source, sink, engine
+        self._units, self._fed = read or self._everything, fed
+        self._queue: Queue[Work | None] = Queue(engine.in_flight + _AHEAD)
+        self._stop = threading.Event()
+        self._errors: list[BaseException] = []
+        self._threads = [
+            threading.Thread(target=self._guard, args=(work,), name=name, daemon=True)
+            for name, work in (("reader", self._read), ("writer", self._write))
+        ]
+
+    def wait(self, report: Callable[[], None]) -> None:
+        """Start, wait for the end, and raise the first error of any thread."""
+        for thread in self._threads:
+            thread.start()
+        reader, writer = self._threads
+        try:
+            while writer.is_alive():
+                writer.join(_REPORT_SECONDS)
+                report()
+        finally:
+            self._stop.set()
+            writer.join(_JOIN_SECONDS)
+            reader.join(_STUCK_SECONDS)
+            self.source.is_stuck = reader.is_alive()
+        if self._errors:
+            raise self._errors[0]
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except _Stopped:
+            pass
+        except BaseException as error:
+            self._errors.append(error)
+            self._stop.set()
+
+    def _everything(self) -> Iterator[Unit]:
+        plan = self.sink.plan
+        copied = frozenset(p.index for p in plan.streams if p.action in ("copy", "convert"))
+        return self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds)
+
+    def _read(self) -> None:
+        facts = self.source.facts
+        device = self.engine.device_for(facts.format, facts.width, facts.height)
+        for unit in self._units():
+            future = None
+            if unit.frame is not None:
+                future = self.engine.submit(unit.frame.planes(device), facts.format, unit.frame.color)
+            self._put((unit, future))
+        self._fed()
+        self._put(None)
+
+    def _put(self, work: Work | None) -> None:
+        while not self._stop.is_set():
+            try:
+                return self._queue.put(work, timeout=_POLL_SECONDS)
+            except Full:
+                continue
+        raise _Stopped
+
+    def _get(self) -> Work | None:
+        while not self._stop.is_set():
+            try:
+                return self._queue.get(timeout=_POLL_SECONDS)
+            except Empty:
+                continue
+        raise _Stopped
+
+    def _write(self) -> None:
+        while (work := self._get()) is not None:
+            unit, future = work
+            self.sink.copy(unit.packets)
+            if unit.frame is not None and future is not None:
+                self._encode(unit.frame, self._result(future))
+        self.sink.finish()
+
+    def _result(self, future: Future[Planes]) -> Planes:
+        while not self._stop.is_set():
+            if wait([future], timeout=_POLL_SECONDS).done:
+                return future.result()
+        raise _Stopped
+
+    def _encode(self, frame: SourceFrame, planes: Planes) -> None:
+        sink = self.sink
+        packets = sink.encoder.encode(
+            planes,
+            self.source.facts.format,
+            ticks=sink.record_ticks(frame.ticks),
+            duration_ticks=frame.duration_ticks,
+            source=frame.native,
+        )
+        sink.write(packets)

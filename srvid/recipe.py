@@ -1,0 +1,140 @@
+"""Which engine, as a value: it can be sent to another process or machine, and opens the same there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Protocol, cast, get_args
+
+from sr_core.backend import BACKENDS, Precision, Progress, backend_hint
+from sr_core.errors import BadInput, NotAvailable
+from sr_core.model_spec import LARGEST_SCALE
+from sr_core.wording import option
+from sr_work.likeness import installed_versions
+from sr_zoo.models import DEFAULT_MODEL
+from srvid.backend_choice import NVIDIA
+from srvid.front_door import backend_names, open_upscaler
+from srvid.model_choice import check_strength, engine_scale, scales_of
+
+if TYPE_CHECKING:
+    from sr_image.strips import StripUpscaler
+    from sr_video.segments.maker import SegmentEngine
+
+    class Engine(SegmentEngine, StripUpscaler, Protocol):
+        """Upscales video and images, and says what decides their bytes."""
+
+
+NEAREST = "nearest"  # not a network: repeats pixels, for dry runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRecipe:
+    """The arguments of `open_upscaler`, see there; `progress` and `say` stay in this process."""
+
+    model: str = DEFAULT_MODEL
+    backend: str = "auto"
+    precision: Precision = "auto"
+    tile: int | tuple[int, int] | None = None
+    threads: int | None = None
+    strength: float = 1.0
+    self_ensemble: bool = False
+    device: int | str | None = None
+    shared_tiles: bool = False
+    wait_for_engine: bool = True
+    progress: Progress | None = None
+    say: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend not in backend_names():
+            raise NotAvailable(f"unknown backend {self.backend!r}", hint=backend_hint(self.backend))
+        check_strength(self.strength)
+        if self.model == NEAREST:
+            given = {
+                "backend": self.backend != "auto", "precision": self.precision != "auto",
+                "tile": self.tile is not None, "device": self.device is not None,
+                "strength": self.strength != 1.0, "self_ensemble": self.self_ensemble,
+            }  # fmt: skip
+            if idle := [option(name) for name, is_given in given.items() if is_given]:
+                raise BadInput(
+                    f"{option('model', 'nearest')} runs no network: {', '.join(idle)} would do nothing",
+                    hint=f"leave {idle[0]} out",
+                )
+
+    @property
+    def gpus(self) -> int:
+        """How many one engine needs."""
+        return int(self.backend in NVIDIA)
+
+    @property
+    def takes_gpu(self) -> bool:
+        """It would use one if there is one."""
+        return self.backend in (*NVIDIA, "auto") and self.model != NEAREST
+
+    def scales(self, wanted: Fraction | None = None) -> tuple[Fraction, tuple[int, ...]]:
+        """(output over input, what the engine can be opened at, the smallest first).
+
+        Args:
+            wanted: output over input; None takes the model's own.
+
+        Raises:
+            BadInput, NotAvailable: the model cannot be opened.
+        """
+        if self.model == NEAREST:
+            return (Fraction(4) if wanted is None else wanted), tuple(range(1, LARGEST_SCALE + 1))
+        own = Fraction(engine_scale(self.model)) if wanted is None else wanted
+        return own, scales_of(self.model)
+
+    def open(self, scale: int) -> AbstractContextManager[Engine]:
+        """Open the engine."""
+        if self.model == NEAREST:
+            from sr_video.nearest import NearestUpscaler
+
+            return NearestUpscaler(scale)
+        return open_upscaler(
+            self.model,
+            scale=scale,
+            backend=self.backend,
+            precision=self.precision,
+            tile=self.tile,
+            threads=self.threads,
+            strength=self.strength,
+            self_ensemble=self.self_ensemble,
+            device=self.device,
+            shared_tiles=self.shared_tiles,
+            wait_for_engine=self.wait_for_engine,
+            progress=self.progress,
+            say=self.say,
+        )
+
+    def like(self, identity: dict[str, str]) -> EngineRecipe:
+        """This choice, with what it leaves open bound to what `identity` found."""
+        if self.model == NEAREST or "tile" not in identity:
+            return self
+        width, _, height = identity["tile"].partition("x")
+        return replace(
+            self,
+            backend=identity["backend"] if self.backend == "auto" else self.backend,
+            tile=(int(width), int(height)) if self.tile is None else self.tile,
+            precision=_bound_precision(self.precision, identity),
+            device=identity.get("device") if self.device is None else self.device,
+        )
+
+    def versions(self) -> dict[str, str]:
+        """Of srvid and of every runtime installed here."""
+        from srvid import __version__
+
+        return {"srvid": __version__} | installed_versions(
+            {module for _, module, _ in BACKENDS.values()} | {"numpy", "onnx"}
+        )
+
+    def __getstate__(self) -> dict[str, object]:
+        return vars(self) | {"progress": None, "say": None}
+
+
+def _bound_precision(wanted: Precision, identity: dict[str, str]) -> Precision:
+    """What `wanted` came to where the identity was found: a trial elsewhere could find otherwise."""
+    found = identity["precision"]
+    is_open = wanted in ("auto", "fast") and identity["backend"] == "openvino"
+    return cast("Precision", found) if is_open and found in get_args(Precision) else wanted

@@ -1,0 +1,115 @@
+"""What a release is made from: descriptions, containers, names of the stub. `make dist` itself takes minutes."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+RELEASE = PROJECT / "release"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, RELEASE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # its dataclass looks itself up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def recipes() -> ModuleType:
+    return load("recipes")
+
+
+@pytest.fixture
+def written(recipes: ModuleType, tmp_path: Path) -> dict[str, str]:
+    sdist = tmp_path / "srvid-0.1.0.tar.gz"
+    sdist.write_bytes(b"content")
+    paths = recipes.write_recipes(PROJECT / "pyproject.toml", sdist, tmp_path / "recipes")
+    return {path.name: path.read_text() for path in paths}
+
+
+def test_every_recipe_has_version_checksum_and_every_program(written: dict[str, str]) -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    checksum = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"  # sha256 of 'content'
+    assert set(written) == {"recipe.yaml", "PKGBUILD", "srvid.rb"}
+    for text in written.values():
+        assert checksum in text
+        assert "srvid-0.1.0.tar.gz" in text
+        assert all(script in text for script in project["scripts"])
+
+
+def test_the_conda_recipe_is_yaml_and_needs_what_the_project_needs(written: dict[str, str]) -> None:
+    yaml = pytest.importorskip("yaml")
+    recipe = yaml.safe_load(written["recipe.yaml"])
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert recipe["context"]["version"] == project["version"]
+    assert len(recipe["requirements"]["run"]) == 1 + len(project["dependencies"])
+    assert "python >=3.12" in recipe["requirements"]["run"]
+    assert len(recipe["build"]["python"]["entry_points"]) == len(project["scripts"])
+
+
+def test_the_arch_recipe_is_bash(written: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "PKGBUILD").write_text(written["PKGBUILD"])
+    subprocess.run(["bash", "-n", str(tmp_path / "PKGBUILD")], check=True)
+
+
+def test_the_homebrew_formula_is_ruby(written: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("ruby") is None:
+        pytest.skip("needs ruby")
+    (tmp_path / "srvid.rb").write_text(written["srvid.rb"])
+    subprocess.run(["ruby", "-c", str(tmp_path / "srvid.rb")], check=True)
+
+
+@pytest.mark.parametrize("name", ["Containerfile.cpu", "Containerfile.nvidia"])
+def test_a_trial_without_an_engine_follows_every_step_of_a_container(name: str) -> None:
+    """What `release/try_containerfile.py` reads of the file is all there is in it."""
+    trial = load("try_containerfile")
+    text = (RELEASE / name).read_text()
+    instructions = trial.read_instructions(text)
+    assert {"FROM", "COPY", "RUN", "ENV", "USER"} <= {word for word, _ in instructions}
+    assert {word for word, _ in instructions} <= {
+        "FROM", "COPY", "RUN", "ENV", "USER", "LABEL", "WORKDIR", "CMD"
+    }  # fmt: skip
+    runs = [rest for word, rest in instructions if word == "RUN"]
+    assert len(runs) == text.count("\nRUN ")
+    assert "pip install" in runs[0]
+    assert "pip uninstall" in runs[0]  # continued lines are one
+    assert "SRVID_CACHE=/tmp/srvid" in trial.environment_of(instructions)
+    copies = [rest for word, rest in instructions if word == "COPY"]
+    assert [rest.split()[-1] for rest in copies] == ["/wheels/", "/opt/srvid"]
+
+
+@pytest.mark.parametrize("name", ["Containerfile.cpu", "Containerfile.nvidia"])
+def test_containers_are_linted_and_run_as_nobody_special(name: str) -> None:
+    text = (RELEASE / name).read_text()
+    assert "\nUSER 1000\n" in text
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert "srvid[rtx]" in text if "nvidia" in name else "srvid\\" not in text
+    assert "rtx" in extras
+    linter = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    if linter is None:
+        pytest.skip("needs hadolint: pip install 'srvid[release]'")
+    done = subprocess.run([linter, str(RELEASE / name)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_stub_is_named_as_each_system_wants() -> None:
+    spec = importlib.util.spec_from_file_location("hatch_build", PROJECT / "hatch_build.py")
+    pytest.importorskip("hatchling")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    names = {tag: hook.library_name(tag) for tag in ("manylinux_2_17_aarch64", "win_amd64", "macosx_11_0_arm64")}
+    assert list(names.values()) == ["libsrvid.so", "srvid.dll", "libsrvid.dylib"]

@@ -1,0 +1,123 @@
+"""What a container refuses in the middle costs that stream its rest, never the work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from sr_core.errors import VerificationError
+from sr_video import transcode
+from sr_video.decide.plan import Request
+from sr_video.segments import run
+from sr_video.segments.run import Segmenting, upscale
+from srvid.recipe import EngineRecipe
+from tests.conftest import PROJECT
+from tests.video.conftest import Clip, Heard, read_back, upscaled
+
+
+def with_late_sound(source: Path, target: Path) -> Path:
+    """`source` with the second half of its sound 13 hours later, which MP4 cannot store."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as out:
+        copies = [out.add_stream_from_template(stream) for stream in read.streams]
+        for packet in read.demux():
+            if packet.size and packet.pts is not None and packet.dts is not None:
+                copy = copies[packet.stream.index]
+                if copy.type == "audio" and packet.pts * packet.time_base > 0.2:
+                    late = round(13 * 3600 / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + late, packet.dts + late
+                packet.stream = copy
+                out.mux(packet)
+    return target
+
+
+def test_sound_that_jumps_too_far_for_mp4_is_said_before_the_first_frame(clip: Clip, tmp_path: Path) -> None:
+    source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
+    heard = upscaled(source, tmp_path / "out.mp4", codec="libx264")
+    assert any("stream 1, audio" in note and "lost" in note and "jump" in note for note in heard.notes)
+    assert read_back(tmp_path / "out.mp4").kinds == ["video"]
+
+
+def test_what_is_refused_behind_the_rehearsal_costs_that_stream_its_rest_only(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcode, "rehearse", lambda source, plan: plan)
+    source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
+    with pytest.raises(VerificationError, match=r"stream 1 .* does not reach its end in the output: .* jump") as caught:
+        upscaled(source, tmp_path / "out.mp4", codec="libx264")
+    assert "out.mp4.part is complete but for that" in caught.value.hint
+    made = read_back(tmp_path / "out.mp4.part")
+    assert (len(made.seconds), made.kinds) == (24, ["video", "audio"])
+
+
+class _Told(Heard):
+    def indexing(self, share: float) -> None: ...
+
+    def resuming(self, *, segments_done: int, segments: int, frames_done: int) -> None: ...
+
+    def noted(self, text: str) -> None: ...
+
+
+def test_segments_are_joined_into_what_is_kept_where_a_stream_is_refused(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "rehearse", lambda source, plan: plan)
+    source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
+    request = Request(
+        source=str(source), target=str(tmp_path / "out.mp4"), scale=2, codec="libx264", preset="ultrafast"
+    )
+    with pytest.raises(VerificationError, match="does not reach its end") as caught:
+        upscale(request, EngineRecipe(model="nearest"), _Told(), Segmenting(seconds=Fraction(1, 4)))
+    assert "out.mp4.part is complete but for that" in caught.value.hint
+    assert "delete out.mp4.srvid" in caught.value.hint
+    assert len(read_back(tmp_path / "out.mp4.part").seconds) == 24
+
+
+def test_a_pipe_is_said_to_be_tried_as_it_comes(clip: Clip, tmp_path: Path) -> None:
+    source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
+    words = ["-", tmp_path / "out.mp4", "--model", "nearest", "--scale", "2", "--preset", "ultrafast"]
+    paths = os.pathsep.join([str(PROJECT), str(PROJECT / "cli")])
+    with source.open("rb") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-m", "srvid_cli.srvid", *map(str, words)],
+            env={**os.environ, "PYTHONPATH": paths}, stdin=stdin, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "standard input is read only once: whether mp4 takes all of stream 1 shows as it comes" in done.stderr
+    assert "out.mp4.part is complete but for that" in done.stderr
+    assert len(read_back(tmp_path / "out.mp4.part").seconds) == 24
+
+
+def test_the_last_cue_too_late_for_mp4_costs_the_cues_their_rest_only(clip: Clip, tmp_path: Path) -> None:
+    cues = "".join(
+        f"{number}\n{begin},000 --> {begin},400\ncue {number}\n\n"
+        for number, begin in enumerate(("00:00:00", "00:00:01", "833:20:00"), 1)
+    )
+    (tmp_path / "cues.srt").write_text(cues, encoding="utf-8")
+    with (
+        av.open(str(clip(frames=24))) as pictures,
+        av.open(str(tmp_path / "cues.srt")) as texts,
+        av.open(str(tmp_path / "in.mkv"), "w") as out,
+    ):
+        copies = [out.add_stream_from_template(read.streams[0]) for read in (pictures, texts)]
+        for read, copy in zip((texts, pictures), copies[::-1], strict=True):
+            for packet in read.demux():
+                if packet.size:
+                    packet.stream = copy
+                    out.mux(packet)
+    words = ["-", tmp_path / "out.mp4", "--model", "nearest", "--scale", "2", "--preset", "ultrafast"]
+    paths = os.pathsep.join([str(PROJECT), str(PROJECT / "cli")])
+    with (tmp_path / "in.mkv").open("rb") as stdin:
+        done = subprocess.run(
+            [sys.executable, "-m", "srvid_cli.srvid", *map(str, words)],
+            env={**os.environ, "PYTHONPATH": paths}, stdin=stdin, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "stream 1 of the input does not reach its end in the output: the times of the input jump" in done.stderr
+    assert "please report" not in done.stderr
+    assert len(read_back(tmp_path / "out.mp4.part").seconds) == 24

@@ -1,0 +1,117 @@
+"""What people have that is no enlarger: `srkit models import` says what it is in one line, and what to do."""
+
+from __future__ import annotations
+
+import io
+import sys
+import zipfile
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from safetensors.torch import save_file
+
+from sr_zoo import convert
+from srvid_cli.errors import run_command
+from srvid_cli.srkit import group
+
+KERNEL = torch.zeros(4, 3, 3, 3)
+
+
+def tensors(*names: str, kernel: torch.Tensor = KERNEL) -> Callable[[Path], None]:
+    """A file of weights with these names."""
+
+    def write(path: Path) -> None:
+        held = {name: kernel.clone() for name in names}
+        save_file(held, path) if path.suffix == ".safetensors" else torch.save(held, path)
+
+    return write
+
+
+def state_of_a_training(path: Path) -> None:
+    network = torch.nn.Conv2d(3, 3, 1)
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.rand(1, 3, 4, 4)).sum().backward()
+    optimizer.step()
+    torch.save({"epoch": 3, "iter": 900, "optimizers": [optimizer.state_dict()], "schedulers": []}, path)
+
+
+def five_axes(path: Path) -> None:
+    """An ONNX file of a video network: [batch, frames, channels, height, width]."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 5, 3, "h", "w"]) for name in ("frames", "out")]
+    node = helper.make_node("Relu", ["frames"], ["out"])
+    graph = helper.make_graph([node], "video", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+def archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("4x_inside.pth", b"weights")
+
+
+def text(words: str) -> Callable[[Path], None]:
+    return lambda path: path.write_text(words) and None
+
+
+CASES: list[tuple[str, Callable[[Path], Any], str]] = [
+    ("kohya.safetensors", tensors("lora_unet_down_blocks_0_proj.lora_down.weight", "lora_unet_mid.alpha"), "is a LoRA"),
+    ("peft.pth", tensors("unet.mid.to_q.lora_A.weight", "unet.mid.to_q.lora_B.weight"), "is a LoRA"),
+    ("notes.param", text("strength = 0.5\nsteps = 20\n"), "not ncnn's .param text format"),
+    ("training.pth", state_of_a_training, "state of an optimizer"),
+    ("adam.pt", lambda path: torch.save(torch.optim.SGD([KERNEL], lr=0.1).state_dict(), path), "state of an optimizer"),
+    ("basicvsr.pth", tensors("spynet.basic_module.0.weight", "backward_trunk.main.0.weight"), "several frames at once"),
+    ("cubes.pth", tensors("head.weight", kernel=torch.zeros(4, 3, 3, 3, 3)), "several frames at once"),
+    ("video.onnx", five_axes, "[1, 5, 3, h, w]: several frames at once"),
+    ("gfpgan.pth", tensors("stylegan_decoder.constant_input.weight", "conv_body_first.weight"), "restores faces"),
+    ("unet.safetensors", tensors("model.diffusion_model.input_blocks.0.0.weight"), "is a diffusion model"),
+    ("vae.safetensors", tensors("decoder.up_blocks.0.resnets.0.conv1.weight"), "is the autoencoder"),
+    ("mystery.safetensors", tensors("mystery.weight"), "no network that spandrel knows"),
+    ("models.zip", archive, "is a zip archive"),
+    ("zipped.pth", archive, "is a zip archive"),
+    ("page.pth", text("<!DOCTYPE html>\n<html>Sign in</html>"), "is a web page"),
+    ("pointer.pth", text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"), "a pointer of Git LFS"),
+]
+
+
+@pytest.fixture
+def without_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert in this process: a new one imports torch for half a minute on a loaded machine."""
+
+    def convert_here(command: list[str], **options: Any) -> CompletedProcess[str]:
+        arguments = command[command.index("sr_zoo.convert") + 1 :]
+        with redirect_stderr(io.StringIO()) as said:
+            code = convert.main(arguments)
+        return CompletedProcess(command, code, "", said.getvalue())
+
+    monkeypatch.setattr("sr_zoo.importing.subprocess.run", convert_here)
+    monkeypatch.setattr(convert, "limit_process", lambda path: None)
+
+
+@pytest.mark.parametrize(("name", "write", "words"), CASES, ids=[name for name, _, _ in CASES])
+@pytest.mark.usefixtures("without_a_process")
+def test_it_is_named_in_one_line_with_a_hint(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    write: Callable[[Path], None],
+    words: str,
+) -> None:
+    write(tmp_path / name)
+    monkeypatch.setattr(sys, "argv", ["srkit", "models", "import", str(tmp_path / name)])
+    with pytest.raises(SystemExit) as end:
+        run_command(group, "srkit")
+    assert end.value.code == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2, said
+    assert said[0].startswith("srkit: ")
+    assert Path(name).stem in said[0]
+    assert words in said[0]
+    assert said[1].startswith("hint: ")
+    assert not any(word in " ".join(said) for word in ("Traceback", "Error:", "Exception", "site-packages"))
