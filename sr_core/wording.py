@@ -1,4 +1,4 @@
-"""Words that several front ends say: counts, options as each front end spells them, names from files.
+"""Words that several front ends say: counts, sizes, options as each front end spells them, names from files.
 
 The core does not know whether it was asked by a shell, a VapourSynth script or Python, so it names
 an option and leaves the spelling open:
@@ -35,6 +35,18 @@ def count_of(number: int, noun: str, *, verb: str = "") -> str:
     one, _, many = verb.partition("/")
     chosen = one if number == 1 else many
     return f"{number} {noun}{'' if number == 1 else 's'}" + (f" {chosen}" if verb else "")
+
+
+def text_from_bytes(count: int) -> str:
+    """A size as people say it: 830 kB, 4.2 MB, 51 GB; thousands, not 1024s."""
+    if count < 1_000:
+        return count_of(count, "byte")
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.5 or unit == "TB":
+            break
+    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
 
 
 def printable(text: str, *, keep: str = "") -> str:

@@ -18,6 +18,7 @@ from typing import Literal
 
 from sr_core.errors import BadInput, StorageError
 from sr_core.storage import cache_dir, storage_error
+from sr_core.wording import text_from_bytes
 from sr_image.formats.capabilities import ALL_SUFFIXES
 
 Kind = Literal["video", "image", "folder"]
@@ -149,7 +150,8 @@ class Library:
         """
         if size > MAX_UPLOAD_BYTES:
             raise BadInput(
-                f"{size / 1e9:.1f} GB is too large to be sent", hint="give its path instead: it is read where it lies"
+                f"{text_from_bytes(size)} is too large to be sent",
+                hint="give its path instead: it is read where it lies",
             )
         if Path(name).name != name or name in ("", ".", "..") or "\0" in name:
             raise BadInput("that is no name for a file", hint="rename the file")

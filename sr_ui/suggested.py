@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sr_core.wording import text_from_bytes
 from sr_image.formats.capabilities import ALL_SUFFIXES
 from sr_ui.library import Opened
-from srvid.advice import advise_video, text_from_bytes
+from srvid.advice import advise_video
 
 
 def facts_of(opened: Opened, *, sheet: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from sr_core.color import SITING_FROM_AVCHROMA, ColorSpec, Matrix
-from sr_video.pixels import nearest_format
+from sr_video.pixels import coarse_bits, fill_low_bits, nearest_format
 
 _SWS_MATRIX: dict[Matrix, Colorspace] = {
     "bt709": Colorspace.ITU709,
@@ -35,6 +35,9 @@ def convert_frame(
     Sizes change by Lanczos. RGB becomes limited-range YUV of `color.matrix`, as players expect; with
     `to_limited`, so does full-range YUV.
     """
+    if (bits := coarse_bits(frame.format.name)) and pix_fmt != frame.format.name:
+        frame = reformatter.reformat(frame, format="rgb24")
+        fill_low_bits(frame, bits)
     from_rgb = nearest_format(frame.format.name).family == "rgb"
     to_rgb = nearest_format(pix_fmt).family == "rgb"
     given = given or color

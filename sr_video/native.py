@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import stat
 import threading
 import time
@@ -30,6 +31,7 @@ _ADDRESS = re.compile("0x[0-9a-fA-F]{3,}")  # a log line that counts bytes of th
 _LOGGED = threading.RLock()
 _LET_GO_SECONDS = 0.005  # for threads that are about to log
 _QUIET = -8  # AV_LOG_QUIET of FFmpeg's libavutil/log.h
+_OWN_DESCRIPTORS = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 _STORAGE_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 _STORAGE_HINT = {
     errno.ENOSPC: "free some space, or write to another disk",
@@ -90,7 +92,7 @@ def check_path(path: str) -> None:
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode):
-        raise BadInput(f"{path} is a pipe, which can be read only once", hint=f"give - and lead it there: - < {path}")
+        raise BadInput(f"{path} is a pipe, which can be read only once", hint=_hint_for_pipe(path))
     if file.is_dir():
         raise BadInput(f"{path} is a folder", hint="give one video file; srbatch upscales folders of images")
     if not file.exists():
@@ -99,6 +101,12 @@ def check_path(path: str) -> None:
         raise BadInput(f"no file {path}", hint=known if is_other_url else "check the path")
     if file.is_file() and file.stat().st_size == 0:
         raise DamagedMedia(f"{file.name} is empty", hint="was its copying cut short?")
+
+
+def _hint_for_pipe(path: str) -> str:
+    """The shell's own `<(COMMAND)` has a name that means nothing behind `<`."""
+    is_of_shell = path.startswith(_OWN_DESCRIPTORS)
+    return "COMMAND | srvid - OUT" if is_of_shell else f"give - and lead it there: srvid - OUT < {shlex.quote(path)}"
 
 
 def exact(value: AVRational) -> Fraction:

@@ -27,6 +27,7 @@ _OTHERS = {
     "rgb24": rgb(packed=True),
     "rgb48le": rgb(16, packed=True),
 }
+_FILLED_FROM = 5  # bits, from which swscale repeats them below
 _GBR_ORDER = (2, 0, 1)  # gbrp stores G, B, R; our planes are R, G, B
 _GBR_STORED = (1, 2, 0)
 
@@ -81,9 +82,11 @@ def nearest_format(name: str) -> PixelFormat:
     colors = [component for component in fmt.components if not component.is_alpha]
     bits = max((component.bits for component in colors), default=8)
     depth = next((d for d in (8, 10, 12, 14, 16) if d >= bits), 16)
+    if fmt.is_bayer:
+        return rgb(16 if "16" in name else 8)  # FFmpeg gives a component its share of the mosaic's bits
     if fmt.is_rgb and not fmt.has_palette and bits < 8:
         return rgb(packed=True)  # swscale repeats the top bits below on the way there: 31 of 31 becomes 255, not 248
-    if fmt.has_palette or fmt.is_rgb or fmt.is_bayer or name.startswith("xyz"):
+    if fmt.has_palette or fmt.is_rgb or name.startswith("xyz"):
         return rgb(max(depth, 8))
     if len(colors) == 1:
         return gray(depth)
@@ -91,6 +94,25 @@ def nearest_format(name: str) -> PixelFormat:
     down = 16 // max(1, fmt.chroma_height())
     # 4:1:1 and 4:1:0 have coarser chroma than any of ours: interpolate it, lose nothing
     return yuv({(1, 1): "444", (1, 2): "440"}.get((across, down), "422" if down == 1 else "420"), depth)
+
+
+@cache
+def coarse_bits(name: str) -> tuple[int, int, int] | None:
+    """Bits of R, G and B in FFmpeg's packed format `name`, where swscale leaves those below empty: 15 of 15 is 240."""
+    fmt = VideoFormat(name)
+    bits = tuple(component.bits for component in fmt.components if not component.is_alpha)
+    is_coarse = fmt.is_rgb and not (fmt.has_palette or fmt.is_bayer) and len(bits) == 3 and min(bits) < _FILLED_FROM
+    return (bits[0], bits[1], bits[2]) if is_coarse else None
+
+
+def fill_low_bits(frame: av.VideoFrame, bits: tuple[int, int, int]) -> None:
+    """Spread samples that fill only the upper `bits` of R, G, B over 0 to 255, in an rgb24 frame nobody else holds."""
+    rows = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)[: frame.height]
+    samples = rows[:, : 3 * frame.width].reshape(frame.height, frame.width, 3)
+    for channel, count in enumerate(bits):
+        whole = (1 << count) - 1
+        table = np.array([((value >> (8 - count)) * 255 + whole // 2) // whole for value in range(256)], np.uint8)
+        samples[..., channel] = table[samples[..., channel]]
 
 
 def loss_between(source: PixelFormat, target: PixelFormat) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sr_core.model_spec import LARGEST_SCALE
-from sr_core.wording import count_of
+from sr_core.wording import text_from_bytes
 from sr_zoo.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -116,18 +116,6 @@ def facts_in_words(path: Path) -> tuple[str, ...]:
     with open_image(path) as image:
         width, height = image.header.size
         return f"{width} × {height}", size
-
-
-def text_from_bytes(count: int) -> str:
-    """A size as people say it: 830 kB, 4.2 MB, 51 GB; thousands, not 1024s."""
-    if count < 1_000:
-        return count_of(count, "byte")
-    value = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.5 or unit == "TB":
-            break
-    return f"{value:.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}"
 
 
 def name_of_size(width: int, height: int) -> str:

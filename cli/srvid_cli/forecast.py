@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sr_core.wording import count_of
+from sr_core.wording import count_of, text_from_bytes
 from sr_video.timing import text_from_seconds
 from srvid_cli.advice import restoring_advice
 from srvid_cli.events import emit
@@ -97,7 +97,7 @@ def _rows(forecast: Forecast, workers: int, fps: float, eta: float | None) -> li
         ("time", "unknown" if eta is None else f"about {text_from_seconds(eta)}"),
     ]
     if forecast.output_bytes is not None:
-        rows.append(("size", f"about {forecast.output_bytes / 1e6:.1f} MB of video, the same again while joining"))
+        rows.append(("size", f"about {text_from_bytes(forecast.output_bytes)} of video, the same again while joining"))
     if forecast.memory_bytes is not None:
-        rows.append(("memory", f"about {forecast.memory_bytes * workers / 1e9:.1f} GB"))
+        rows.append(("memory", f"about {text_from_bytes(forecast.memory_bytes * workers)}"))
     return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sr_core.wording import count_of, option
+from sr_core.wording import count_of, option, text_from_bytes
 from sr_video.timing import text_from_seconds
 from srvid_cli.advice import encoding_advice, restoring_advice
 from srvid_cli.events import emit
@@ -141,7 +141,7 @@ class VideoListener:
         if summary.damage:
             line.say(f"salvaged: {summary.damage}")
         rate = (summary.frames - self._frames_before) / seconds if seconds else 0.0
-        checked = f", {summary.output_bytes / 1e6:.1f} MB, verified" if summary.output_bytes else ""
+        checked = f", {text_from_bytes(summary.output_bytes)}, verified" if summary.output_bytes else ""
         line.say(f"{self._target}: {count_of(summary.frames, 'frame')} in {seconds:.1f} s ({rate:.2f} fps){checked}")
         if self._as_json:
             emit(

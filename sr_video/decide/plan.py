@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sr_core.errors import BadInput, StorageError
 from sr_core.model_spec import LARGEST_SCALE
-from sr_core.wording import option
+from sr_core.wording import option, text_from_bytes
 from sr_video.decide.chapters import Chapter, plan_chapters
 from sr_video.decide.codecs import check_size, choose_pix_fmt, encoder_options, video_codec
 from sr_video.decide.containers import OutputFormat, lasting_tags, muxer_options, output_format
@@ -330,7 +330,8 @@ def _room_notes(plan: Plan, request: Request) -> tuple[str, ...]:
         raise StorageError(f"cannot write in {folder}: {error.strerror}", hint="does the folder exist?") from error
     if free >= estimate // 2:
         return ()
-    return (f"room may be short: {free / 1e9:.1f} GB free, and the output needs about {estimate / 1e9:.1f} GB",)
+    needs = f"the output needs about {text_from_bytes(estimate)}"
+    return (f"room may be short: {text_from_bytes(free)} free, and {needs}",)
 
 
 def no_frame_between(duration_seconds: Fraction | None) -> BadInput:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sr_core.errors import BadInput, Cancelled, SrError, StorageError, VerificationError
 from sr_core.file_stamp import stamp_of
-from sr_core.wording import count_of, option
+from sr_core.wording import count_of, option, text_from_bytes
 from sr_video.decide.paths import check_source, check_target
 from sr_video.decide.plan import Plan, Request, plan_output
 from sr_video.native import STDOUT, is_local
@@ -272,7 +272,7 @@ class _Job:
         free = shutil.disk_usage(self.folder.path).free
         if free < needed:
             raise StorageError(
-                f"{free / 1e6:.1f} MB free, but joining the segments needs {needed / 1e6:.1f} MB",
+                f"{text_from_bytes(free)} free, but joining the segments needs {text_from_bytes(needed)}",
                 hint="free some space; the same command then joins them, without upscaling again",
             )
 

@@ -70,7 +70,20 @@ def test_a_named_pipe_as_input_is_refused_with_what_works(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "in.mkv")
     with pytest.raises(BadInput, match="is a pipe") as caught:
         upscaled(tmp_path / "in.mkv", tmp_path / "out.mkv")
-    assert "give -" in caught.value.hint
+    assert caught.value.hint == f"give - and lead it there: srvid - OUT < {tmp_path / 'in.mkv'}"
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="a shell there has no such names")
+def test_the_output_of_a_command_as_input_is_refused_with_what_works(tmp_path: Path) -> None:
+    """`srvid <(COMMAND) OUT` gives srvid the name of one of its own descriptors."""
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(BadInput, match="is a pipe") as caught:
+            upscaled(Path(f"/dev/fd/{reading}"), tmp_path / "out.mkv")
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert caught.value.hint == "COMMAND | srvid - OUT"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="names of another limit")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sr_core.frame import PixelFormat, gray, rgb, yuv
 from sr_video.convert import convert_frame
 from sr_video.pixels import (
+    coarse_bits,
     copy_into,
     ffmpeg_name,
     frame_of,
@@ -82,9 +83,7 @@ def test_an_even_frame_shares_the_memory_of_its_planes() -> None:
 
 
 def test_every_software_format_of_ffmpeg_has_a_nearest_of_ours_with_no_less_depth() -> None:
-    hardware = {"amf", "cuda", "d3d11", "d3d12", "drm_prime", "mediacodec", "mmal", "ohcodec", "opencl"}
-    hardware |= {"qsv", "vaapi", "vdpau", "vulkan", "videotoolbox_vld", "d3d11va_vld", "dxva2_vld"}
-    for name in sorted(names - hardware):
+    for name in sorted(names - HARDWARE):
         ours = nearest_format(name)
         bits = max((c.bits for c in av.VideoFormat(name).components if not c.is_alpha), default=8)
         assert ours.depth >= min(bits, 16), name
@@ -114,6 +113,8 @@ def test_losses_are_named() -> None:
 
 PATCHES = [(255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 255, 0), (32, 99, 200), (128, 128, 128)]
 OFF_BY = 4  # of 255: swscale's own fast paths make 253 of white in YUV; RGB must be the same
+HARDWARE = {"amf", "cuda", "d3d11", "d3d11va_vld", "d3d12", "drm_prime", "dxva2_vld", "mediacodec", "mmal", "ohcodec"}
+HARDWARE |= {"opencl", "qsv", "vaapi", "vdpau", "videotoolbox_vld", "vulkan"}
 
 
 def flat(name: str, color: tuple[int, int, int]) -> av.VideoFrame | None:
@@ -127,24 +128,74 @@ def flat(name: str, color: tuple[int, int, int]) -> av.VideoFrame | None:
     return made
 
 
-WRITABLE = sorted(name for name in names if flat(name, PATCHES[0]) is not None)
+def white_bytes(name: str) -> av.VideoFrame | None:
+    """A white frame, of a format that swscale reads and does not write; None where it does neither."""
+    frame = av.VideoFrame(16, 32, name)
+    one = np.frombuffer(b"\xff", np.uint8)
+    if "f16" in name or "f32" in name:
+        order = ">" if name.endswith("be") else "<"
+        one = np.array([1.0], np.dtype(f"{order}f{2 if 'f16' in name else 4}"))
+    for plane in frame.planes:
+        np.frombuffer(plane, one.dtype)[:] = one
+    try:
+        frame.reformat(format="rgb24")
+    except (ValueError, OSError):
+        return None
+    return frame
 
 
-def test_swscale_writes_the_formats_that_are_compared() -> None:
-    assert {"rgb555le", "bgr565be", "yuv420p", "yuva444p10le", "gray", "nv12", "gbrp12le"} <= set(WRITABLE)
+SOFTWARE = sorted(names - HARDWARE)
+WRITABLE = [name for name in SOFTWARE if flat(name, PATCHES[0]) is not None]
+READABLE = [name for name in SOFTWARE if name not in WRITABLE and white_bytes(name) is not None]
+
+
+def read_as_we_do(frame: av.VideoFrame) -> np.ndarray:
+    """`frame` as the engine gets it, and then as RGB24."""
+    name = frame.format.name
+    fmt = nearest_format(name)
+    if pixel_format(name) != fmt:
+        frame = convert_frame(VideoReformatter(), frame, ffmpeg_name(fmt), color_of(frame, fmt))
+    return frame.reformat(format="rgb24").to_ndarray().astype(int)
+
+
+def as_swscale_reads(frame: av.VideoFrame) -> np.ndarray:
+    """Its own RGB24; where it leaves the bits below empty, those that are there, over the whole range."""
+    plain = frame.reformat(format="rgb24").to_ndarray().astype(int)
+    if bits := coarse_bits(frame.format.name):
+        plain = np.stack([np.rint((plain[..., i] >> (8 - n)) * 255 / (2**n - 1)) for i, n in enumerate(bits)], axis=-1)
+    return plain
+
+
+def test_every_software_format_is_compared_or_known_not_to_be_read_by_swscale() -> None:
+    assert {"rgb555le", "bgr565be", "yuv420p", "yuva444p10le", "gray", "nv12", "gbrp12le", "rgb444le"} <= set(WRITABLE)
+    assert {"bayer_rggb8", "bayer_bggr16le", "gbrpf16le", "pal8"} <= set(READABLE)
+    wide = {"gray32", "rgb96", "rgba128", "gbrap32", "rgbaf32"}  # of 32 bits, beyond what any decoder here gives
+    unread = {name.removesuffix("le").removesuffix("be") for name in set(SOFTWARE) - set(WRITABLE) - set(READABLE)}
+    assert unread <= wide | {"rgb4", "bgr4", "v30x", "x2bgr10", "x2rgb10", "xv30", "y210", "y212", "y216"}
 
 
 @pytest.mark.parametrize("name", WRITABLE)
 def test_every_pixel_format_is_read_as_swscale_reads_it(name: str) -> None:
     """White is white, in all that FFmpeg's decoders give and swscale writes."""
+    allowed = 1 if nearest_format(name).family == "rgb" else OFF_BY
     for color in PATCHES:
         frame = flat(name, color)
         assert frame is not None
-        fmt = nearest_format(name)
-        plain = frame.reformat(format="rgb24").to_ndarray().astype(int)
-        ours = frame
-        if pixel_format(name) != fmt:
-            ours = convert_frame(VideoReformatter(), frame, ffmpeg_name(fmt), color_of(frame, fmt))
-        found = ours.reformat(format="rgb24").to_ndarray().astype(int)
-        allowed = 1 if fmt.family == "rgb" else OFF_BY
+        found, plain = read_as_we_do(frame), as_swscale_reads(frame)
         assert np.abs(found - plain).max() <= allowed, (color, found[0, 0], plain[0, 0])
+        if color == PATCHES[0] and not name.startswith("xyz"):  # whose white point is another
+            assert found.min() >= 255 - OFF_BY * (nearest_format(name).family == "yuv")
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_what_swscale_only_reads_is_read_as_it_does(name: str) -> None:
+    frame = white_bytes(name)
+    assert frame is not None
+    if name != "uyyvyy411":  # all bits set are no white there
+        assert read_as_we_do(frame).min() == 255
+    assert np.abs(read_as_we_do(frame) - as_swscale_reads(frame)).max() <= OFF_BY
+
+
+def test_a_mosaic_keeps_its_depth() -> None:
+    assert nearest_format("bayer_rggb16le").depth == 16
+    assert nearest_format("bayer_rggb8").depth == 8
