@@ -219,7 +219,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder that holds " + ", ".join(CLIPS))
     parser.add_argument("--models", nargs="+", default=["clear", "clear-restore", "restore"])
-    parser.add_argument("--scale", type=int, choices=(2, 4), default=4)
+    parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=4)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--codings", nargs="+", choices=CODINGS, default=[*CODINGS])

@@ -1,6 +1,7 @@
 """Training and measuring: `loop.run_training` makes a model, `evaluation.evaluate` fills the table.
 
 benchmark_sets  the sets the papers measure on, and how their low-resolution halves are made
+chances         how often a training clip is soft, noisy, coded twice and so on
 checkerboard    how strong a checkerboard an up-sampling head leaves: the part of its error that repeats
 checkpoints     the state of a training run in one file
 clip_bank       the cache of coded clips, and batches of pairs of consecutive frames out of it
@@ -26,4 +27,5 @@ published       what the authors published: Y PSNR in dB by network, scale and s
 report          what `srkit eval` prints and writes: one table, per-image CSV, JSON, a quality-against-cost plot
 shipping        from a finished training to a model file: export the averaged weights, measure them, write both
 vgg             VGG19 features
+warm_starts     weights to start a training from: another run's checkpoint, or a model file of ours
 """

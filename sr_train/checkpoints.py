@@ -85,21 +85,6 @@ def load_state(path: Path, state: RunState) -> None:
     state.curve = [tuple(point) for point in saved.get("curve", [])]
 
 
-def warm_start(network: nn.Module, path: Path) -> int:
-    """Take every averaged weight of another run that fits by name and shape; return how many did.
-
-    Raises:
-        BadInput: none fits.
-    """
-    saved = read_checkpoint(path)["average"]
-    own = network.state_dict()
-    fitting = {name for name in own if name in saved and saved[name].shape == own[name].shape}
-    if not fitting:
-        raise BadInput(f"no weight of {path.name} fits this network", hint="check optim.warm_start")
-    network.load_state_dict({name: saved[name] if name in fitting else own[name] for name in own})
-    return len(fitting)
-
-
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The raw contents of a checkpoint.
 

@@ -2,7 +2,8 @@
 
     pictures ─ make_clip, `count` times ─ shards of 50 clips: low, high (flat .npy) and index ─ memory-mapped ─ pairs
 
-A shard depends on (pictures, scale, its number) alone, whoever makes it; what is there is not made again. A batch of
+A shard depends on (pictures, scale, chances, its number) alone, whoever makes it; what is there is not made
+again. A batch of
 step N depends on (seed, N) alone, so a resumed run sees what the uninterrupted one would have seen.
 """
 
@@ -21,7 +22,8 @@ from PIL import Image
 from sr_core.errors import BadInput
 from sr_core.storage import published, write_atomically
 from sr_core.wording import option
-from sr_train.clips import CHANCES, FRAMES, SMALLEST_PX, VIEW_PX, Clip, make_clip, split
+from sr_train.chances import CHANCES, Chances
+from sr_train.clips import FRAMES, SMALLEST_PX, VIEW_PX, Clip, make_clip, split
 from sr_train.coding import rgb_from_planes
 from sr_train.decoding import read_rgb
 from sr_train.images import SUFFIXES
@@ -99,7 +101,7 @@ class ClipBank:
         return np.stack(lows), np.stack(highs)
 
 
-def open_clips(folders: Sequence[Path], *, scale: int, cache: Path, count: int) -> ClipBank:
+def open_clips(folders: Sequence[Path], *, scale: int, cache: Path, count: int, chances: Chances = CHANCES) -> ClipBank:
     """`count` clips of the pictures under `folders`, from the cache where they were made before.
 
     Raises:
@@ -112,7 +114,7 @@ def open_clips(folders: Sequence[Path], *, scale: int, cache: Path, count: int) 
             hint=f"name folders of .png or .jpg files under [data], or their parent with {option('data')}",
         )
     identity = [[path.name, path.stat().st_size] for path in files]
-    facts = json.dumps([FORMAT, FRAMES, VIEW_PX, asdict(CHANCES), identity])
+    facts = json.dumps([FORMAT, FRAMES, VIEW_PX, asdict(chances), identity])
     folder = cache / f"clips-{hashlib.sha256(facts.encode()).hexdigest()[:16]}-x{scale}"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = range(-(-count // SHARD))
@@ -120,17 +122,17 @@ def open_clips(folders: Sequence[Path], *, scale: int, cache: Path, count: int) 
     if missing:
         workers = min(len(missing), os.cpu_count() or 1)
         with multiprocessing.get_context("spawn").Pool(workers) as team:
-            team.starmap(_make_shard, [(files, scale, number, folder) for number in missing], chunksize=1)
+            team.starmap(_make_shard, [(files, scale, number, folder, chances) for number in missing], chunksize=1)
     return ClipBank(scale=scale, entries=[entry for number in numbers for entry in _read_shard(folder, number)][:count])
 
 
-def _make_shard(files: Sequence[Path], scale: int, number: int, folder: Path) -> None:
+def _make_shard(files: Sequence[Path], scale: int, number: int, folder: Path, chances: Chances) -> None:
     rng = np.random.default_rng([_DRAWS, number])
     clips: list[Clip] = []
     for _ in range(20 * SHARD):
         picture = Image.fromarray(read_rgb(files[int(rng.integers(len(files)))]))
         if min(picture.size) >= SMALLEST_PX:
-            clips.append(make_clip(picture, scale, rng))
+            clips.append(make_clip(picture, scale, rng, chances))
         if len(clips) == SHARD:
             break
     else:

@@ -15,6 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from sr_train.chances import CHANCES, Chances
 from sr_train.coding import Planes, draw_coding, encode_and_decode, planes_from_rgb
 
 Image8 = NDArray[np.uint8]
@@ -40,28 +41,6 @@ class Clip:
     low: NDArray[np.uint8]
     canvases: tuple[Image8, ...]
     windows: tuple[tuple[int, int, int], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chances:
-    """Shares of clips. Sigmas of the truth's blur are in HR pixels, of the input's in LR pixels, of noise in codes."""
-
-    smaller: float = 0.3
-    soft_truth: float = 0.35
-    soft_sigma: tuple[float, float] = (0.6, 2.0)
-    blur: float = 0.05
-    blur_sigma: tuple[float, float] = (0.25, 1.1)
-    rescale: float = 0.05
-    rescale_factor: tuple[float, float] = (0.55, 0.9)
-    gray: float = 0.08
-    uncoded: float = 0.25
-    noise: float = 0.5
-    noise_sigma: tuple[float, float] = (0.3, 4.0)
-    clean_noise: float = 0.25  # of uncoded clips, half as strong
-    twice: float = 0.2
-
-
-CHANCES = Chances()
 
 
 def make_clip(picture: Image.Image, scale: int, rng: Generator, chances: Chances = CHANCES) -> Clip:

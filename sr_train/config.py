@@ -1,7 +1,7 @@
 """What a training run is: a TOML recipe read into frozen, validated dataclasses.
 
 [model]   name, arch, scale, colour, options = {...}
-[data]    root, folders, copies, degradation, variants, patch_px, batch, validate, clips
+[data]    root, folders, copies, degradation, variants, patch_px, batch, validate, clips, chances
 [optim]   optimiser, rate, final_rate, schedule, steps or minutes, ema, clip, precision, warm_start, ...
 [loss]    name = weight, ...                     see losses.py
 [discriminator]  kind, judges, weight, rate             for adversarial training; see discriminators.py
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_core.errors import BadInput
+from sr_train.chances import chances_from_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,8 @@ class ModelConfig:
 class DataConfig:
     """Which images, and how a batch is cut from them. `copies` are sizes at which each image is used.
 
-    With `clips` the images become so many short coded clips (`sr_train.clips`), and a batch pairs of their frames.
+    With `clips` the images become so many short coded clips (`sr_train.clips`), and a batch pairs of their frames;
+    `chances` changes how often they are soft, noisy, ... (`sr_train.chances`).
     """
 
     folders: tuple[str, ...]
@@ -50,6 +52,7 @@ class DataConfig:
     batch: int = 16
     validate: str = "eval/Set5"
     clips: int = 0
+    chances: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _demand(len(self.folders) > 0, "data.folders", self.folders, "at least one folder")
@@ -58,6 +61,7 @@ class DataConfig:
         _demand(self.clips >= 0, "data.clips", self.clips, "0 or more")
         if self.clips:
             _demand(self.batch % 2 == 0, "data.batch", self.batch, "an even number: frames come in pairs")
+        chances_from_table(self.chances)
         _demand(self.variants >= 1, "data.variants", self.variants, "1 or more")
 
 

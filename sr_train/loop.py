@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from sr_core.errors import BadInput, NotAvailable
 from sr_train.benchmark_sets import read_pairs
-from sr_train.checkpoints import RunState, Stateful, load_state, save_state, warm_start
+from sr_train.chances import chances_from_table
+from sr_train.checkpoints import RunState, Stateful, load_state, save_state
 from sr_train.clip_bank import ClipBank, open_clips
 from sr_train.compiler import has_compiler
 from sr_train.config import TrainConfig
@@ -27,6 +28,7 @@ from sr_train.imresize import Image8
 from sr_train.losses import Loss, make_loss
 from sr_train.metrics import Y_WEIGHTS, luma_from_rgb, psnr
 from sr_train.optimisers import make_optimisers
+from sr_train.warm_starts import find_warm_start, warm_start
 from sr_zoo.archs.registry import build_network, find_arch
 
 SAVE_EVERY_SECONDS = 120.0
@@ -81,7 +83,7 @@ def run_training(
     torch.manual_seed(optim.seed)
     network = _build(config, model.scale).to(device)
     if optim.warm_start:
-        warm_start(network, Path(optim.warm_start))
+        warm_start(network, find_warm_start(optim.warm_start) or Path(optim.warm_start))
     loss_of = make_loss(config.loss, vgg=config.vgg)
     discriminator = None
     if config.discriminator is not None:
@@ -159,7 +161,8 @@ def _color_space(config: TrainConfig) -> str:
 def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> ImageBank | ClipBank:
     data = config.data
     if data.clips:
-        return open_clips([root / folder for folder in data.folders], scale=scale, cache=cache, count=data.clips)
+        folders, chances = [root / folder for folder in data.folders], chances_from_table(data.chances)
+        return open_clips(folders, scale=scale, cache=cache, count=data.clips, chances=chances)
     return open_bank(
         [root / folder for folder in data.folders],
         scale=scale,

@@ -15,6 +15,7 @@ from sr_core.wording import closest
 from sr_train.compiler import has_compiler
 from sr_train.config import TrainConfig
 from sr_train.images import SUFFIXES
+from sr_train.warm_starts import find_warm_start
 
 _HELD_OUT_SHARE = 10  # one picture of so many is measured on
 _MOST_HELD_OUT = 12  # measuring must stay short beside training
@@ -56,7 +57,7 @@ def adapt(config: TrainConfig, root: Path, out: Path) -> tuple[TrainConfig, Path
         BadInput: no pictures, or too few to hold one out.
     """
     notes = []
-    if config.optim.warm_start and not Path(config.optim.warm_start).exists():
+    if config.optim.warm_start and find_warm_start(config.optim.warm_start) is None:
         notes.append(f"trains from scratch: {config.optim.warm_start} is not here")
         config = replace(config, optim=replace(config.optim, warm_start=""))
     if config.optim.compiled and not has_compiler():

@@ -11,6 +11,7 @@ bias. Those are exactly 0 where R = G = B, so a grey picture stays grey to the l
 `folded` multiplies the change to RGB into the last kernels: no operation is left at full size but the base.
 """
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -66,6 +67,19 @@ class Restore(nn.Module):
     def folded(self) -> nn.Module:
         """The same function with the kernels multiplied out: what is exported."""
         return _Folded(self)
+
+    @staticmethod
+    def unfolded(folded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of a Restore from those of `folded`: what a training can start from."""
+        weights = {name: value for name, value in folded.items() if name not in ("differences", "direct", "mixed")}
+        planes = weights["tail.bias"].shape[0] // 3  # R, G and B have the same
+        weights |= {name: weights[name][:planes] for name in ("tail.weight", "tail.bias")}
+        to_differences = torch.linalg.pinv(torch.tensor(SPREAD, dtype=torch.float64))
+        for name in ("direct", "mixed"):
+            kernels = folded[name].double()
+            kernels = kernels.reshape(3, -1, *kernels.shape[1:])
+            weights[f"{name}.weight"] = torch.einsum("kc,ciyxz->kiyxz", to_differences, kernels).flatten(0, 1).float()
+        return weights
 
     def _to_rgb(self, weight: Tensor) -> Tensor:
         """Kernels (2 s*s, ...) that make the two differences, as kernels (3 s*s, ...) that make RGB."""

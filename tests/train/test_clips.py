@@ -11,7 +11,8 @@ from PIL import Image
 
 from sr_core.errors import BadInput
 from sr_train import clip_bank
-from sr_train.clips import FRAMES, Chances, make_clip, split
+from sr_train.chances import Chances
+from sr_train.clips import FRAMES, make_clip, split
 from sr_train.coding import Coding, encode_and_decode, planes_from_rgb, rgb_from_planes
 from sr_train.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from sr_train.losses import still

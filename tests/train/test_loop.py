@@ -12,12 +12,13 @@ from PIL import Image
 
 from sr_core.errors import BadInput
 from sr_core.model_spec import read_spec
-from sr_train.checkpoints import read_checkpoint, warm_start
+from sr_train.checkpoints import read_checkpoint
 from sr_train.config import read_config
 from sr_train.curves import draw_curves
 from sr_train.images import open_bank
 from sr_train.loop import Progress, run_training
 from sr_train.shipping import load_trained, ship_checkpoint
+from sr_train.warm_starts import warm_start
 from sr_zoo.archs.registry import build_network
 
 RECIPE = """
