@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from sr_core.errors import BadModel
-from sr_core.graph.quantized import Range, add_quantizers, remove_quantizers
+from sr_core.graph.quantized import Range, add_quantizers, has_quantizers, remove_quantizers
 from sr_core.model_spec import ModelSpec, load_model, spec_of, with_spec
 from sr_core.storage import write_atomically
 from sr_train.benchmark_sets import TestPair, find_set, read_pairs
@@ -66,10 +66,7 @@ def quantize_file(path: Path, *, data_root: Path, b100_images: int, say: Say = l
         BadModel: no convolutions that could run in INT8.
         BadInput: pictures are missing under `data_root`.
     """
-    model = load_model(path)
-    spec = spec_of(model)
-    if spec is None or spec.color_space != "rgb":
-        raise BadModel(f"{path.name} is not an RGB model of ours", hint="srkit models import FILE")
+    model, spec = load_own(path)
     remove_quantizers(model)
     pictures = calibration_batches(data_root, spec.scale)
     sets = open_sets(data_root, spec.scale, b100_images)
@@ -86,6 +83,36 @@ def quantize_file(path: Path, *, data_root: Path, b100_images: int, say: Say = l
     final = replace(spec, int8_loss=loss)
     write_atomically(path, with_spec(quantized, final).SerializeToString())
     return final
+
+
+def measure_file(path: Path, *, data_root: Path, b100_images: int) -> ModelSpec:
+    """Measure what the quantizers of the model at `path` cost, and write that into its spec: they stay as they are.
+
+    Raises:
+        BadModel: it has no quantizers.
+        BadInput: pictures are missing under `data_root`.
+    """
+    model, spec = load_own(path)
+    if not has_quantizers(model):
+        raise BadModel(f"{path.name} has no quantizers", hint="srkit quantize writes them")
+    sets = open_sets(data_root, spec.scale, b100_images)
+    exact, reached = (psnr_by_set(run, sets, spec.scale) for run in (open_runner(model), open_int8_runner(model)))
+    final = replace(spec, int8_loss={name: round(exact[name] - reached[name], 4) for name in sets})
+    write_atomically(path, with_spec(model, final).SerializeToString())
+    return final
+
+
+def load_own(path: Path) -> tuple[ModelProto, ModelSpec]:
+    """A model of this project's for RGB, and its facts.
+
+    Raises:
+        BadModel: it is not.
+    """
+    model = load_model(path)
+    spec = spec_of(model)
+    if spec is None or spec.color_space != "rgb":
+        raise BadModel(f"{path.name} is not an RGB model of ours", hint="srkit models import FILE")
+    return model, spec
 
 
 def first_plan(model: ModelProto, pictures: Sequence[Batch]) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from onnx import ModelProto
 from PIL import Image
 
+from sr_core.errors import BadModel
 from sr_core.graph.quantized import QUANTIZE, Range, has_quantizers, remove_quantizers
-from sr_core.model_spec import load_model, spec_of
+from sr_core.model_spec import load_model, spec_of, with_spec
 from sr_core.testing import picture, random_model
 from sr_train import quantization
 from sr_train.quantization import (
@@ -19,6 +21,7 @@ from sr_train.quantization import (
     calibration_batches,
     first_plan,
     inner_convolutions,
+    measure_file,
     narrow,
     quantize_file,
     squared_error,
@@ -98,6 +101,22 @@ def test_a_quantized_file_says_what_it_costs_and_keeps_its_floats(
         remove_quantizers(made)
         assert list(made.graph.node) == list(model.graph.node)
         assert list(made.graph.initializer) == list(model.graph.initializer)
+
+
+def test_measuring_again_changes_the_loss_that_is_told_and_nothing_else(
+    model: ModelProto, data_root: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(BadModel, match="no quantizers"):
+        measure_file(path, data_root=data_root, b100_images=1)
+    right = quantize_file(path, data_root=data_root, b100_images=1)
+    before = load_model(path)
+    path.write_bytes(with_spec(before, replace(right, int8_loss={"set5": 9.0})).SerializeToString())
+    assert measure_file(path, data_root=data_root, b100_images=1) == right
+    after = load_model(path)
+    assert after.graph == before.graph
+    assert spec_of(after) == right
 
 
 def test_convolutions_are_given_back_while_the_loss_is_too_large(

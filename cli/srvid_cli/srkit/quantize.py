@@ -14,21 +14,26 @@ import click
     help="The folder that holds the training pictures and eval/B100.",
 )
 @click.option("--b100", "b100_images", type=click.IntRange(1, 100), default=40, show_default=True, help="Images used.")
-def command(models: tuple[str, ...], data: str, b100_images: int) -> None:
+@click.option("--measure", "is_measured", is_flag=True, help="Keep the quantizers, and only measure what they cost.")
+def command(models: tuple[str, ...], data: str, b100_images: int, is_measured: bool) -> None:
     """Write quantizers for INT8 into MODELS, beside their float weights, and what they cost into their specs.
 
     MODELS are names of shipped models, whose files are replaced, or files of this project.
 
     \b
     srkit quantize clear-x4 swift-x4 --data sets
+    srkit quantize --measure --b100 100 clear-x4 --data sets
     """
     from pathlib import Path
 
-    from sr_train.quantization import quantize_file
+    from sr_train.quantization import measure_file, quantize_file
     from sr_zoo.models import find_model
 
     for name in models:
         path = Path(name) if name.lower().endswith(".onnx") else find_model(name)
-        spec = quantize_file(path, data_root=Path(data), b100_images=b100_images, say=click.echo)
+        if is_measured:
+            spec = measure_file(path, data_root=Path(data), b100_images=b100_images)
+        else:
+            spec = quantize_file(path, data_root=Path(data), b100_images=b100_images, say=click.echo)
         losses = ", ".join(f"{loss:.4f} dB on {where}" for where, loss in spec.int8_loss.items())
         click.echo(f"{path.name}: INT8 costs {losses}")
