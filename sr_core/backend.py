@@ -46,8 +46,8 @@ class ComposedGraph:
         packed: composes the same function with packed outputs, for backends on a CPU; None where the network
             does not end in a sub-pixel convolution.
         square: composes the same graph for a square tile of at least that side, or of the model's fixed size.
-        int8: composes the same graph with the network's body in INT8, by quantizers; None where the model has none,
-            or the format more than 8 bits.
+        has_int8: the model has quantizers, and the format 8 bits.
+        int8: composes the same graph with the network's body in INT8, by quantizers; None without `has_int8`.
         int8_loss_db: what INT8 was measured to cost against ground truth, at most; None = not measured.
         network_digest: hash of the network alone, whatever the format and size.
     """
@@ -61,6 +61,7 @@ class ComposedGraph:
     packed: Callable[[], PackedGraph | None] = lambda: None
     square: Callable[[int], ComposedGraph] | None = None
     network_digest: Callable[[], str] = lambda: ""
+    has_int8: bool = False
     int8: Callable[[], ComposedGraph | None] = lambda: None
     int8_loss_db: float | None = None
 

@@ -57,7 +57,7 @@ def ways_for(
     if "BF16" in capabilities:
         ways.append("bf16+f32")
     is_close = graph.int8_loss_db is not None and graph.int8_loss_db <= INT8_LOSS_DB
-    if (precision == "fast" or is_close) and graph.int8() is not None:
+    if (precision == "fast" or is_close) and graph.has_int8:
         ways.append("int8+f32")
     return tuple(ways)
 

@@ -80,6 +80,7 @@ def compose(
         packed=partial(_pack, model, spec, fmt, color, width=width, height=height, is_int8=is_int8),
         square=partial(_square, model, spec, fmt, color),
         network_digest=partial(_digest, model),
+        has_int8=_has_int8(model, fmt),
         int8=partial(_int8, model, spec, fmt, color, width=width, height=height),
         int8_loss_db=max(spec.int8_loss.values(), default=None) if has_quantizers(model) else None,
     )
@@ -96,9 +97,14 @@ def _int8(
     model: ModelProto, spec: ModelSpec, fmt: PixelFormat, color: ColorSpec, *, width: int, height: int
 ) -> ComposedGraph | None:
     """See `ComposedGraph.int8`."""
-    if fmt.is_float or fmt.depth != 8 or not has_quantizers(model):
+    if not _has_int8(model, fmt):
         return None
     return compose(model, spec, fmt, color, width=width, height=height, is_int8=True)
+
+
+def _has_int8(model: ModelProto, fmt: PixelFormat) -> bool:
+    """See `ComposedGraph.has_int8`."""
+    return not fmt.is_float and fmt.depth == 8 and has_quantizers(model)
 
 
 def _square(model: ModelProto, spec: ModelSpec, fmt: PixelFormat, color: ColorSpec, side: int) -> ComposedGraph:

@@ -116,7 +116,7 @@ def test_weights_in_the_composed_graph_are_codes_already() -> None:
 def test_only_frames_of_eight_bits_run_in_int8() -> None:
     model = quantized()
     half = PixelFormat(family="rgb", depth=16, is_float=True)
-    assert [composed(model, fmt).int8() is None for fmt in (yuv("420"), rgb(), yuv("420", 10), rgb(16), half)] == [
+    assert [not composed(model, fmt).has_int8 for fmt in (yuv("420"), rgb(), yuv("420", 10), rgb(16), half)] == [
         False, False, True, True, True,
     ]  # fmt: skip
     with pytest.raises(EngineError, match="INT8 is for frames of 8 bits"):
