@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -104,7 +105,8 @@ class OpenVino:
             way: partial(session.run_into, planes, targets, [(0, 0)] * len(targets))
             for way, session in sessions.items()
         }
-        seconds = interleaved_seconds(runs, tell=partial(progress, "choosing a precision") if progress else None)
+        tell = partial(progress, "choosing a precision") if progress else None
+        seconds = interleaved_seconds(runs, tell=tell, clock=time.process_time if self.on_cpu else time.perf_counter)
         for way in ways:
             if way in refused:
                 yield Trial(way=way, refusal=refused[way])

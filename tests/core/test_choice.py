@@ -114,3 +114,14 @@ def test_a_slow_network_is_tried_once_and_a_cancel_ends_the_trial() -> None:
     with pytest.raises(Cancelled):
         interleaved_seconds({"a": slow, "b": slow}, tell=stop)
     assert len(runs) == 3
+
+
+def test_what_is_counted_is_the_clock_that_was_asked_for() -> None:
+    now = [0.0]
+
+    def work(seconds: float) -> None:
+        now[0] += seconds
+
+    works = {"a": lambda: work(0.1), "b": lambda: work(0.02)}
+    seconds = interleaved_seconds(works, clock=lambda: now[0])
+    assert seconds == pytest.approx({"a": 0.1, "b": 0.02})

@@ -138,7 +138,9 @@ def test_what_a_gpu_computes_is_held_against_the_cpus_f32(
     machine: Machine, composed: ComposedGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = {"f32": 2.0, "f16+f32": 1.0}
-    monkeypatch.setattr(openvino_backend, "interleaved_seconds", lambda work, tell: {way: seconds[way] for way in work})
+    monkeypatch.setattr(
+        openvino_backend, "interleaved_seconds", lambda work, tell, clock: {way: seconds[way] for way in work}
+    )
     assert OpenVino(device_index="GPU").open(composed).precision == "f16+f32"
     assert {device for device, _ in machine.compiled} == {"CPU", "GPU.0"}
     (verdict,) = read_verdicts()

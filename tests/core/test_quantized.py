@@ -210,7 +210,7 @@ def backend_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
 
     def make(seconds: dict[str, float], *, has_bf16: bool = False) -> OpenVino:
         monkeypatch.setattr(
-            openvino_backend, "interleaved_seconds", lambda work, tell: {way: seconds[way] for way in work}
+            openvino_backend, "interleaved_seconds", lambda work, tell, clock: {way: seconds[way] for way in work}
         )
         backend = OpenVino(threads=1)
         backend.capabilities = frozenset({"BF16"} if has_bf16 else ())
