@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -46,8 +48,13 @@ def test_a_file_that_nobody_named_is_a_stray() -> None:
     assert outcome_of(ended(code=1, said=b"o.mkv.part is kept\n"), ["o.mkv.part"]) == "refused"
 
 
+def _crash() -> None:
+    faulthandler.disable()  # pytest's own would print the child's stack as if the suite had crashed
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # pytest's own threads are none of the child's
 def test_a_crash_is_seen_from_outside(tmp_path: Path) -> None:
-    child = start(lambda: os.kill(os.getpid(), 11), lambda code, said: "", folder=tmp_path, notes=tmp_path)
+    child = start(_crash, lambda code, said: "", folder=tmp_path, notes=tmp_path)
     _, status, _ = os.wait4(child.pid, 0)
     assert outcome_of(child.ended(status), []) == "signal"
