@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from srvid_cli.progress import percent
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -117,6 +119,6 @@ def _agrees() -> bool:
 
 
 def _tell(there: int, whole: int | None) -> None:
-    share = f"{there / whole:4.0%}  " if whole else ""
+    share = f"{percent(there / whole)}  " if whole else ""
     if sys.stderr.isatty():
         click.echo(f"\r{share}{there / 1e6:.1f} MB", nl=False, err=True)

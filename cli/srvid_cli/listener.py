@@ -118,6 +118,7 @@ class VideoListener:
             emit("note", text=text)
 
     def verifying(self, progress: Progress) -> None:
+        self.line.phase("checking the output", share=1.0)
         if self._as_json:
             emit("verify", frames=progress.frames)
 

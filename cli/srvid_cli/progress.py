@@ -8,6 +8,7 @@ share and time left, and so do 30. Rich draws: it knows the terminal's width at 
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ _PLAIN_SECONDS = 30.0  # between lines where stderr is not a terminal
 _BAR_WIDTH, _LEAST_BAR = 24, 8
 _REDRAWS_PER_SECOND = 8
 _GAP = "  "
+_FLOAT_NOISE = 1e-9  # 100 * 0.29 is 28.999999999999996
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,7 @@ class Status:
         head = []
         details = [printable(detail) for detail in self.details]
         if self.share is not None:
-            head.append(f"{min(1.0, self.share):4.0%}")
+            head.append(percent(self.share))
         if self.seconds_left is not None:
             head.append(f"{text_from_seconds(self.seconds_left)} left")
         if width is None:
@@ -57,6 +59,11 @@ class Status:
         if self.share is not None and room >= _LEAST_BAR:
             kept.insert(len(head), _bar(self.share, min(_BAR_WIDTH, room)))
         return _GAP.join(kept)[:width]
+
+
+def percent(share: float) -> str:
+    """Four characters, rounded down: 100 % only when all is done."""
+    return f"{math.floor(100 * min(1.0, share) + _FLOAT_NOISE):3d}%"
 
 
 def _bar(share: float, width: int) -> str:

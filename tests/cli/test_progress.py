@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from srvid_cli.batch.report import status_of
 from srvid_cli.progress import ProgressLine, Status
 
 FULL = Status(share=0.42, seconds_left=200, details=("512/1219 frames", "4.25 fps", "0.17x real time"))
@@ -145,3 +146,22 @@ def test_quiet_says_nothing_at_all() -> None:
     line.say("note: something")
     line.clear()
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0.0, "0%"), (0.29, "29%"), (0.996, "99%"), (0.9999, "99%"), (1, "100%")])
+def test_a_hundred_percent_is_all_of_it(share: float, shown: str) -> None:
+    assert Status(share=share).text(60).split()[0] == shown
+
+
+@pytest.mark.parametrize(("files", "done"), [(0, 50), (0, 100), (1, 100), (1, 130), (2, 200), (2, 180)])
+def test_the_percent_of_a_batch_agrees_with_its_count_of_files(files: int, done: int) -> None:
+    text = status_of(files=files, of_files=2, done=done, total=200 if files else 100, seconds=3).text(60)
+    assert ("100%" in text) == (files == 2)
+    assert f"{files}/2 files" in text
+
+
+def test_a_file_whose_pixels_are_through_is_being_written() -> None:
+    text = status_of(files=0, of_files=1, done=100, total=100, seconds=3).text(60)
+    assert text.startswith(" 99%  [")
+    assert text.endswith("]  0/1 file  writing")
+    assert "left" not in text

@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ from PIL import Image
 
 from sr_zoo.models import shipped_models
 from srvid_cli.commands import load_commands, walk_commands
-from tests.docs.pages import FENCE, PAGES, PROJECT, documented_commands, name_of
+from tests.docs.pages import FENCE, PAGES, PROJECT, documented_commands, inline_commands, name_of
 
-EXTRAS = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 # ---- Python
 
 
@@ -69,7 +67,7 @@ def parsed(words: list[str]) -> None:
     """Let click read the line, run nothing; raises where it would be refused."""
     command: click.Command = load_commands()[words[0]]
     context, rest = click.Context(command, info_name=words[0]), words[1:]
-    while isinstance(command, click.Group):
+    while rest and isinstance(command, click.Group):
         _, found, rest = command.resolve_command(context, rest)
         assert found is not None
         command = found
@@ -97,6 +95,19 @@ def expand(line: str) -> list[str]:
     """'srkit models list | info X' style alternatives are cut before; '[…]' marks what may be left out."""
     without = re.sub(r"\[[^\]]*\]", "", line)
     return [without.replace("…", "x")]
+
+
+@pytest.mark.parametrize(("page", "line"), inline_commands())
+def test_a_command_inside_a_sentence_is_one(page: str, line: str) -> None:
+    """Its name and options are; what it works on may be left out there, or be a word such as HOST."""
+    words = [word for word in shlex.split(re.split(r"\s[|<>]", line)[0].replace("…", "")) if not word.isupper()]
+    try:
+        parsed(words)
+    except click.MissingParameter:
+        pass
+    except click.UsageError as error:
+        if not isinstance(error, click.exceptions.NoArgsIsHelpError):
+            raise
 
 
 def test_a_wrong_option_would_be_noticed() -> None:
@@ -130,17 +141,6 @@ def test_the_readmes_decibels_are_those_inside_the_models() -> None:
     measured = {model.spec.name: model.spec.psnr_y["set5"] for model in shipped_models() if "set5" in model.spec.psnr_y}
     stated = " / ".join(f"{measured[f'clear-x{scale}']:.2f}" for scale in (2, 3, 4))
     assert f"measures {stated} dB on Set5" in text
-
-
-def test_every_extra_that_is_named_exists() -> None:
-    sources = [path for top in PROJECT.iterdir() if top.is_dir() and not top.name.startswith((".", "build", "dist"))
-               for path in top.rglob("*.py")]  # fmt: skip
-    named: set[str] = set()
-    for path in [*sources, *PAGES]:
-        for extras in re.findall(r"pip install '(?:srvid|\.)\[([\w,-]+)\]'", path.read_text(encoding="utf-8")):
-            named |= set(extras.split(","))
-    assert {"rtx", "vapoursynth", "train", "ray"} <= named
-    assert named <= set(EXTRAS)
 
 
 # ---- benchmarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sr_plugins.install import install, uninstall
 from sr_plugins.places import Place
 from sr_plugins.testing import CANCEL_DEADLINE_SECONDS, Drop, RunningWorker, SocketWatch, open_test_model
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
 WIDTH, HEIGHT = 64, 48
 LINEAR_FLOAT_ATOL = 2e-6  # float32 through GIMP's curve and back; measured 7e-7
 ADOBE_ATOL = 1e-3  # babl's fast conversions, a quarter of an 8-bit step; measured 6.5e-4, u16 and float
@@ -171,6 +173,8 @@ def script_for(folder: Path) -> Script:
     script.add("selection outside", small, scope="selection", selection=[40, 30, 8, 8])
     script.add("image with a selection", [noise(3)], selection=[20, 10, 16, 12], model="random")
     script.add("large", [noise(3, width=1000, height=800)], model="nearest", scale=4)
+    (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    script.add("the page's lines", [noise(3)], code=snippet)
     script.add("no worker", [noise(3)], damage="no worker")
     script.add("wrong token", [noise(3)], damage="token")
     script.add("missing model", [noise(3)], model="missing")
@@ -255,6 +259,11 @@ def test_colours_outside_srgb_survive_and_the_profile_stays(played: Played, name
 
 def test_a_large_image_is_enlarged_exactly(played: Played) -> None:
     scenario = played["large"]
+    np.testing.assert_array_equal(scenario.results[0], scenario.images[0].repeat(4, 0).repeat(4, 1))
+
+
+def test_the_documented_lines_enlarge_an_image(played: Played) -> None:
+    scenario = played["the page's lines"]
     np.testing.assert_array_equal(scenario.results[0], scenario.images[0].repeat(4, 0).repeat(4, 1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,8 @@ from types import ModuleType
 import pytest
 
 pytest.importorskip("vapoursynth_filter", reason="pip install 'srvid[vapoursynth]'")
+
+import vapoursynth
 
 PROJECT = Path(__file__).resolve().parents[2]
 RunPython = Callable[[str], "subprocess.CompletedProcess[str]"]
@@ -175,3 +178,23 @@ def test_without_vapoursynth_the_import_says_what_to_install(tmp_path: Path) -> 
         text=True,
     )
     assert "pip install 'srvid[vapoursynth]'" in result.stderr.splitlines()[-1]
+
+
+def test_the_documented_lines_compile_a_stub_that_vapoursynth_finds(
+    environment: dict[str, str], tmp_path: Path, plugin_folder: Path
+) -> None:
+    """`plugin_folder`: where there is a compiler and headers; the lines are run as they stand."""
+    page = (PROJECT / "docs" / "vapoursynth.md").read_text()
+    lines = page[page.index("mkdir -p build/plugins") :].partition("```")[0]
+    (tmp_path / "vapoursynth_filter").symlink_to(PROJECT / "vapoursynth_filter")
+    installed = Path(vapoursynth.__file__).parent  # holds a stub of its own, which would be found first
+    shutil.copytree(
+        installed, tmp_path / "site" / "vapoursynth", ignore=shutil.ignore_patterns("srvid", "libbestsource*")
+    )
+    without = environment | {"PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), environment["PYTHONPATH"]])}
+    asked = 'python -c "import vapoursynth as vs; print(vs.core.srvid.plugin_path)"'
+    done = subprocess.run(
+        ["bash", "-ec", f"{lines}\n{asked}"], cwd=tmp_path, env=without, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "build" / "plugins" / "libsrvid.so")]

@@ -21,16 +21,22 @@ if TYPE_CHECKING:
     from srvid_cli.batch.run import Result
 
 _JSON_SECONDS = 1.0  # between progress events
+_MOST_BEFORE_THE_END = 0.99
 
 
 def status_of(*, files: int, of_files: int, done: int, total: int, seconds: float) -> Status:
-    """Share, speed and time left by input pixels: files differ too much in size to count them."""
+    """Share, speed and time left by input pixels: files differ too much in size to count them.
+
+    A file whose pixels are all through is not written yet, so the share is 1 with the last file, and not before.
+    """
     speed = done / seconds if seconds > 0 else 0.0
     rate = (f"{speed / 1e6:.2f} MP/s",) if speed else ()
+    is_through = done >= total and files < of_files
+    share = 1.0 if files >= of_files else min(_MOST_BEFORE_THE_END, done / total if total else 0.0)
     return Status(
-        share=min(1.0, done / total) if total else 1.0,
-        seconds_left=max(0.0, total - done) / speed if speed else None,
-        details=(f"{files}/{count_of(of_files, 'file')}", *rate),
+        share=share,
+        seconds_left=(total - done) / speed if speed and done < total else None,
+        details=(f"{files}/{count_of(of_files, 'file')}", *(("writing",) if is_through else rate)),
     )
 
 

@@ -11,6 +11,7 @@ import click
 from sr_core.errors import BadInput, SrError
 from sr_core.wording import count_of
 from sr_video.timing import text_from_seconds
+from srvid_cli.progress import percent
 from srvid_cli.spelling import tell_in_line
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _line(state: JobState) -> str:
     share = state.frames_done / max(1, state.manifest.frames)
     working = "running" if state.is_running else "stopped"
     return (
-        f"{state.manifest.target}  {working}  {share:.0%}  {state.segments_done} of "
+        f"{state.manifest.target}  {working}  {percent(share).strip()}  {state.segments_done} of "
         f"{count_of(len(state.manifest.segments), 'segment')}, "
         f"{state.frames_done} of {count_of(state.manifest.frames, 'frame')}"
     )

@@ -212,7 +212,19 @@ def play(scenario):
         shown.delete()
 
 
+def play_code(scenario):
+    """Run lines of the documents as they stand: they find `image`, and leave the enlarged one in `result`."""
+    name, babl = scenario["name"], scenario["layers"][0]["babl"]
+    names = {"Gimp": Gimp, "image": build(scenario)}
+    dump(names["image"].get_layers()[0], f"{name}.0.before.raw", babl)
+    exec(scenario["code"], names)
+    (layer,) = names["result"].get_layers()
+    dump(layer, f"{name}.0.raw", babl)
+    with open(path(name + ".json"), "w") as file:
+        json.dump({"sizes": [[layer.get_width(), layer.get_height()]]}, file)
+
+
 Gegl.init(None)
 with open(path("scenarios.json")) as opened:
     for scenario in json.load(opened):
-        play(scenario)
+        (play_code if "code" in scenario else play)(scenario)
