@@ -8,8 +8,9 @@
     dist/SHA256SUMS
 
 What is checked: twine and check-wheel-contents on every file; the files beside each other hold the same
-Python; the wheel of this machine in an empty environment, with the demo run from outside the checkout; and
-that pip resolves every other platform from its tags alone.
+Python; the wheel of this machine in an empty environment, with the demo run from outside the checkout; that
+pip resolves every other platform from its tags alone, and here every extra that a hint can name; and the
+recipes, as far as try_recipes.py can.
 """
 
 from __future__ import annotations
@@ -22,13 +23,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from recipes import write_recipes
 from sbom import write_sbom
+from try_recipes import try_recipe
 
 PROJECT = Path(__file__).resolve().parents[1]
 DIST = PROJECT / "dist"
@@ -159,6 +163,22 @@ def resolve(platform: Platform, wheel: Path) -> int:
     return len(json.loads(report)["install"])
 
 
+def resolve_extras(wheel: Path) -> None:
+    """Every `pip install 'srvid[…]'` that a hint can name finds all it needs, for this machine."""
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    pip = (sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--report", "-")
+    for extra in extras:
+        found = json.loads(run(*pip, f"{wheel}[{extra}]"))["install"]
+        print(f"srvid[{extra}]: {len(found)} packages")
+
+
+def published_at() -> str:
+    """The index to which twine uploads, as its users see it."""
+    from twine.utils import DEFAULT_REPOSITORY
+
+    return f"https://{urlsplit(DEFAULT_REPOSITORY).netloc.removeprefix('upload.')}"
+
+
 def main() -> None:
     """Build, check, try, describe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -174,11 +194,12 @@ def main() -> None:
             for platform, wheel in wheels.items():
                 if platform.is_here:
                     python = install_and_try(wheel, Path(place))
+                    resolve_extras(wheel)
                     print(f"wrote {write_sbom(python, DIST / 'sbom.cdx.json')}")
             try_runners(Path(place))
     sdist = next(path for path in files if path.suffix == ".gz")
-    for path in write_recipes(PROJECT / "pyproject.toml", sdist, DIST / "recipes"):
-        print(f"wrote {path.relative_to(PROJECT)}")
+    for path in write_recipes(PROJECT / "pyproject.toml", sdist, DIST / "recipes", index=published_at()):
+        print(f"wrote {path.relative_to(PROJECT)}: {try_recipe(path, sdist, skips=skips)}")
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in files]
     (DIST / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
 

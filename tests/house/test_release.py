@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.conftest import skip_or_fail
 
 PROJECT = Path(__file__).resolve().parents[2]
 RELEASE = PROJECT / "release"
@@ -35,7 +38,9 @@ def recipes() -> ModuleType:
 def written(recipes: ModuleType, tmp_path: Path) -> dict[str, str]:
     sdist = tmp_path / "srvid-0.1.0.tar.gz"
     sdist.write_bytes(b"content")
-    paths = recipes.write_recipes(PROJECT / "pyproject.toml", sdist, tmp_path / "recipes")
+    paths = recipes.write_recipes(
+        PROJECT / "pyproject.toml", sdist, tmp_path / "recipes", index="https://index.example"
+    )
     return {path.name: path.read_text() for path in paths}
 
 
@@ -45,7 +50,7 @@ def test_every_recipe_has_version_checksum_and_every_program(written: dict[str, 
     assert set(written) == {"recipe.yaml", "PKGBUILD", "srvid.rb"}
     for text in written.values():
         assert checksum in text
-        assert "srvid-0.1.0.tar.gz" in text
+        assert "https://index.example/packages/source/s/srvid/srvid-0.1.0.tar.gz" in text
         assert all(script in text for script in project["scripts"])
 
 
@@ -64,11 +69,56 @@ def test_the_arch_recipe_is_bash(written: dict[str, str], tmp_path: Path) -> Non
     subprocess.run(["bash", "-n", str(tmp_path / "PKGBUILD")], check=True)
 
 
-def test_the_homebrew_formula_is_ruby(written: dict[str, str], tmp_path: Path) -> None:
+# A stand-in for Homebrew: remembers what the class says of itself, and what `install` calls.
+HOMEBREW = """
+require "json"
+require "pathname"
+module Language; module Python; module Virtualenv; end; end; end
+Pathname.class_eval { def install_symlink(*links) = $calls << ["install_symlink", *links.map(&:to_s)] }
+$calls = []
+class Formula
+  class << self
+    attr_reader :said, :tested
+    %w[desc homepage url sha256 license depends_on].each do |word|
+      define_method(word) { |text| (@said ||= {})[word] = text }
+    end
+    def test(&block) = @tested = block
+    def [](name) = Struct.new(:opt_bin).new(Pathname("/opt/#{name}/bin"))
+  end
+  %w[libexec bin man1 buildpath].each { |place| define_method(place) { Pathname("/#{place}") } }
+  %w[system virtualenv_create generate_completions_from_executable].each do |word|
+    define_method(word) { |*given, **named| $calls << [word, *given.map(&:to_s), *named.map { |k, v| "#{k}=#{v}" }] }
+  end
+end
+load ARGV[0]
+Srvid.new.install
+puts JSON.generate({said: Srvid.said, tested: !Srvid.tested.nil?, calls: $calls})
+"""
+
+
+def test_the_homebrew_formula_installs_every_program_its_pages_and_completions(
+    written: dict[str, str], tmp_path: Path
+) -> None:
     if shutil.which("ruby") is None:
-        pytest.skip("needs ruby")
+        skip_or_fail("needs ruby")
     (tmp_path / "srvid.rb").write_text(written["srvid.rb"])
-    subprocess.run(["ruby", "-c", str(tmp_path / "srvid.rb")], check=True)
+    words = ["ruby", "-w", "-e", HOMEBREW, str(tmp_path / "srvid.rb")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    formula = json.loads(done.stdout)
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert formula["tested"]
+    assert formula["said"]["desc"] == project["description"]
+    assert formula["said"]["license"] == project["license"]
+    calls = {tuple(call) for call in formula["calls"]}
+    assert ("install_symlink", *(f"/libexec/bin/{script}" for script in project["scripts"])) in calls
+    assert ("system", "/bin/srkit", "man", "--out", "/man1") in calls
+    completed = {call[1] for call in calls if call[0] == "generate_completions_from_executable"}
+    assert completed == {f"/bin/{script}" for script in project["scripts"]}
+
+
+def test_every_recipe_is_tried_by_make_dist(recipes: ModuleType) -> None:
+    assert load("try_recipes").TRIALS.keys() == {Path(name).name for name in recipes.RECIPES}
 
 
 @pytest.mark.parametrize("name", ["Containerfile.cpu", "Containerfile.nvidia"])
@@ -99,7 +149,7 @@ def test_containers_are_linted_and_run_as_nobody_special(name: str) -> None:
     assert "rtx" in extras
     linter = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
     if linter is None:
-        pytest.skip("needs hadolint: pip install 'srvid[release]'")
+        skip_or_fail("needs hadolint: pip install 'srvid[release]'")
     done = subprocess.run([linter, str(RELEASE / name)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
