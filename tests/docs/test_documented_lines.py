@@ -35,7 +35,7 @@ ELSEWHERE = {
     r"srkit models list \|": "alternatives, by tests/srkit/test_srkit.py",
     r"srkit engines": "alternatives, by tests/trt/test_engine_store.py",
     r"srkit build": "minutes of TensorRT-RTX, by tests/trt/test_build.py",
-    r"srkit (train swift|train configs|eval)": "a training, by tests/train/test_commands.py",
+    r"srkit (train (swift|mine|configs)|eval)": "a training, by tests/train/test_commands.py",
     r"srkit (ui|watch)": "they run until they are stopped, by tests/ui",
     r"srkit plug": "programs that may not be here, by tests/plugins/test_install.py",
 }

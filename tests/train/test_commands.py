@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,7 @@ def test_recipes_are_known_by_name_and_misspelt_ones_are_guessed(tmp_path: Path)
     from sr_core.errors import BadInput
 
     assert "clear-x4" in srkit("train", "--list").output.splitlines()
+    assert tomllib.loads(srkit("train", "clear-x4", "--show").output)["model"]["name"] == "clear-x4"
     with pytest.raises(BadInput) as caught:
         srkit("train", "claer-x4", "--data", str(tmp_path))
     assert caught.value.hint.startswith("did you mean clear-x4?")

@@ -46,8 +46,11 @@ def _list_recipes(ctx: click.Context, param: click.Parameter, value: bool) -> No
     callback=_list_recipes,
     help="Name the recipes, and stop.",
 )
+@click.option("--show", is_flag=True, help="Print the recipe, to change and to give back as a file, and stop.")
 @click.option("--no-export", is_flag=True, help="Stop after the checkpoint; write no .onnx file.")
-def command(recipe: str, data: str | None, out: str, resume: bool, overwrite: bool, no_export: bool) -> None:
+def command(
+    recipe: str, data: str | None, out: str, resume: bool, overwrite: bool, show: bool, no_export: bool
+) -> None:
     """Train a model as RECIPE says: a name that --list shows, or a TOML file.
 
     Any folder of sharp pictures will do as --data: one in ten is held out to measure on. Writes
@@ -57,9 +60,17 @@ def command(recipe: str, data: str | None, out: str, resume: bool, overwrite: bo
     \b
     srkit train clear-x4 --data ~/Pictures
     srkit train clear-x4 --data ~/Pictures --resume
-    srkit train my-recipe.toml --out runs
+    srkit train clear-x4 --show > mine.toml
+    srkit train mine.toml --data ~/Pictures
     """
     from pathlib import Path
+
+    from sr_train.recipes import adapt, find_recipe
+
+    place = find_recipe(recipe)
+    if show:
+        click.echo(place.read_text(encoding="utf-8"), nl=False)
+        return
 
     from sr_core.errors import NotAvailable, OutputExists
     from sr_core.storage import cache_dir
@@ -70,14 +81,12 @@ def command(recipe: str, data: str | None, out: str, resume: bool, overwrite: bo
         from sr_train.config import read_config
         from sr_train.curves import draw_curves
         from sr_train.loop import run_training
-        from sr_train.recipes import adapt, find_recipe
         from sr_train.shipping import ship_checkpoint
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise NotAvailable("training needs torch", hint="pip install 'srvid[train]'") from error
 
-    place = find_recipe(recipe)
     folder = Path(out) / place.stem
     config = read_config(place)
     config, root, notes = adapt(config, Path(data) if data else Path(config.data.root), folder)
