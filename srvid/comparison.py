@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class Comparison:
         cells = (Cell(label="before", picture=self.before), Cell(label="after", picture=self.after))
         return sheet_of([cells], gap_px=_GAP_PX)
 
-    def save(self, path: str) -> None:
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the sheet; the ending of `path` is the format."""
         self.image.save(path)
 

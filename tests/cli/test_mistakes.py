@@ -106,7 +106,7 @@ def told(place: Path) -> dict[str, tuple[int, str]]:
         input=json.dumps([line.split() for line in MISTAKES]),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]

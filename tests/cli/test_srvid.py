@@ -30,7 +30,7 @@ def environment() -> dict[str, str]:
 def srvid(*arguments: object, **popen: object) -> subprocess.CompletedProcess[str]:
     command = [*SRVID, *map(str, arguments)]
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        command, env=environment(), capture_output=True, text=True, timeout=60, check=False, **popen
+        command, env=environment(), capture_output=True, text=True, timeout=600, check=False, **popen
     )
 
 
@@ -195,7 +195,7 @@ def test_a_reader_that_goes_away_ends_it_with_code_one(long_source: Path) -> Non
         process.stdout.read(1000)
         process.stdout.close()
         message = process.stderr.read().decode()
-        assert process.wait(timeout=120) == 1
+        assert process.wait(timeout=600) == 1
     assert "reader of our output went away" in message
 
 
@@ -222,7 +222,7 @@ def test_a_signal_stops_at_once_and_leaves_nothing(long_source: Path, tmp_path: 
     assert "out.mkv.part" in outputs(tmp_path)
     sent = time.monotonic()
     process.send_signal(number)
-    _, message = process.communicate(timeout=120)
+    _, message = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "srvid: stopped" in message
     assert "\n\n" not in message
@@ -244,7 +244,7 @@ def test_ctrl_c_ends_a_wait_for_a_silent_pipe(source: Path, tmp_path: Path, fram
         else:
             _wait_until_it_reads(process.pid)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=40) == 130
+        assert process.wait(timeout=600) == 130
     assert outputs(tmp_path) == []
 
 
@@ -266,7 +266,7 @@ def _waits_in(task: Path) -> str:
 def test_a_killed_run_leaves_no_file_under_the_final_name(long_source: Path, tmp_path: Path) -> None:
     process = started(long_source, tmp_path / "out.mkv")
     process.kill()
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert "out.mkv" not in outputs(tmp_path)
     assert "out.mkv.part" in outputs(tmp_path)
     done = srvid(long_source, tmp_path / "out.mkv", *NEAREST, "--end", "0.5")

@@ -70,7 +70,7 @@ def printed(folder: Path, name: str, *arguments: object) -> bytes:
     """All that a command prints, on both streams."""
     done = subprocess.run(
         command(name, *arguments),
-        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
+        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, check=False,
     )  # fmt: skip
     return done.stdout
 
