@@ -47,6 +47,7 @@ class ModelSpec:
         fixed_size: the only (width, height) the graph takes; every tile is of that size. None = any.
         border_px: input pixels by which a picture is continued on every side for the network, its outermost
             samples repeated: then the zeros that convolutions see beyond it are that far away.
+        keeps_gray: gray pictures are to come out gray; see Note [gray] in `sr_core.graph.color_edges`.
         purpose: what it is for, in a few words, e.g. 'clean photos', 'anime', 'JPEG damage'.
         licence: SPDX id or a short text.
         training: how and how long it was trained, in a sentence.
@@ -64,6 +65,7 @@ class ModelSpec:
     smallest: int = 1
     fixed_size: tuple[int, int] | None = None
     border_px: int = 0
+    keeps_gray: bool = False
     purpose: str = ""
     licence: str = ""
     training: str = ""

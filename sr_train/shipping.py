@@ -64,6 +64,7 @@ def ship_checkpoint(
         scale=model["scale"],
         color_space=model["color_space"],
         border_px=DEEP_BORDER_PX.get(model["arch"], BORDER_PX),
+        keeps_gray=model["color_space"] == "rgb",
         licence=LICENCE,
         training=f"{history}{_training_sentence(config)}",
         trained_on=tuple(data["folders"]),

@@ -54,6 +54,7 @@ def blend(network: Stage, faithful: Stage | None, strength: float) -> Stage:
         size_multiple=multiple,
         smallest=max(spec.smallest for spec in specs),
         border_px=border,
+        keeps_gray=all(spec.keeps_gray for spec in specs),
         licence="; ".join(dict.fromkeys(spec.licence for spec in specs if spec.licence)),
         training="; beside ".join(f"{spec.name}: {spec.training}" for spec in specs),
         psnr_y={},

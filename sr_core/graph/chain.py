@@ -65,6 +65,7 @@ def chain(stages: Sequence[Stage]) -> Stage:
         smallest=smallest,
         fixed_size=fixed,
         border_px=border,
+        keeps_gray=all(spec.keeps_gray for spec in specs),
         purpose=", then ".join(spec.purpose or spec.name for spec in specs),
         licence="; ".join(dict.fromkeys(spec.licence for spec in specs if spec.licence)),
         training="; then ".join(f"{spec.name}: {spec.training}" for spec in specs),

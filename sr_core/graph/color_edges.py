@@ -8,6 +8,10 @@ and only the final codes are limited. docs/notes/graph-forms.md says why this fo
 Note [border]: where the spec says so, planes are continued by `border_px` as they come in, and what that makes is
 cut off as they go out; everything between works on the larger size. Inside a frame this happens to every tile, within
 its halo. Packed outputs are cut for nothing: their pieces begin above and left of the plane.
+
+Note [gray]: a network of RGB taught with noise in three colors gives a gray picture a tint of some codes. Where the spec
+says that it keeps gray, interleaved RGB (images, arrays, plug-ins) stays R = G = B to the bit. Planar RGB is left as it
+is: its exit is folded into the last convolution, which such a choice would undo (`packed_exit`).
 """
 
 from __future__ import annotations
@@ -101,13 +105,31 @@ class ColorEdges:
     # ---- RGB networks
 
     def through_rgb(self, network: ModelProto) -> dict[str, str]:
-        rgb = self.build.inline(network, self.rgb_in(), "net/")
+        source = self.rgb_in()
+        rgb = self.build.inline(network, source, "net/")
+        if self.spec.keeps_gray and self.fmt.layout == "packed":  # see Note [gray]
+            rgb = self.gray_kept(source, rgb)
         if self.fmt.family == "gray":
             weights = ycc_from_rgb(self.color.matrix)[0]
             return {"gray": self.luma_out(rgb, weights * self.codes.luma_span, self.codes.luma_offset)}
         if self.fmt.family == "rgb":
             return self.rgb_out(rgb)
         return self.yuv_out(rgb)
+
+    def gray_kept(self, source: str, made: str) -> str:
+        """`made`, but luma alone where `source` and the eight pixels around are gray; elsewhere to the bit as it was."""
+        build, scale = self.build, self.spec.scale
+        differences = np.array([[1.0, -1.0, 0.0], [0.0, -1.0, 1.0]])  # R - G, B - G: exactly 0 of equal codes
+        spread = build.op("in", "Abs", build.conv("in", source, differences[:, :, None, None]))
+        spread = build.conv("in", spread, np.ones((1, 2, 1, 1)))
+        spread = build.op("in", "MaxPool", spread, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        if scale > 1:
+            factors = build.constant([1.0, 1.0, scale, scale])
+            rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            spread = build.op("in", "Resize", spread, "", factors, **rule)
+        is_color = build.op("out", "Greater", spread, build.constant(0.0))
+        luma = build.conv("out", made, ycc_from_rgb("bt601")[0].reshape(1, 3, 1, 1))
+        return build.op("out", "Where", is_color, made, luma)
 
     def rgb_in(self) -> str:
         build, codes = self.build, self.codes
