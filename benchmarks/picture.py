@@ -48,8 +48,11 @@ CODINGS: dict[str, tuple[str, dict[str, str]]] = {
     "x264 crf 34": ("libx264", {"crf": "34"}),
     "x265 crf 30": ("libx265", {"crf": "30", "x265-params": "log-level=none"}),
     "mpeg2 q 8": ("mpeg2video", {"qmin": "8", "qmax": "8"}),
+    "av1 crf 45": ("libsvtav1", {"crf": "45", "preset": "8"}),
+    "resized, x264 crf 28": ("libx264", {"crf": "28"}),
     "vp9 crf 40": ("libvpx-vp9", {"crf": "40", "b": "0", "deadline": "realtime", "cpu-used": "6"}),
 }
+RESIZED = {"resized, x264 crf 28": 0.6}  # stored smaller and enlarged by bilinear before it is coded, as sites do
 COLUMNS = ("Y", "chroma", "SSIM", "VMAF", "flicker", "edges", "ringing")
 
 
@@ -74,7 +77,15 @@ def read_clip(path: Path, *, skip: int, count: int, scale: int, coding: str) -> 
                 break
     size = (truth[0].shape[1] // scale, truth[0].shape[0] // scale)
     small = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in truth]
+    if coding in RESIZED:
+        small = [_resized_and_back(image, RESIZED[coding]) for image in small]
     return Clip(truth=truth, low=coded(small, *CODINGS[coding]))
+
+
+def _resized_and_back(image: Image8, factor: float) -> Image8:
+    picture = Image.fromarray(image)
+    small = picture.resize((round(picture.width * factor), round(picture.height * factor)), Image.Resampling.BICUBIC)
+    return np.asarray(small.resize(picture.size, Image.Resampling.BILINEAR))
 
 
 def coded(frames: Sequence[Image8], codec: str, options: dict[str, str]) -> list[Image8]:
@@ -170,7 +181,8 @@ def main(options: argparse.Namespace) -> None:
         "bicubic": resized(Image.Resampling.BICUBIC, scale),
     }
     for name in options.models:
-        ways[name] = srvid.open_upscaler(name, scale=scale, threads=options.threads).image
+        label = Path(name).stem if Path(name).suffix else name
+        ways[label] = srvid.open_upscaler(name, scale=scale, threads=options.threads).image
     print(f"| coding, mean of {len(CLIPS)} clips | model | " + " | ".join(COLUMNS) + " |")
     print("|---|---|" + "---|" * len(COLUMNS))
     table: list[list[str | float | None]] = []

@@ -18,24 +18,23 @@ def encoding_advice(backend: str, codec: str | None) -> str:
     return f"the card could encode as well: {option('codec', 'hevc_nvenc')} would free the CPU"
 
 
-def restoring_advice(path: str, index: int, model: str, scale: object) -> str:
-    """One line where stream `index` of `path` is compressed so hard that another model is worth a try; else ''.
+def fitting_model(source: str) -> tuple[str, str]:
+    """(the model for a video that nobody named one for, why in one line; '' where it is the usual one).
+
+    Rests on the bitstream alone, so the same input gets the same model each time: see docs/adr/0009. What cannot be
+    measured (pipes, URLs, other codecs than H.264) gets the usual model.
 
     Args:
-        model: what was chosen; only the default model is advised against.
-        scale: what the engine multiplies by; the other model must have it.
+        source: a path, a URL, '-' or a name of FFmpeg's.
     """
     from sr_video.read.hardness import compression_of
     from sr_zoo.models import DEFAULT_MODEL
     from srvid.advice import RESTORING_MODEL
-    from srvid.front_door import model_names
 
-    if model != DEFAULT_MODEL or f"{RESTORING_MODEL}-x{scale}" not in model_names():
-        return ""
-    compression = compression_of(path, index)
+    compression = compression_of("pipe:0" if source in ("-", "pipe:") else source)
     if compression.hardness != "hard" or not compression.measured:
-        return ""
-    return (
-        f"the input is compressed hard ({compression.measured}): {option('model', RESTORING_MODEL)} would be cleaner; "
-        f"a few seconds of it show whether ({option('start')}, {option('end')})"
+        return DEFAULT_MODEL, ""
+    return RESTORING_MODEL, (
+        f"the input is compressed hard ({compression.measured}): {RESTORING_MODEL} cleans it up, but takes longer; "
+        f"{option('model', DEFAULT_MODEL)} leaves it as it is"
     )

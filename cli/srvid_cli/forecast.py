@@ -9,12 +9,11 @@ import click
 
 from sr_core.wording import count_of, text_from_bytes
 from sr_video.timing import text_from_seconds
-from srvid_cli.advice import restoring_advice
 from srvid_cli.events import emit
 from srvid_cli.spelling import tell
 
 if TYPE_CHECKING:
-    from sr_video.decide.plan import Plan, Request
+    from sr_video.decide.plan import Request
     from sr_video.segments.forecast import Forecast
     from sr_video.segments.terms import Segmenting
     from srvid.recipe import EngineRecipe
@@ -23,7 +22,13 @@ if TYPE_CHECKING:
 
 
 def show_forecast(
-    request: Request, recipe: EngineRecipe, segmenting: Segmenting, options: VideoOptions, line: ProgressLine
+    request: Request,
+    recipe: EngineRecipe,
+    segmenting: Segmenting,
+    options: VideoOptions,
+    line: ProgressLine,
+    *,
+    model_note: str = "",
 ) -> None:
     """Probe for two seconds, print, stop; nothing is written. `line` names what takes longer than that."""
     from sr_video.decide.paths import check_source
@@ -39,7 +44,7 @@ def show_forecast(
     workers = options.pool.processes
     fps = forecast.fps * workers
     eta = None if forecast.frames is None else forecast.frames / fps
-    notes = [*_notes(request), *forecast.plan.notes, *_advice(request, forecast.plan, options)]
+    notes = [*_notes(request), *forecast.plan.notes, *([model_note] if model_note else [])]
     cluster = _cluster(options.pool.ray) if options.pool.ray else ""
     if options.as_json:
         emit(
@@ -70,12 +75,6 @@ def _notes(request: Request) -> list[str]:
         return []
     fate = "would be replaced" if request.overwrite else "exists already: --overwrite replaces it"
     return [f"{target} {fate}"]
-
-
-def _advice(request: Request, plan: Plan, options: VideoOptions) -> list[str]:
-    index = next(entry.index for entry in plan.streams if entry.action == "video")
-    advice = restoring_advice(request.source, index, options.engine.model, plan.engine_scale)
-    return [] if options.quiet or not advice else [advice]
 
 
 def _cluster(address: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sr_core.wording import count_of, option, text_from_bytes
 from sr_video.timing import text_from_seconds
-from srvid_cli.advice import encoding_advice, restoring_advice
+from srvid_cli.advice import encoding_advice
 from srvid_cli.events import emit
 from srvid_cli.progress import ProgressLine
 
@@ -23,7 +23,7 @@ _LONG_SECONDS = 120.0  # left: what takes less needs no advice
 
 
 class VideoListener:
-    """Tells people, or programs, how it goes."""
+    """Tells people, or programs, how it goes; `model_note` says why a model was taken that nobody named."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class VideoListener:
         *,
         as_json: bool,
         quiet: bool,
-        model: str = "",
+        model_note: str = "",
         is_default_scale: bool = False,
         codec: str | None = None,
     ) -> None:
@@ -39,7 +39,7 @@ class VideoListener:
         self._target = target
         self._as_json = as_json
         self._frames_before = self._frames = 0
-        self._is_default_scale, self._model, self._codec = is_default_scale, model, codec
+        self._is_default_scale, self._model_note, self._codec = is_default_scale, model_note, codec
         self._is_silent = quiet and not as_json
         self._large: tuple[int, int, int, int] | None = None  # sizes of IN and OUT, while there is a line to say
 
@@ -71,9 +71,8 @@ class VideoListener:
             )
             for note in plan.notes:
                 emit("note", text=note)
-        advice = "" if self._is_silent else restoring_advice(source.path, facts.index, self._model, plan.engine_scale)
-        if advice:
-            self.noted(advice)
+        if self._model_note:
+            self.noted(self._model_note)
         if self._is_default_scale and max(encoder.width, encoder.height) >= _LARGE_SIDE:
             self._large = (facts.width, facts.height, encoder.width, encoder.height)
         self.line.phase("opening the engine")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from srvid_cli.advice import fitting_model
 from srvid_cli.command import LongCommand
 from srvid_cli.errors import run_command
 from srvid_cli.events import errors_as_events
@@ -47,10 +48,16 @@ def srvid_command(source: str, target: str, **given: Any) -> None:
     OUT cannot hold is said before the work begins. OUT gets its name only when it is complete and
     verified; until then it is OUT.part. '-' is a pipe.
 
+    Without --model, clear enlarges; restore does where the bitstream says that IN was compressed
+    hard, which is said first. --model clear means clear.
+
     Anything longer than 20 seconds is made in segments, kept in OUT.srvid: after a crash or Ctrl-C
     the same command goes on where it was.
     """
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
+    model_note = ""
+    if click.get_current_context().get_parameter_source("model") is ParameterSource.DEFAULT:
+        given["model"], model_note = fitting_model(source)
     options = VideoOptions.of(given)
     if options.as_json and target == "-":
         raise click.UsageError("--json and OUT - both want stdout")
@@ -59,7 +66,7 @@ def srvid_command(source: str, target: str, **given: Any) -> None:
     is_default_scale = asked is ParameterSource.DEFAULT and request.width is None and request.height is None
     listener = VideoListener(
         target,
-        model=options.engine.model,
+        model_note=model_note,
         codec=options.codec,
         is_default_scale=is_default_scale,
         as_json=options.as_json,
@@ -73,7 +80,7 @@ def srvid_command(source: str, target: str, **given: Any) -> None:
     if options.only_plan:
         from srvid_cli.forecast import show_forecast
 
-        show_forecast(request, recipe, segmenting, options, listener.line)
+        show_forecast(request, recipe, segmenting, options, listener.line, model_note=model_note)
         return
     listener.finished(_run(request, recipe, listener, segmenting))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import av
@@ -50,13 +51,18 @@ class Compression:
         return "" if self.quantizer is None else f"mean quantizer {self.quantizer:.0f} of 51"
 
 
-def compression_of(path: str, index: int) -> Compression:
-    """Look at stream `index`; never raises for a damaged file, which shows later. Pipes and URLs count as clean."""
-    if not is_local(path):
-        return Compression(hardness="clean", quantizer=None, bits_per_pixel=None)
+def compression_of(path: str, index: int | None = None) -> Compression:
+    """Look at stream `index`, or at the best video; never raises for a damaged file, which shows later.
+
+    What is no file of this machine (pipes, also by name, and URLs) is not read and counts as clean.
+    """
+    unknown = Compression(hardness="clean", quantizer=None, bits_per_pixel=None)
+    if not is_local(path) or not Path(path).is_file():
+        return unknown
     with suppress(av.FFmpegError, OSError), av.open(native_path(path)) as container:
-        stream = container.streams[index]
-        assert isinstance(stream, VideoStream)
+        stream = container.streams.best("video") if index is None else container.streams[index]
+        if not isinstance(stream, VideoStream):
+            return unknown
         rate = stream.codec_context.bit_rate or (container.bit_rate if len(container.streams) == 1 else 0)
         pixels = stream.width * stream.height * float(exact(stream.average_rate) if stream.average_rate else 25)
         bits = rate / pixels if rate and pixels else None
@@ -64,7 +70,7 @@ def compression_of(path: str, index: int) -> Compression:
         quantizer, factor = measure_quantizer(path), read_rate_factor(path)
         hardness = _hardness(codec, factor, quantizer, bits)
         return Compression(hardness=hardness, quantizer=quantizer, bits_per_pixel=bits, rate_factor=factor)
-    return Compression(hardness="clean", quantizer=None, bits_per_pixel=None)
+    return unknown
 
 
 def _hardness(codec: str, factor: float | None, quantizer: float | None, bits: float | None) -> Hardness:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from sr_core.wording import as_flag, spell
 from sr_video.decide import hardware_encoders
 from sr_video.read.compression import measure_quantizer, read_rate_factor
 from sr_video.read.hardness import compression_of
-from srvid_cli.advice import encoding_advice, restoring_advice
+from sr_zoo.models import DEFAULT_MODEL
+from srvid.advice import RESTORING_MODEL
+from srvid.model_choice import scales_of
+from srvid_cli.advice import encoding_advice, fitting_model
 
 CLIP = Path(__file__).resolve().parents[2] / "examples" / "flower.mp4"
 
@@ -50,12 +54,14 @@ def without_rate_factor(source: Path, path: Path) -> Path:
 
 @pytest.mark.parametrize("still", [False, True], ids=["moving", "still"])
 @pytest.mark.parametrize("crf", [16, 20, 28, 34])
-def test_the_advice_comes_from_crf_28_on_and_never_up_to_20(crf: int, still: bool, tmp_path: Path) -> None:
+def test_restore_is_taken_from_crf_28_on_and_never_up_to_20(crf: int, still: bool, tmp_path: Path) -> None:
     path = compress(tmp_path / "a.mkv", "libx264", {"crf": str(crf)}, still=still)
     assert read_rate_factor(str(path)) == crf
-    told = spell(restoring_advice(str(path), 0, "clear", 4), as_flag)
-    assert (f"x264 at crf {crf}): --model restore would be cleaner" in told) == (crf >= 28)
-    assert bool(told) == (crf >= 28)
+    model, why = fitting_model(str(path))
+    assert model == ("restore" if crf >= 28 else "clear")
+    assert (f"x264 at crf {crf}): restore cleans it up" in why) == (crf >= 28)
+    assert ("--model clear leaves it" in spell(why, as_flag)) == (crf >= 28)
+    assert fitting_model(str(path)) == (model, why)
 
 
 @pytest.mark.parametrize("crf", [16, 20, 28, 34])
@@ -64,7 +70,9 @@ def test_the_quantizer_alone_says_the_same_of_a_moving_picture(crf: int, tmp_pat
     bare = without_rate_factor(path, tmp_path / "b.mkv")
     assert read_rate_factor(str(bare)) is None
     assert measure_quantizer(str(bare)) == measure_quantizer(str(path))
-    assert ("mean quantizer" in restoring_advice(str(bare), 0, "clear", 4)) == (crf >= 28)
+    model, why = fitting_model(str(bare))
+    assert model == ("restore" if crf >= 28 else "clear")
+    assert ("mean quantizer" in why) == (crf >= 28)
 
 
 def test_a_bit_rate_limit_makes_the_rate_factor_worthless(tmp_path: Path) -> None:
@@ -74,22 +82,30 @@ def test_a_bit_rate_limit_makes_the_rate_factor_worthless(tmp_path: Path) -> Non
     assert compression_of(str(path), 0).hardness == "hard"
 
 
-def test_nothing_is_advised_against_a_choice_or_towards_what_is_not_there(tmp_path: Path) -> None:
-    hard = str(compress(tmp_path / "a.mkv", "libx264", {"crf": "38"}))
-    assert restoring_advice(hard, 0, "restore", 4) == ""
-    assert restoring_advice(hard, 0, "clear", 3) == ""  # which restore has not
+def test_restore_comes_in_every_size_that_the_usual_model_does() -> None:
+    assert scales_of(RESTORING_MODEL) == scales_of(DEFAULT_MODEL)
 
 
-@pytest.mark.parametrize("name", ["pipe:0", "https://example.com/a.mp4", "missing.mp4"])
-def test_what_cannot_be_measured_gives_no_advice(name: str) -> None:
+@pytest.mark.parametrize("name", ["-", "pipe:0", "https://example.com/a.mp4", "missing.mp4", "."])
+def test_what_cannot_be_measured_gets_the_usual_model(name: str) -> None:
     assert measure_quantizer(name) is None
-    assert restoring_advice(name, 0, "clear", 4) == ""
+    assert fitting_model(name) == (DEFAULT_MODEL, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_by_name_is_not_read_before_its_turn(tmp_path: Path) -> None:
+    fifo = tmp_path / "in.mp4"
+    os.mkfifo(fifo)  # opening it would wait for a writer that never comes
+    assert fitting_model(str(fifo)) == (DEFAULT_MODEL, "")
 
 
 def test_other_codecs_and_broken_files_give_none(tmp_path: Path) -> None:
-    assert measure_quantizer(str(compress(tmp_path / "a.mkv", "ffv1", {}))) is None
+    lossless = compress(tmp_path / "a.mkv", "ffv1", {})
+    assert measure_quantizer(str(lossless)) is None
+    assert fitting_model(str(lossless)) == (DEFAULT_MODEL, "")
     (tmp_path / "broken.mp4").write_bytes(CLIP.read_bytes()[:3000])
     assert measure_quantizer(str(tmp_path / "broken.mp4")) is None
+    assert fitting_model(str(tmp_path / "broken.mp4")) == (DEFAULT_MODEL, "")
 
 
 @pytest.mark.parametrize(

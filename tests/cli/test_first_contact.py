@@ -197,17 +197,41 @@ def test_a_plan_names_an_output_that_is_there(tmp_path: Path) -> None:
     assert out.read_bytes() == b"mine"
 
 
-def test_a_plan_advises_as_a_run_does(tmp_path: Path) -> None:
-    hard = tmp_path / "hard.mkv"
-    with av.open(str(CLIP)) as source, av.open(str(hard), "w") as out:
-        stream = out.add_stream("libx264", rate=25, width=240, height=134, pix_fmt="yuv420p", options={"crf": "38"})
-        for frame in islice(source.decode(video=0), 12):
+def hard_clip(path: Path, frames: int = 12) -> Path:
+    with av.open(str(CLIP)) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, width=80, height=46, pix_fmt="yuv420p", options={"crf": "38"})
+        for frame in islice(source.decode(video=0), frames):
             frame.pict_type = 0
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    advice = "--model restore would be cleaner"
-    assert advice in srvid(hard, tmp_path / "out.mkv", "--plan").output
-    assert advice not in srvid(hard, tmp_path / "out.mkv", "--plan", "--model", "swift").output
+    return path
+
+
+def test_a_hard_compressed_video_is_restored_unless_a_model_is_named(tmp_path: Path) -> None:
+    hard, said = hard_clip(tmp_path / "hard.mkv"), "restore cleans it up"
+    planned = srvid(hard, tmp_path / "out.mkv", "--plan", "--scale", "2").output
+    assert said in planned
+    assert "restore-x2" in planned
+    named = srvid(hard, tmp_path / "out.mkv", "--plan", "--scale", "2", "--model", "clear").output
+    assert said not in named
+    assert "clear-x2" in named
+
+
+def test_the_model_that_nobody_named_is_said_once_and_gives_the_bytes_of_its_name(tmp_path: Path) -> None:
+    hard = hard_clip(tmp_path / "hard.mkv", frames=3)
+    given = ("--scale", "2", "--codec", "ffv1", "--backend", "openvino")
+    taken = srvid(hard, tmp_path / "a.mkv", *given)
+    assert taken.exit_code == 0, taken.output
+    assert taken.output.count("restore cleans it up") == 1
+    named = srvid(hard, tmp_path / "b.mkv", *given, "--model", "restore")
+    assert named.exit_code == 0, named.output
+    assert "cleans it up" not in named.output
+    pictures = []
+    for path in (tmp_path / "a.mkv", tmp_path / "b.mkv"):
+        with av.open(str(path)) as made:
+            pictures.append([frame.to_ndarray() for frame in made.decode(video=0)])
+    assert len(pictures[0]) == len(pictures[1]) == 3
+    assert all((a == b).all() for a, b in zip(*pictures, strict=True))
 
 
 class _Source:
