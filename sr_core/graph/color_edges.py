@@ -9,9 +9,8 @@ Note [border]: where the spec says so, planes are continued by `border_px` as th
 cut off as they go out; everything between works on the larger size. Inside a frame this happens to every tile, within
 its halo. Packed outputs are cut for nothing: their pieces begin above and left of the plane.
 
-Note [gray]: a network of RGB taught with noise in three colors gives a gray picture a tint of some codes. Where the spec
-says that it keeps gray, interleaved RGB (images, arrays, plug-ins) stays R = G = B to the bit. Planar RGB is left as it
-is: its exit is folded into the last convolution, which such a choice would undo (`packed_exit`).
+Note [gray]: a network of RGB gives a gray picture a tint of some codes. Where the spec says that it keeps gray,
+interleaved RGB (images, arrays, plug-ins) stays R = G = B to the bit. Planar RGB is left as it is: its exit is folded into the last convolution, which such a choice would undo (`packed_exit`).
 """
 
 from __future__ import annotations
@@ -117,7 +116,7 @@ class ColorEdges:
         return self.yuv_out(rgb)
 
     def gray_kept(self, source: str, made: str) -> str:
-        """`made`, but luma alone where `source` and the eight pixels around are gray; elsewhere to the bit as it was."""
+        """`made`, but luma alone where `source` is gray within 3x3 pixels; elsewhere to the bit as it was."""
         build, scale = self.build, self.spec.scale
         differences = np.array([[1.0, -1.0, 0.0], [0.0, -1.0, 1.0]])  # R - G, B - G: exactly 0 of equal codes
         spread = build.op("in", "Abs", build.conv("in", source, differences[:, :, None, None]))
