@@ -10,7 +10,8 @@ cut off as they go out; everything between works on the larger size. Inside a fr
 its halo. Packed outputs are cut for nothing: their pieces begin above and left of the plane.
 
 Note [gray]: a network of RGB gives a gray picture a tint of some codes. Where the spec says that it keeps gray,
-interleaved RGB (images, arrays, plug-ins) stays R = G = B to the bit. Planar RGB is left as it is: its exit is folded into the last convolution, which such a choice would undo (`packed_exit`).
+interleaved RGB (images, arrays, plug-ins) stays R = G = B to the bit. Planar RGB is left as it is: its exit is folded
+into the last convolution, which such a choice would undo (`packed_exit`).
 """
 
 from __future__ import annotations
