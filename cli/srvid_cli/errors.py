@@ -30,6 +30,15 @@ _TERMINAL_WIDTH, _LINE_END = 80, "\n"
 _LOOKS_LIKE = {"█": "#", "·": ".", "→": "->", "…": "...", "×": "x"}
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or another signal that ends the program.
+
+    A plain KeyboardInterrupt that passes through `exec` of a string, as dataclasses are made while a module is
+    imported, marks the process: `python -m` ends by SIGINT (-2) then, whatever code it asked to exit with. Only the
+    class itself does (`run_eval_code_obj` in CPython's pythonrun.c), not a subclass.
+    """
+
+
 def run_command(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name` and exit with the code that fits."""
     _occupy_standard_streams()
@@ -127,7 +136,7 @@ def _listen_to_signals(answer: str) -> None:
         if answer:
             with suppress(OSError):  # the terminal may be gone
                 os.write(2, line)  # not print: what is interrupted may be writing there
-        raise KeyboardInterrupt
+        raise Interrupted
 
     signal.signal(signal.SIGTERM, interrupt)  # a service manager's stop ends the work tidily too
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job does not listen

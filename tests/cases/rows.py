@@ -143,7 +143,7 @@ ROWS: dict[str, Row] = {
         commands=(f"srvid vobsub_d.mkv out.mkv {FAST}",),
         code=0,
         made=("out.mkv",),
-        says="20/20 frames",
+        says=r"out\.mkv: 20 frames in",
         never="room may",
     ),
     "codecless_data_to_mov": _video("mebx.mp4", "out.mov", code=0, says="stream 2, data.* is lost"),

@@ -240,12 +240,30 @@ def test_ctrl_c_ends_a_wait_for_a_silent_pipe(source: Path, tmp_path: Path, fram
         if frames_given:
             process.stdin.write(source.read_bytes()[:-3000])
             process.stdin.flush()
-            process.stderr.readline()  # the plan: it has begun
+            plan = process.stderr.readline()  # it has begun
+            assert b"yuv420p" in plan, plan + process.stderr.read()
         else:
             _wait_until_it_reads(process.pid)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=600) == 130
+        assert process.wait(timeout=600) == 130, process.stderr.read()
     assert outputs(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_module_is_loaded_gives_the_same_code(tmp_path: Path, number: int) -> None:
+    """Dataclasses are made by `exec` of a string: after one that was interrupted, `python -m` died of SIGINT."""
+    (tmp_path / "work.py").write_text(
+        "import click; from srvid_cli.errors import run_command\n"
+        "@click.command()\n"
+        "def work():\n"
+        f"    exec('import signal; signal.raise_signal({number.value})')\n"
+        "run_command(work, 'work')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "work"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert ended.returncode == 130, ended.stderr
+    assert "work: stopped" in ended.stderr
 
 
 def _wait_until_it_reads(pid: int) -> None:
