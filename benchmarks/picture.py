@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -179,6 +180,7 @@ def _mean(values: object) -> float:
 
 
 def main(options: argparse.Namespace) -> None:
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
     scale = options.scale
     ways: dict[str, Callable[[Image8], Image8]] = {
         "Lanczos": resized(Image.Resampling.LANCZOS, scale),
