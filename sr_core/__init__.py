@@ -7,6 +7,7 @@ frame       how pixels lie in memory: formats, planes, sizes
 packing     planes whose samples lie in the channels of a coarser grid
 color       what samples mean: matrix, range, chroma siting
 model_spec  the facts that travel inside a model's ONNX file
+onnx_wire   the properties of an ONNX file, read without the package
 graph/      planes → colour → network → colour → planes, as one ONNX graph
 tiles/      how a frame is cut so that tiled equals whole
 backend     what is asked of a runtime: two protocols and one table

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sr_core.errors import BadInput, BadModel
+from sr_core.onnx_wire import properties_of
 from sr_core.records import parse_json, record_from
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ def read_spec(path: Path) -> ModelSpec:
     Raises:
         BadModel: not an ONNX file, or one without a spec.
     """
-    spec = spec_of(load_model(path))
+    text = (properties_of(path) or {}).get(METADATA_KEY)
+    spec = spec_of(load_model(path)) if text is None else ModelSpec.from_json(text)
     if spec is None:
         raise BadModel(f"{path.name} carries no {METADATA_KEY}", hint=f"srkit models import {path.name}")
     return spec
