@@ -18,7 +18,10 @@ library     which paths may be touched, and which files are open
 clips       moving previews
 watch       what arrives in a folder, for `srkit watch`
 sent        a comparison as one HTML file, for `srkit compare`
-looks       one thread that owns the engines: frames, estimates, clips
+tried       models on moments of a file, for `srkit compare --model`
+looks       frames by models, and estimates: who owns the engines, what is kept
+lane        a thread: first what somebody waits for, then what may take its time
+pictures    pixels as browsers take them
 queue       jobs: their states, their order, kept on the disk
 work        one job as a child process, its events heard
 """

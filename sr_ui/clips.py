@@ -30,8 +30,7 @@ class Clip:
 
     id: str
     folder: Path
-    model: str
-    scale: int
+    options: dict[str, Any]
     start: Fraction
     state: Literal["running", "done", "failed"] = "running"
     done: int = 0
@@ -41,8 +40,8 @@ class Clip:
 
     def as_json(self) -> dict[str, Any]:
         """What a page is told."""
-        shown = ("id", "model", "scale", "state", "done", "total", "error", "hint")
-        return {name: getattr(self, name) for name in shown} | {"start": float(self.start)}
+        shown = ("id", "state", "done", "total", "error", "hint")
+        return {name: getattr(self, name) for name in shown} | {"start": float(self.start)} | self.options
 
 
 class Clips:
@@ -68,10 +67,10 @@ class Clips:
         with self._lock:
             return self._clips.get(clip_id)
 
-    def begin(self, path: Path, *, model: str, scale: int, start: Fraction) -> Clip:
-        """Start a preview; only the newest runs."""
+    def begin(self, path: Path, options: dict[str, Any], *, start: Fraction) -> Clip:
+        """Start a preview; only the newest runs. `options` are the model, the scale, the strength."""
         clip_id = secrets.token_hex(6)
-        clip = Clip(id=clip_id, folder=self._folder / clip_id, model=model, scale=scale, start=start)
+        clip = Clip(id=clip_id, folder=self._folder / clip_id, options=options, start=start)
         clip.folder.mkdir(parents=True)
         with self._lock:
             stale = [other for other in self._clips.values() if other.state == "running"]
@@ -96,8 +95,8 @@ class Clips:
 
     def _upscale(self, clip: Clip, path: Path, end: Fraction) -> None:
         made = clip.folder / "upscaled.mkv"
-        options = {
-            "model": clip.model, "scale": clip.scale, "start": f"{float(clip.start):.3f}", "end": f"{float(end):.3f}",
+        options = clip.options | {
+            "start": f"{float(clip.start):.3f}", "end": f"{float(end):.3f}",
             "codec": "libx264", "crf": 14, "preset": "veryfast", "no_audio": True,
         }  # fmt: skip
         ended = threading.Event()

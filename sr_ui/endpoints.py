@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sr_core.model_spec import LARGEST_SIDE
 from sr_ui import schemas as s
 from sr_ui.api import Endpoint
 from sr_ui.handlers import Handlers
@@ -14,10 +15,12 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
         "seconds": s.SECONDS | {"default": 0.0},
         "model": s.MODEL | {"default": "source"},
         "scale": s.SCALE | {"default": 2},
+        "strength": s.STRENGTH | {"default": 1},
+        "width": s.SIDE | {"default": LARGEST_SIDE},
     }
-    engine = s.record({"model": s.MODEL, "scale": s.SCALE, "start": s.SECONDS})
+    engine = s.record({"model": s.MODEL, "scale": s.SCALE, "start": s.SECONDS}, {"strength": s.STRENGTH})
     action = s.record(
-        {"action": {"enum": ["pause", "resume", "cancel", "move"]}}, {"place": s.COUNT | {"maximum": 10_000}}
+        {"action": {"enum": ["pause", "resume", "replace", "cancel", "move"]}}, {"place": s.COUNT | {"maximum": 10_000}}
     )
     new_job = s.record(
         {"sources": s.listed(s.PATH) | {"minItems": 1, "maxItems": 1000}, "options": s.OPTIONS}, {"target": s.PATH}
@@ -46,15 +49,17 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
             path="/api/files",
             summary="Open a file or folder where it lies",
             handler=h.open_file,
-            body=s.record({"path": s.PATH}),
+            body=s.record({"path": s.PATH}, {"aside": s.FLAG}),
             answers=s.FILE,
         ),
         Endpoint(
             method=post,
             path="/api/files/locate",
-            summary="Find a dropped file by its name and size",
+            summary="Find a dropped file by its name and size, a folder by its name and what it holds",
             handler=h.locate,
-            body=s.record({"name": s.PATH, "size": s.COUNT}, {"folder": s.PATH}),
+            body=s.record(
+                {"name": s.PATH, "size": s.COUNT}, {"folder": s.PATH, "holds": s.listed(s.PATH) | {"maxItems": 100}}
+            ),
             answers=s.record({"path": {"type": ["string", "null"]}}),
         ),
         Endpoint(
@@ -98,6 +103,13 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
         ),
         Endpoint(
             method=get,
+            path="/api/files/{id}/sheet/{number}",
+            summary="An image of a folder, small",
+            handler=h.sheet_picture,
+            answers="image/jpeg",
+        ),
+        Endpoint(
+            method=get,
             path="/api/files/{id}/thumbnail",
             summary="An image, small",
             handler=h.thumbnail,
@@ -106,7 +118,7 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
         Endpoint(
             method=get,
             path="/api/files/{id}/frame",
-            summary="A frame by a model, lossless",
+            summary="A frame by a model, lossless; a wider one is reduced to `width`",
             handler=h.frame,
             query=look,
             answers="image/png",
@@ -150,7 +162,7 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
         Endpoint(
             method=post,
             path="/api/jobs/{id}",
-            summary="Pause, resume, cancel or move a job",
+            summary="Pause, resume, cancel or move a job; let it replace the output that is in its way",
             handler=h.change_job,
             body=action,
             answers=s.JOB,
@@ -164,6 +176,13 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
             summary="What its command said",
             handler=h.log,
             answers=s.record({"lines": s.listed(s.TEXT)}),
+        ),
+        Endpoint(
+            method=get,
+            path="/api/jobs/{id}/events",
+            summary="The events of `srvid --json`, from the first on, one a line, until the job is over",
+            streams=h.job_events,
+            answers="application/x-ndjson",
         ),
         Endpoint(
             method=post,

@@ -21,15 +21,16 @@ from sr_core.storage import storage_error
 from sr_ui.api import Call, answer
 from sr_ui.clips import Clip, Clips
 from sr_ui.library import MAX_UPLOAD_BYTES, Library, Opened
-from sr_ui.looks import Asked, Looks
-from sr_ui.queue import Job, Queue, segment_seconds
-from sr_ui.suggested import facts_of, models_here, suggest_target
+from sr_ui.looks import Asked, Looks, exact
+from sr_ui.queue import OVER, Job, Queue, as_json, segment_seconds
+from sr_ui.suggested import facts_of, images_of, models_here, suggest_target
 from sr_ui.watch import watches
 
 _TICK_SECONDS = 0.2
 _KEEPALIVE_TICKS = 50
 _STRIP_FRAMES, _STRIP_WIDTH = 14, 160
 _MAX_SHEET = 500
+_MAX_THUMBNAIL_PIXELS = 200_000_000
 
 
 class Handlers:
@@ -95,13 +96,16 @@ class Handlers:
         }
 
     def open_file(self, call: Call) -> dict[str, Any]:
-        opened = self.library.open(call.body["path"])
+        opened = self.library.open(call.body["path"], is_aside=call.body.get("aside", False))
         self.changed()
         return _file(opened)
 
     def locate(self, call: Call) -> dict[str, Any]:
         folders = [self.library.inside(call.body["folder"])] if "folder" in call.body else []
-        found = self.library.locate(call.body["name"], call.body["size"], folders)
+        if "holds" in call.body:
+            found = self.library.locate_folder(call.body["name"], call.body["holds"], folders)
+        else:
+            found = self.library.locate(call.body["name"], call.body["size"], folders)
         return {"path": None if found is None else str(found)}
 
     async def upload(self, call: Call, request: Request) -> Response:
@@ -147,10 +151,7 @@ class Handlers:
 
     def strip_picture(self, call: Call) -> Response:
         samples = self._samples(self._opened(call, kind="video"))
-        number = call.path["number"]
-        if not number.isdecimal() or len(number) > 6 or int(number) >= len(samples):
-            raise HTTPException(404, "no such picture")
-        return _jpeg(samples[int(number)].picture)
+        return _jpeg(samples[_number(call, len(samples), "no such picture")].picture)
 
     def _samples(self, opened: Opened) -> list[Any]:
         from sr_video.still import sample_video
@@ -161,22 +162,23 @@ class Handlers:
 
     def thumbnail(self, call: Call) -> Response:
         """A small picture of an image."""
-        from PIL import Image
+        return _thumbnail(self._opened(call, kind="image").path)
 
-        from sr_image.view import to_rgb8
-
-        opened = self._opened(call, kind="image")
-        picture = Image.fromarray(to_rgb8(opened.path, max_pixels=200_000_000))
-        picture.thumbnail((320, 320))
-        return _jpeg(picture)
+    def sheet_picture(self, call: Call) -> Response:
+        """One image of a folder's contact sheet, small."""
+        paths = images_of(self._opened(call, kind="folder").path)
+        return _thumbnail(paths[_number(call, len(paths), "no such image")])
 
     def frame(self, call: Call) -> Response:
         opened = self._opened(call)
         if opened.kind == "folder":
             raise BadInput("a folder has no picture", hint="choose a file in it")
         query = call.query
-        seconds = Fraction(query["seconds"]).limit_denominator(1_000_000)
-        asked = Asked(path=opened.path, kind=opened.kind, seconds=seconds, model=query["model"], scale=query["scale"])
+        asked = Asked(
+            path=opened.path, kind=opened.kind, model=query["model"], scale=exact(query["scale"]),
+            seconds=Fraction(query["seconds"]).limit_denominator(1_000_000),
+            strength=float(query["strength"]), width=query["width"],
+        )  # fmt: skip
         found = self.looks.look(asked)
         headers = {
             "X-Seconds": f"{found.seconds:.6f}", "X-Engine-Seconds": f"{found.engine_seconds:.6f}",
@@ -196,7 +198,8 @@ class Handlers:
         opened = self._opened(call, kind="video")
         body = call.body
         start = Fraction(body["start"]).limit_denominator(1000)
-        return self.clips.begin(opened.path, model=body["model"], scale=body["scale"], start=start).as_json()
+        options = {name: body[name] for name in ("model", "scale", "strength") if name in body}
+        return self.clips.begin(opened.path, options, start=start).as_json()
 
     def clip(self, call: Call) -> dict[str, Any]:
         return self._clip(call).as_json()
@@ -221,7 +224,7 @@ class Handlers:
 
     def add_job(self, call: Call) -> dict[str, Any]:
         body = call.body
-        sources = [self.library.open(path) for path in body["sources"]]
+        sources = [self.library.open(path, is_aside=True) for path in body["sources"]]
         kinds = {"video" if opened.kind == "video" else "images" for opened in sources}
         if len(kinds) != 1 or (kinds == {"video"} and len(sources) != 1):
             raise BadInput("a job has one video, or images and folders of them", hint="add one job for each video")
@@ -234,26 +237,46 @@ class Handlers:
             target = body.get("target") or str(suggest_target(sources[0].path, options))
             paths = [str(opened.path) for opened in sources]
             job = self.queue.add("images", paths, str(self.library.inside(target)), options)
-        return _job(job)
+        return as_json(job)
 
     def job(self, call: Call) -> dict[str, Any]:
-        return _job(self._job(call))
+        return as_json(self._job(call))
 
     def log(self, call: Call) -> dict[str, Any]:
         return {"lines": self._job(call).log}
+
+    async def job_events(self, call: Call, request: Request) -> Response:
+        """What its command said as events: those it has said, then each as it comes, until the job is over."""
+        return StreamingResponse(self._job_events(self._job(call)), media_type="application/x-ndjson")
+
+    async def _job_events(self, job: Job) -> AsyncIterator[bytes]:
+        self.listeners += 1
+        sent = 0
+        try:
+            while not self.is_ending:
+                is_over = job.state in OVER  # asked before: what it said until then is sent
+                for number, event in list(job.events):
+                    if number > sent:
+                        sent = number
+                        yield json.dumps(event, ensure_ascii=True).encode() + b"\n"
+                if is_over:
+                    break
+                await asyncio.sleep(_TICK_SECONDS)
+        finally:
+            self.listeners -= 1
 
     def change_job(self, call: Call) -> dict[str, Any]:
         job, action = self._job(call), call.body["action"]
         if action == "move":
             self.queue.move(job, call.body.get("place", 0))
         else:
-            {"pause": self.queue.pause, "resume": self.queue.resume, "cancel": self.queue.cancel}[action](job)
-        return _job(job)
+            getattr(self.queue, action)(job)
+        return as_json(job)
 
     def remove_job(self, call: Call) -> dict[str, Any]:
         job = self._job(call)
         self.queue.remove(job)
-        return _job(job)
+        return as_json(job)
 
     def reveal(self, call: Call) -> dict[str, Any]:
         """Show the output in the system's own file browser."""
@@ -284,15 +307,14 @@ class Handlers:
         from sr_video.playable import make_playable
         from sr_video.segments.job import WorkFolder
 
-        job, number = self._job(call), call.path["number"]
+        job = self._job(call)
         folder = WorkFolder.of(Path(job.target))
         playable = folder.state().playable if folder.manifest_path.exists() else ()
-        if not number.isdecimal() or len(number) > 6 or int(number) >= len(playable):
-            raise HTTPException(404, "not there yet")
-        clip = cache_dir("ui", "segments", job.id) / f"{int(number)}.mp4"
+        number = _number(call, len(playable), "not there yet")
+        clip = cache_dir("ui", "segments", job.id) / f"{number}.mp4"
         with self._clipping:  # two pages may ask for one at the same time
             if not clip.exists():
-                make_playable(str(playable[int(number)]), clip, is_wanted=lambda: not self.is_ending)
+                make_playable(str(playable[number]), clip, is_wanted=lambda: not self.is_ending)
         return FileResponse(clip, media_type="video/mp4")
 
     def _job(self, call: Call) -> Job:
@@ -319,8 +341,21 @@ def _file(opened: Opened) -> dict[str, Any]:
     }
 
 
-def _job(job: Job) -> dict[str, Any]:
-    return {key: value for key, value in asdict(job).items() if key != "log"}
+def _number(call: Call, count: int, fault: str) -> int:
+    number = call.path["number"]
+    if not number.isdecimal() or len(number) > 6 or int(number) >= count:
+        raise HTTPException(404, fault)
+    return int(number)
+
+
+def _thumbnail(path: Path) -> Response:
+    from PIL import Image
+
+    from sr_image.view import to_rgb8
+
+    picture = Image.fromarray(to_rgb8(path, max_pixels=_MAX_THUMBNAIL_PIXELS))
+    picture.thumbnail((320, 320))
+    return _jpeg(picture)
 
 
 def _jpeg(picture: Any) -> Response:

@@ -57,6 +57,7 @@ class Library:
         self.roots = tuple(dict.fromkeys(Path(os.path.realpath(root)) for root in roots))
         self._lock = threading.Lock()
         self._opened: dict[str, Opened] = {}
+        self._listed: dict[str, None] = {}
 
     def inside(self, path: str | Path) -> Path:
         """`path`, absolute, if it lies below a root once every link is followed.
@@ -75,8 +76,11 @@ class Library:
             )
         return absolute
 
-    def open(self, path: str | Path) -> Opened:
+    def open(self, path: str | Path, *, is_aside: bool = False) -> Opened:
         """Open a file or folder, and give it its id: always the same for the same path.
+
+        Args:
+            is_aside: it is found by its id, and not among `all`: a part of something else that is open.
 
         Raises:
             BadInput: outside of the roots, or not there.
@@ -89,6 +93,8 @@ class Library:
         opened = Opened(id=_id_of(absolute), path=absolute, kind=kind_of(absolute))
         with self._lock:
             self._opened[opened.id] = opened
+            if not is_aside:
+                self._listed[opened.id] = None
         return opened
 
     def find(self, file_id: str) -> Opened | None:
@@ -100,11 +106,12 @@ class Library:
         """Forget it; nothing on the disk changes."""
         with self._lock:
             self._opened.pop(file_id, None)
+            self._listed.pop(file_id, None)
 
     def all(self) -> list[Opened]:
-        """Everything that is open, oldest first."""
+        """Everything that was opened by itself, oldest first."""
         with self._lock:
-            return list(self._opened.values())
+            return [self._opened[file_id] for file_id in self._listed]
 
     def entries(self, folder: str | Path) -> list[Entry]:
         """Folders first, then the files srvid may read, by name; hidden ones are left out.
@@ -132,8 +139,7 @@ class Library:
         """Where a dropped file lies, so that it need not be sent: its name and size, in the likely folders."""
         if not name or Path(name).name != name:
             return None
-        likely = [*folders, Path.cwd(), *(Path.home() / folder for folder in _LIKELY_FOLDERS)]
-        for folder in likely:
+        for folder in self._likely(folders):
             candidate = folder / name
             try:
                 if candidate.is_file() and candidate.stat().st_size == size:
@@ -141,6 +147,23 @@ class Library:
             except (OSError, BadInput):
                 continue
         return None
+
+    def locate_folder(self, name: str, holds: Iterable[str], folders: Iterable[Path] = ()) -> Path | None:
+        """Where a dropped folder lies: its name, and the names of what it holds, in the likely folders."""
+        names = list(holds)
+        if any(Path(part).name != part or not part for part in (name, *names)):
+            return None
+        for folder in self._likely(folders):
+            candidate = folder / name
+            try:
+                if candidate.is_dir() and all(os.path.lexists(candidate / part) for part in names):
+                    return self.inside(candidate)
+            except (OSError, BadInput):
+                continue
+        return None
+
+    def _likely(self, folders: Iterable[Path]) -> list[Path]:
+        return [*folders, Path.cwd(), *(Path.home() / folder for folder in _LIKELY_FOLDERS)]
 
     def path_of_drop(self, name: str, size: int) -> Path:
         """A place for an upload of `size` bytes, below a root of its own.

@@ -1,54 +1,48 @@
-"""Frames by models, and what a whole run would take: one thread owns the engines.
+"""Frames by models, and what a whole run would take.
 
-    still (decoded once) ─► engine of each model (at most four open) ─► PNG, lossless
-                       └──► bicubic
+    still (decoded once) ─► engine of each model (at most four open) ─► kept ─┐
+                       └──► bicubic, the source ──────────────────────────────┴─► PNG
 
-Frames that somebody waits for come before estimates. Results are kept until they fill a budget:
-swapping between models asks nothing again.
+One lane owns the engines: frames that somebody waits for come before estimates. Another makes what needs no engine,
+beside it. Enlarged planes are kept until they fill a budget: swapping between models and zooming ask no engine again.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-import struct
 import threading
 import time
-import zlib
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
-from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from queue import PriorityQueue
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sr_core.errors import Cancelled
-from sr_core.frame import Array, PixelFormat, Planes
+from sr_core.model_spec import LARGEST_SIDE
+from sr_ui.lane import IsWanted, Lane
 from sr_ui.library import Kind
 
 if TYPE_CHECKING:
-    from sr_video.still import Still
-    from srvid.recipe import Engine
+    from sr_core.frame import Planes
+    from sr_ui.pictures import Picture
+    from sr_video.decide.plan import Request
+    from srvid.recipe import Engine, EngineRecipe
 
 SOURCE, BICUBIC = "source", "bicubic"  # names beside the models'
-MAX_PIXELS = 36_000_000  # of a picture that is shown: 1080p at ×4 whole; of larger ones the middle
 _ENGINES = 4
-_STILLS = 4
+_SOURCES = 4
 _KEPT_BYTES = 300_000_000
 _MAX_IMAGE_PIXELS = 500_000_000
-Priority = Literal[0, 1]  # 0: somebody waits for a frame
+Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One picture.
+    """One picture, encoded.
 
     Attributes:
+        width, height: of the whole; the PNG may be a reduced one.
         seconds: when the frame is shown; 0 for an image.
         engine_seconds: in the engine; 0 for what is no model's.
     """
@@ -62,37 +56,42 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Which picture."""
+    """Which picture.
+
+    Attributes:
+        model: as `--model` takes it, or SOURCE or BICUBIC.
+        scale: what the model does not give is resized down.
+        width: a wider picture is reduced to it.
+    """
 
     path: Path
     kind: Kind
     seconds: Fraction
     model: str
-    scale: int
+    scale: Fraction
+    strength: float = 1.0
+    width: int = LARGEST_SIDE
 
 
 class Looks:
     """Makes pictures and estimates; close it, or its engines stay open."""
 
     def __init__(self) -> None:
-        self._tasks: PriorityQueue[tuple[int, int, Callable[[], Any] | None, Future[Any]]] = PriorityQueue()
-        self._numbers = itertools.count()
-        self._engines: OrderedDict[tuple[str, int], tuple[Engine, ExitStack]] = OrderedDict()
-        self._stills: OrderedDict[tuple[object, ...], Still] = OrderedDict()
-        self._kept: OrderedDict[tuple[object, ...], Look] = OrderedDict()
-        self._waited_for: set[Future[Any]] = set()
-        self._thread = threading.Thread(target=self._work, name="looks", daemon=True)
-        self._thread.start()
+        self._with_engines, self._without = Lane("engines"), Lane("pictures")
+        self._sources_lock, self._kept_lock = threading.Lock(), threading.Lock()
+        self._sources: OrderedDict[Key, Picture] = OrderedDict()
+        self._kept: OrderedDict[Key, Picture] = OrderedDict()
+        self._engines: OrderedDict[Key, tuple[Engine, ExitStack]] = OrderedDict()  # of its lane alone
 
     def let_go(self) -> None:
         """Let everybody who waits for a picture or an estimate go: the server ends, and the work may take long."""
-        for future in list(self._waited_for):
-            _settle(future, Cancelled("the server ends"))
+        self._with_engines.let_go()
+        self._without.let_go()
 
     def close(self) -> None:
         """Close the engines; what still waits is cancelled."""
-        self._tasks.put((-1, next(self._numbers), None, Future()))
-        self._thread.join(30)
+        self._with_engines.close(self._close_engines)
+        self._without.close()
 
     def look(self, asked: Asked) -> Look:
         """The picture, from what is kept or made now.
@@ -100,7 +99,16 @@ class Looks:
         Raises:
             SrError: it cannot be read, or the model cannot run.
         """
-        return self._soon(0, lambda: self._look(asked))
+        if asked.model in (SOURCE, BICUBIC):
+            return self._without.soon(lambda: self._plain(asked))
+        key = (*_stamp(asked.path), asked.seconds, asked.model, asked.scale, asked.strength)
+        with self._kept_lock:
+            kept = self._kept.get(key)
+            if kept is not None:
+                self._kept.move_to_end(key)
+        if kept is None:
+            kept = self._with_engines.soon(lambda: self._enlarged(asked, key))
+        return self._without.soon(lambda: _look(kept, asked))
 
     def estimate(self, path: Path, target: Path, options: dict[str, Any]) -> dict[str, Any]:
         """`srvid --plan` for a video, as JSON.
@@ -108,126 +116,156 @@ class Looks:
         Raises:
             SrError: what a run would raise.
         """
-        return self._soon(1, lambda: _estimate(path, target, options))
+        return self._with_engines.later(lambda is_wanted: _estimate(path, target, options, is_wanted))
 
-    def _soon[Result](self, priority: Priority, task: Callable[[], Result]) -> Result:
-        future: Future[Result] = Future()
-        self._waited_for.add(future)
-        try:
-            self._tasks.put((priority, next(self._numbers), task, future))
-            return future.result()
-        finally:
-            self._waited_for.discard(future)
+    # on the lanes -----------------------------------------------------------------------------
 
-    # on the thread ----------------------------------------------------------------------------
+    def _plain(self, asked: Asked) -> Look:
+        source = self._source(asked)
+        if asked.model == SOURCE:
+            return _look(source, asked)
+        return _look(source, asked, size=_size_of(source, asked.scale))
 
-    def _work(self) -> None:
-        while True:
-            _, _, task, future = self._tasks.get()
-            if task is None:
-                break
-            if future.done():
-                continue  # nobody waits any more
-            try:
-                _settle(future, task())
-            except Exception as error:  # raised again where somebody waits
-                _settle(future, error)
-        self.let_go()
-        for _, stack in self._engines.values():
-            stack.close()
+    def _enlarged(self, asked: Asked, key: Key) -> Picture:
+        source = self._source(asked)
+        engine = self._engine(asked)
+        began = time.perf_counter()
+        planes: Planes
+        if source.facts is None:
+            planes = (_enlarge(engine, source.planes[0]),)
+        else:
+            planes = engine.submit(source.planes, source.facts.format, source.facts.color).result()
+        took = time.perf_counter() - began
+        made = replace(source, planes=planes, size=_size_of(source, asked.scale), engine_seconds=took)
+        with self._kept_lock:
+            self._kept[key] = made
+            while sum(other.bytes for other in self._kept.values()) > _KEPT_BYTES and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        return made
 
-    def _look(self, asked: Asked) -> Look:
-        key = (*_stamp(asked.path), asked.seconds, asked.model, asked.scale)
-        if (kept := self._kept.get(key)) is not None:
-            self._kept.move_to_end(key)
-            return kept
-        look = self._image(asked) if asked.kind == "image" else self._frame(asked)
-        self._kept[key] = look
-        while sum(len(other.png) for other in self._kept.values()) > _KEPT_BYTES and len(self._kept) > 1:
-            self._kept.popitem(last=False)
-        return look
+    def _source(self, asked: Asked) -> Picture:
+        """What is enlarged: the frame or image itself, or of a large one the middle."""
+        key = (*_stamp(asked.path), asked.seconds, asked.scale)
+        with self._sources_lock:  # of two that want it, one decodes it
+            if key not in self._sources:
+                self._sources[key] = _image(asked) if asked.kind == "image" else _frame(asked)
+                if len(self._sources) > _SOURCES:
+                    self._sources.popitem(last=False)
+            return self._sources[key]
 
-    def _frame(self, asked: Asked) -> Look:
-        from sr_video.still import display_code_points, to_rgb8
-
-        still = self._still(asked)
-        facts, planes = still.facts, _middle(still.planes, still.facts.format, asked.scale)
-        took = 0.0
-        if asked.model not in (SOURCE, BICUBIC):
-            engine = self._engine(asked.model, asked.scale)
-            began = time.perf_counter()
-            planes = engine.submit(planes, facts.format, facts.color).result()
-            took = time.perf_counter() - began
-        picture = to_rgb8(planes, facts.format, facts.color, facts.display_matrix)
-        if asked.model == BICUBIC:
-            picture = _bicubic(picture, asked.scale)
-        return _look(picture, display_code_points(facts), still.seconds, took)
-
-    def _image(self, asked: Asked) -> Look:
-        from sr_image.view import to_rgb8
-
-        pixels = to_rgb8(asked.path, max_pixels=_MAX_IMAGE_PIXELS)
-        (pixels,) = _middle((pixels,), None, asked.scale)
-        took = 0.0
-        if asked.model == BICUBIC:
-            pixels = _bicubic(pixels, asked.scale)
-        elif asked.model != SOURCE:
-            engine = self._engine(asked.model, asked.scale)
-            began = time.perf_counter()
-            pixels = _enlarge(engine, pixels)
-            took = time.perf_counter() - began
-        return _look(pixels, None, 0.0, took)
-
-    def _still(self, asked: Asked) -> Still:
-        from sr_video.still import still_at
-
-        key = (*_stamp(asked.path), asked.seconds)
-        if key not in self._stills:
-            self._stills[key] = still_at(str(asked.path), asked.seconds)
-            if len(self._stills) > _STILLS:
-                self._stills.popitem(last=False)
-        return self._stills[key]
-
-    def _engine(self, model: str, scale: int) -> Engine:
+    def _engine(self, asked: Asked) -> Engine:
         from srvid.recipe import EngineRecipe
 
-        key = (model, scale)
+        key = (asked.model, asked.scale, asked.strength)
         if key not in self._engines:
             while len(self._engines) >= _ENGINES:
                 _, (_, stack) = self._engines.popitem(last=False)
                 stack.close()
+            recipe = EngineRecipe(model=asked.model, strength=asked.strength)
             stack = ExitStack()
-            opened: AbstractContextManager[Engine] = EngineRecipe(model=model).open(scale)
+            opened: AbstractContextManager[Engine] = recipe.open(_engine_scale(recipe, asked.scale))
             self._engines[key] = (stack.enter_context(opened), stack)
         self._engines.move_to_end(key)
         return self._engines[key][0]
 
-
-def _settle(future: Future[Any], found: object) -> None:
-    """Give `future` its result, or an error to raise, unless it has one."""
-    with suppress(InvalidStateError):
-        future.set_exception(found) if isinstance(found, Exception) else future.set_result(found)
+    def _close_engines(self) -> None:
+        for _, stack in self._engines.values():
+            stack.close()
 
 
-def _estimate(path: Path, target: Path, options: dict[str, Any]) -> dict[str, Any]:
+def _frame(asked: Asked) -> Picture:
+    from sr_ui.pictures import Picture, is_on_its_side, middle_of
+    from sr_video.still import still_at
+
+    still = still_at(str(asked.path), asked.seconds)
+    planes = middle_of(still.planes, still.facts.format, float(asked.scale))
+    height, width = planes[0].shape[:2]
+    size = (height, width) if is_on_its_side(still.facts) else (width, height)
+    return Picture(planes=planes, facts=still.facts, size=size, seconds=still.seconds)
+
+
+def _image(asked: Asked) -> Picture:
+    from sr_image.view import to_rgb8
+    from sr_ui.pictures import Picture, middle_of
+
+    planes = middle_of((to_rgb8(asked.path, max_pixels=_MAX_IMAGE_PIXELS),), None, float(asked.scale))
+    height, width = planes[0].shape[:2]
+    return Picture(planes=planes, facts=None, size=(width, height))
+
+
+def _size_of(source: Picture, scale: Fraction) -> tuple[int, int]:
+    from sr_video.decide.plan import scaled_side
+
+    width, height = source.size
+    return scaled_side(width, scale), scaled_side(height, scale)
+
+
+def _engine_scale(recipe: EngineRecipe, wanted: Fraction) -> int:
+    """The smallest that gives so much."""
+    from sr_core.errors import BadInput
+
+    _, scales = recipe.scales(wanted)
+    found = next((scale for scale in scales if scale >= wanted), None)
+    if found is None:
+        raise BadInput(f"{recipe.model} enlarges {scales[-1]} times at most", hint="choose a smaller size")
+    return found
+
+
+def _look(picture: Picture, asked: Asked, *, size: tuple[int, int] | None = None) -> Look:
+    """It encoded; `size`: enlarged to that by bicubic."""
+    from sr_ui.pictures import bicubic_of, fitted, png_of, rgb_of
+    from sr_video.still import display_code_points
+
+    whole = size or picture.size
+    shown = fitted(whole, asked.width)
+    pixels = rgb_of(picture, shown) if size is None else bicubic_of(picture, shown)
+    code_points = None if picture.facts is None else display_code_points(picture.facts)
+    return Look(
+        png=png_of(pixels, code_points),
+        width=whole[0],
+        height=whole[1],
+        seconds=picture.seconds,
+        engine_seconds=picture.engine_seconds,
+    )
+
+
+def _enlarge(engine: Engine, pixels: Any) -> Any:
+    from sr_core.array import upscale_image
+
+    return upscale_image(engine, pixels)
+
+
+def _request_of(path: Path, target: Path, recipe: EngineRecipe, options: dict[str, Any]) -> Request:
+    """What a run with these options of the API is asked for."""
     from sr_video.decide.plan import Request
-    from sr_video.segments.forecast import estimate
-    from sr_video.segments.terms import DEFAULT_SECONDS
-    from srvid.recipe import EngineRecipe
 
-    recipe = EngineRecipe(model=options["model"])
-    scale, engine_scales = recipe.scales(Fraction(options["scale"]))
-    request = Request(
+    scale, engine_scales = recipe.scales(exact(options["scale"]))
+    return Request(
         source=str(path),
         target=str(target),
         scale=scale,
+        height=options.get("height"),
         engine_scales=engine_scales,
         codec=options.get("codec"),
         crf=options.get("crf"),
         preset=options.get("preset"),
         keeps_audio=not options.get("no_audio"),
     )
-    found = estimate(request, recipe, segment_seconds=DEFAULT_SECONDS)
+
+
+def exact(number: float) -> Fraction:
+    """As it is written: 1.5 is 3/2, 1.1 is 11/10."""
+    return Fraction(str(number))
+
+
+def _estimate(path: Path, target: Path, options: dict[str, Any], is_wanted: IsWanted) -> dict[str, Any]:
+    from sr_video.segments.forecast import estimate
+    from sr_video.segments.terms import DEFAULT_SECONDS
+    from srvid.recipe import EngineRecipe
+
+    recipe = EngineRecipe(model=options["model"], strength=options.get("strength", 1.0))
+    request = _request_of(path, target, recipe, options)
+    found = estimate(request, recipe, segment_seconds=DEFAULT_SECONDS, is_wanted=is_wanted)
     encoder = found.plan.encoder
     return {
         "frames": found.frames,
@@ -241,61 +279,6 @@ def _estimate(path: Path, target: Path, options: dict[str, Any]) -> dict[str, An
     }
 
 
-def _enlarge(engine: Engine, pixels: Array) -> Array:
-    from sr_core.array import upscale_image
-
-    return upscale_image(engine, pixels)
-
-
-def _bicubic(picture: Array, scale: int) -> Array:
-    from PIL import Image
-
-    height, width = picture.shape[:2]
-    enlarged = Image.fromarray(picture).resize((width * scale, height * scale), Image.Resampling.BICUBIC)
-    return np.asarray(enlarged)
-
-
-def _middle(planes: Planes, fmt: PixelFormat | None, scale: int) -> Planes:
-    """The part that fits MAX_PIXELS once enlarged; the planes themselves where all of it does."""
-    height, width = planes[0].shape[:2]
-    shrink = (width * height * scale * scale / MAX_PIXELS) ** 0.5
-    if shrink <= 1:
-        return planes
-    inner_width, inner_height = (int(side / shrink) & ~15 for side in (width, height))
-    left, top = ((width - inner_width) // 2) & ~15, ((height - inner_height) // 2) & ~15
-    names = fmt.plane_names if fmt is not None else ("rgb",)
-    parts = []
-    for name, plane in zip(names, planes, strict=True):
-        across, down = (1, 1) if fmt is None else fmt.plane_divisor(name)
-        rows = slice(top // down, (top + inner_height) // down)
-        parts.append(np.ascontiguousarray(plane[rows, left // across : (left + inner_width) // across]))
-    return tuple(parts)
-
-
-def _look(picture: Array, code_points: tuple[int, int] | None, seconds: float, took: float) -> Look:
-    height, width = picture.shape[:2]
-    return Look(png=_png(picture, code_points), width=width, height=height, seconds=seconds, engine_seconds=took)
-
-
-def _png(picture: Array, code_points: tuple[int, int] | None) -> bytes:
-    """Lossless, and stored without compression: a tenth of the time, and it never leaves the machine.
-
-    HDR carries a cICP chunk (PNG, third edition, §11.3.2.6), so that browsers show it as HDR.
-    """
-    height, width = picture.shape[:2]
-    rows = np.zeros((height, 1 + width * 3), np.uint8)  # each begins with its filter: 0, none
-    rows[:, 1:] = picture.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = [b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", header)]
-    if code_points is not None:
-        parts.append(_chunk(b"cICP", bytes([*code_points, 0, 1])))  # RGB, full range
-    return b"".join([*parts, _chunk(b"IDAT", zlib.compress(rows, 0)), _chunk(b"IEND", b"")])
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(name)))
-
-
-def _stamp(path: Path) -> tuple[object, ...]:
+def _stamp(path: Path) -> Key:
     status = os.stat(path)
     return str(path), status.st_size, status.st_mtime_ns

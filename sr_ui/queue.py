@@ -28,7 +28,9 @@ from sr_video.segments.job import WorkFolder
 
 State = Literal["waiting", "running", "pausing", "paused", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("running", "pausing")
+OVER: tuple[State, ...] = ("done", "failed", "cancelled")
 _LAYOUT = 1
+_OVERWRITE = "--overwrite"  # in the hint of a command that will not write over its output
 _LOG_LINES = 400
 _LEAST_SEGMENT, _SEGMENTS, _LONG_SECONDS = 2.0, 6, 120.0
 
@@ -43,6 +45,8 @@ class Job:
         done, total: frames of a video, pixels of images; total 0 where nobody knows.
         results: (source, target) of each finished image, the first few hundred.
         began: its command has accepted the work, so the output was not there then.
+        can_replace: it failed because its output was there already.
+        events: (number, event) of what its command said, the last few hundred; of progress the latest alone.
     """
 
     id: str
@@ -64,6 +68,23 @@ class Job:
     tries: int = 0
     done_before: int = 0
     began: bool = False
+    can_replace: bool = False
+    events: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Keep an event of its command."""
+        number, before = self.events[-1] if self.events else (0, {"event": ""})
+        kept = self.events[:-1] if before["event"] == event["event"] == "progress" else self.events
+        self.events = [*kept[-_LOG_LINES:], (number + 1, event)]
+
+
+_TOLD = tuple(entry.name for entry in fields(Job) if entry.name not in ("log", "events"))
+
+
+def as_json(job: Job) -> dict[str, Any]:
+    """What a page is told: all but the log and the events, which have routes of their own."""
+    found = {name: getattr(job, name) for name in _TOLD}
+    return {name: list(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 class Queue:
@@ -104,7 +125,7 @@ class Queue:
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs in order, as JSON has them, without their logs."""
         with self._lock:
-            return [{key: value for key, value in asdict(job).items() if key != "log"} for job in self._jobs]
+            return [as_json(job) for job in self._jobs]
 
     def find(self, job_id: str) -> Job | None:
         """The job itself: read it, change it through this queue."""
@@ -150,12 +171,20 @@ class Queue:
                 raise BadInput(f"the job is {job.state}", hint="only a job that waits or runs can pause")
         self._note_change(saves=True)
 
+    def replace(self, job: Job) -> None:
+        """Let it wait for its turn again, and write over the output that was in its way."""
+        with self._lock:
+            if not job.can_replace:
+                raise BadInput("nothing is in the way of that job", hint="let it go on")
+            job.options["overwrite"] = True
+        self.resume(job)
+
     def resume(self, job: Job) -> None:
         """Let it wait for its turn again: after a pause, a failure, a cancellation."""
         with self._lock:
             if job.state not in ("paused", "failed", "cancelled"):
                 raise BadInput(f"the job is {job.state}", hint="only a job that has ended early can go on")
-            job.state, job.error, job.hint, job.tries = "waiting", "", "", 0
+            job.state, job.error, job.hint, job.tries, job.can_replace = "waiting", "", "", 0, False
         self._note_change(saves=True)
 
     def cancel(self, job: Job) -> None:
@@ -188,7 +217,8 @@ class Queue:
             if job.state in ACTIVE:
                 raise BadInput("the job is running", hint="cancel it first")
             self._jobs.remove(job)
-        if job.kind == "video" and job.state != "done":
+            was_done, job.state = job.state == "done", job.state if job.state in OVER else "cancelled"
+        if job.kind == "video" and not was_done:
             folder = WorkFolder.of(Path(job.target))
             if folder.manifest_path.exists():
                 with folder.locked(target=Path(job.target)):
@@ -259,6 +289,10 @@ class Queue:
     def _heard(self, job: Job, event: dict[str, Any]) -> None:
         with self._lock:
             _take(job, event)
+            if not (
+                event["event"] == "error" and LOCKED in event["message"] and job.tries < TRIES
+            ):  # it is tried again
+                job.hear(event)
         self._note_change(saves=event["event"] == "start")
 
     def _note_change(self, *, saves: bool) -> None:
@@ -298,6 +332,7 @@ def _take(job: Job, event: dict[str, Any]) -> None:
         job.output_bytes, job.elapsed_seconds = event["output_bytes"], event["elapsed_seconds"]
     elif name in ("error", "failed"):
         job.error, job.hint = event["message"], event["hint"]
+        job.can_replace = _OVERWRITE in job.hint
         _log(job, f"{event.get('source') or name}: {event['message']}")
     if name in ("done", "skipped") and "source" in event:
         job.results = [*job.results, [event["source"], event["target"]]][:_LOG_LINES]
@@ -327,6 +362,8 @@ def _read(path: Path) -> list[Job]:
         content = json.loads(find_in_cache(path) or b"{}")
         kept = content["jobs"] if content.get("layout") == _LAYOUT else []
         jobs = [Job(**{key: value for key, value in entry.items() if key in known}) for entry in kept]
+        for job in jobs:
+            job.events = [(int(number), dict(event)) for number, event in job.events]
     except (ValueError, TypeError, KeyError, AttributeError):
         return []
     for job in jobs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sr_core.model_spec import LARGEST_SCALE
+from sr_core.model_spec import LARGEST_SCALE, LARGEST_SIDE
 
 Schema = dict[str, Any]
 
@@ -30,13 +30,18 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBER: Schema = {"type": "number", "minimum": 0}
 MAYBE: Schema = {"type": ["number", "null"]}
 FLAG: Schema = {"type": "boolean"}
-SCALE: Schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_SCALE}
-MODEL: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}
+SCALE: Schema = {"type": "number", "minimum": 1, "maximum": LARGEST_SCALE}
+STRENGTH: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+SIDE: Schema = {"type": "integer", "minimum": 2, "maximum": LARGEST_SIDE}
+_NAME = "[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
+MODEL: Schema = {"type": "string", "pattern": f"^{_NAME}(,{_NAME}){{0,3}}$"}  # a chain: each after the one before
 SECONDS: Schema = {"type": "number", "minimum": 0, "maximum": 1_000_000}
 WORD: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_]{1,32}$"}
 OPTIONS = record(
     {"model": MODEL, "scale": SCALE},
     {
+        "strength": STRENGTH,
+        "height": SIDE,
         "codec": WORD,
         "crf": {"type": "number", "minimum": 0, "maximum": 63},
         "preset": WORD,

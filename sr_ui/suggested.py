@@ -7,10 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sr_core.storage import storage_error
 from sr_core.wording import text_from_bytes
 from sr_image.formats.capabilities import ALL_SUFFIXES
 from sr_ui.library import Opened
 from srvid.advice import advise_video
+
+_IMAGE_SCALE = 2  # where the page begins
 
 
 def facts_of(opened: Opened, *, sheet: int) -> dict[str, Any]:
@@ -39,7 +42,7 @@ def suggest_target(source: Path, options: dict[str, Any]) -> Path:
     number = 1
     while True:
         more = "" if number == 1 else f"-{number}"
-        target = source.with_name(f"{stem}-{options['scale']}x{more}{ending}")
+        target = source.with_name(f"{stem}-{options['scale']:g}x{more}{ending}")
         if not os.path.lexists(target):
             return target
         number += 1
@@ -57,9 +60,32 @@ def models_here() -> list[dict[str, Any]]:
             families[name] = {
                 "name": name,
                 "about": model.purpose,
+                "is_shipped": model.is_shipped,
                 "scales": scales_of(name) if model.is_shipped else (model.spec.scale,),
             }
     return sorted(families.values(), key=lambda family: family["name"] != DEFAULT_MODEL)
+
+
+def images_of(folder: Path) -> list[Path]:
+    """Every image in a folder and its folders, hidden ones left out.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        if Path(error.filename) == folder:  # srbatch says it of the others
+            raise storage_error(error, Path(error.filename), "cannot read") from error
+
+    images = []
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        images += [
+            Path(place, name)
+            for name in sorted(files)
+            if Path(name).suffix.lower() in ALL_SUFFIXES and not name.startswith(".")
+        ]
+    return images
 
 
 def _image_facts(opened: Opened) -> dict[str, Any]:
@@ -71,22 +97,15 @@ def _image_facts(opened: Opened) -> dict[str, Any]:
         width, height = header.size
         words = [f"{width} × {height}", f"{header.frames} pages" if header.frames > 1 else "one picture"]
     advice = {"words": [*words, text_from_bytes(size)], "width": width, "height": height, "sample_aspect": 1.0}
-    return {"advice": advice, "target": str(suggest_target(opened.path, {"scale": 4}))}
+    return {"advice": advice, "target": str(suggest_target(opened.path, {"scale": _IMAGE_SCALE}))}
 
 
 def _folder_facts(opened: Opened, sheet: int) -> dict[str, Any]:
-    images = []
-    for folder, folders, files in os.walk(opened.path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        images += [
-            Path(folder, name)
-            for name in sorted(files)
-            if Path(name).suffix.lower() in ALL_SUFFIXES and not name.startswith(".")
-        ]
+    images = images_of(opened.path)
     size = sum(path.stat().st_size for path in images if path.is_file())
     advice = {"words": [f"{len(images)} images", text_from_bytes(size)]}
     return {
         "advice": advice,
-        "target": str(suggest_target(opened.path, {"scale": 4})),
+        "target": str(suggest_target(opened.path, {"scale": _IMAGE_SCALE})),
         "images": [str(path) for path in images[:sheet]],
     }

@@ -19,8 +19,21 @@ from typing import Any
 from sr_core.errors import StorageError
 
 Options = dict[str, Any]
-_VIDEO_OPTIONS = ("model", "scale", "codec", "crf", "preset", "start", "end", "segment", "backend", "precision")
-_IMAGE_OPTIONS = ("model", "scale", "format", "quality", "suffix", "backend", "precision")
+_VIDEO_OPTIONS = (
+    "model",
+    "scale",
+    "strength",
+    "height",
+    "codec",
+    "crf",
+    "preset",
+    "start",
+    "end",
+    "segment",
+    "backend",
+    "precision",
+)
+_IMAGE_OPTIONS = ("model", "scale", "strength", "height", "format", "quality", "suffix", "backend", "precision")
 LOCKED = "another srvid is writing"  # the child of a parent that was killed still ends: it is tried again,
 TRIES = 15
 RETRY_SECONDS = 1.0  # apart
@@ -32,8 +45,8 @@ def arguments_of(kind: str, sources: list[str], target: str, options: Options) -
     program, known = ("srvid", _VIDEO_OPTIONS) if kind == "video" else ("srbatch", _IMAGE_OPTIONS)
     given: list[str] = []
     for name in known:
-        if (value := options.get(name)) not in (None, ""):
-            given += [f"--{name}", str(value)]
+        if (value := options.get(name)) not in (None, "") and not (name == "scale" and options.get("height")):
+            given += [f"--{name}", f"{value:g}" if name == "scale" and isinstance(value, float) else str(value)]
     if options.get("overwrite"):
         given.append("--overwrite")
     if options.get("no_audio") and kind == "video":

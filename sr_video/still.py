@@ -95,12 +95,23 @@ def _stills(source: Source, seconds: Fraction | None) -> Iterator[Still]:
             yield Still(seconds=float(shown), planes=planes, facts=source.facts)
 
 
-def to_rgb8(planes: Planes, fmt: PixelFormat, color: ColorSpec, matrix: Matrix9 | None = None) -> Array:
+def to_rgb8(
+    planes: Planes,
+    fmt: PixelFormat,
+    color: ColorSpec,
+    matrix: Matrix9 | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+) -> Array:
     """Planes as 8-bit RGB (H, W, 3), turned and mirrored as the display matrix says.
 
     HDR keeps its transfer: see `display_code_points`.
+
+    Args:
+        size: (width, height) before it is turned, by Lanczos as a run does; None: that of the planes.
     """
-    frame = convert_frame(VideoReformatter(), frame_of(planes, fmt), "rgb24", color)
+    width, height = size or (None, None)
+    frame = convert_frame(VideoReformatter(), frame_of(planes, fmt), "rgb24", color, width=width, height=height)
     return upright(frame.to_ndarray(), matrix)
 
 

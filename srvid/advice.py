@@ -119,8 +119,8 @@ def facts_in_words(path: Path) -> tuple[str, ...]:
 
 
 def name_of_size(width: int, height: int) -> str:
-    """'1080p' where people have a name for it, else '1000x700'."""
-    return _SIZES.get(min(width, height), f"{width}x{height}")
+    """'1080p' where people have a name for it, else '1000 × 700'."""
+    return _SIZES.get(min(width, height), f"{width} × {height}")
 
 
 def _upright_size(facts: VideoFacts) -> tuple[int, int]:
@@ -146,7 +146,7 @@ def _words(facts: VideoFacts, sound: tuple[str, ...], compression: Compression) 
 
     width, height = _upright_size(facts)
     size, name = f"{width} × {height}", name_of_size(width, height)
-    words = [size if name == f"{width}x{height}" else f"{size} ({name})"]
+    words = [size if name == size else f"{size} ({name})"]
     if facts.duration_seconds is not None:
         words.append(f"{text_from_seconds(facts.duration_seconds)} long")
     if facts.frame_rate_from_header:

@@ -15,6 +15,24 @@ export function el(tag, props = {}, ...children) {
 // bytes that are no text arrive as lone surrogates; they are shown as the sign for that
 export const shown = value => (typeof value === "string" ? value.toWellFormed?.() ?? value : value);
 
+// Nothing is redrawn under a finger that is down: the click would go to what is not there any more.
+let isDown = false;
+const putOff = new Map();
+addEventListener("pointerdown", () => { isDown = true; }, true);
+for (const name of ["pointerup", "pointercancel", "dragend"]) addEventListener(name, () => { isDown = false; setTimeout(release); }, true); // after the click
+function release() {
+  if (isDown) return;
+  const acts = [...putOff.values()];
+  putOff.clear();
+  acts.forEach(act => act());
+}
+export function whenReleased(key, act) {
+  if (isDown) putOff.set(key, act);
+  else act();
+}
+
+export const parted = parts => parts.filter(Boolean).join(" · ");
+
 export function clock(seconds) {
   if (seconds === null || seconds === undefined || !isFinite(seconds)) return "?";
   const whole = Math.max(0, Math.round(seconds));

@@ -58,16 +58,26 @@ export function acceptDrops(opened) {
     event.preventDefault();
     depth = 0;
     document.body.classList.remove("dropping");
-    for (const file of event.dataTransfer.files) await take(file, opened);
+    const items = [...event.dataTransfer.items].filter(item => item.kind === "file"); // all at once: they are gone after an await
+    const dropped = items.map(item => [item.webkitGetAsEntry?.(), item.getAsFile()]);
+    for (const [entry, file] of dropped) await (entry?.isDirectory ? takeFolder(entry, opened) : take(file, opened));
   });
 }
 
+async function takeFolder(entry, opened) {
+  try {
+    const held = await new Promise((done, fail) => entry.createReader().readEntries(done, fail));
+    const { path } = await server.locateFolder(entry.name, held.slice(0, 50).map(other => other.name), folderShown ?? undefined);
+    if (path) opened(await server.open(path));
+    else say(words.folderElsewhere(entry.name));
+  } catch (error) { tell(error); }
+}
 // A page never learns a dropped file's path: the server looks for its name and size where files usually lie.
 export async function take(file, opened) {
   try {
     const { path } = await server.locate(file.name, file.size, folderShown ?? undefined);
     if (path) { opened(await server.open(path)); return; }
     if (file.size > 2e9) { say(words.tooLarge); return; }
-    opened(await server.upload(file, share => say(`${words.uploading} ${file.name}: ${Math.round(share * 100)} %`)));
+    opened(await server.upload(file, share => say(words.copying(file.name, share))));
   } catch (error) { tell(error); }
 }

@@ -1,5 +1,5 @@
 // The queue: what waits, what runs, what became of it.
-import { bytes, clock, duration, el } from "./dom.js";
+import { bytes, clock, duration, el, parted } from "./dom.js";
 import { createLayers } from "./layers.js";
 import { tell } from "./said.js";
 import { server } from "./server.js";
@@ -40,43 +40,50 @@ function watchCard(found) {
 function createCard() {
   const node = el("li", { class: "job" });
   const extra = el("div");
-  let shown = "", open = "", viewer = null;
-  const head = el("div", { style: { display: "grid", gap: "10px" } });
-  node.append(head, extra);
+  let shown = "", shownButtons = "", open = "", viewer = null;
+  const head = el("div", { class: "head" }), row = el("div", { class: "row" });
+  node.append(head, row, extra);
 
   function draw(job, place, count) {
+    last = [job, place, count];
     const text = JSON.stringify([job, place, count, open]);
     if (text === shown) return;
     shown = text;
     node.className = `job ${job.state}`;
     node.dataset.id = job.id;
     node.dataset.state = job.state;
-    const focused = head.contains(document.activeElement) ? document.activeElement.textContent : null;
     head.replaceChildren(
       el("header", {}, el("h3", {}, nameOf(job.target)), el("span", { class: "state" }, words.states[job.state])),
-      ...(["done", "cancelled"].includes(job.state) ? [] : [el("progress", { max: job.total || 1, value: job.done, "aria-label": nameOf(job.target) })]),
+      ...(["done", "cancelled"].includes(job.state) || (job.state === "failed" && !job.done) ? [] : [el("progress", { max: job.total || 1, value: job.done, "aria-label": nameOf(job.target) })]),
       el("p", { class: "facts-line" }, lineOf(job)),
       ...(job.error && job.state === "failed" ? [el("div", { class: "problem", role: "alert" }, job.error, job.hint ? el("small", {}, job.hint) : null)] : []),
-      ...(job.notes.length ? [el("ul", { class: "notes" }, job.notes.slice(0, 8).map(note => el("li", {}, note)))] : []),
-      el("div", { class: "row" }, buttons(job, place, count)));
-    if (focused) [...head.querySelectorAll("button")].find(button => button.textContent === focused)?.focus();
+      ...(job.notes.length ? [el("ul", { class: "notes" }, job.notes.slice(0, 8).map(note => el("li", {}, note)))] : []));
+    const wanted = JSON.stringify([job.state, job.target, place, count, open]); // progress leaves the buttons as they are
+    if (wanted === shownButtons) return;
+    shownButtons = wanted;
+    const focused = row.contains(document.activeElement) ? document.activeElement.textContent : null;
+    row.replaceChildren(...buttons(job, place, count).filter(Boolean));
+    if (focused) [...row.children].find(button => button.textContent === focused)?.focus();
   }
-  const redo = job => { shown = ""; draw(job, 0, 0); shown = ""; };
-  const act = (text, what, label) => el("button", { class: "button small", type: "button", "aria-label": label, onclick: () => what().catch(tell) }, text);
+  let last = null;
+  const redo = () => { shown = ""; draw(...last); };
+  const act = (text, what, label, isOpen) => el("button", { class: "button small", type: "button", "aria-label": label, "aria-expanded": isOpen === undefined ? null : String(isOpen), onclick: () => what().catch(tell) }, text);
 
   function buttons(job, place, count) {
+    const isOver = ["done", "failed", "cancelled"].includes(job.state);
     const can = { pause: ["waiting", "running"], resume: ["paused"], again: ["failed", "cancelled"], stop: ["waiting", "running", "pausing", "paused"], remove: ["done", "failed", "cancelled", "paused"] };
     const has = name => can[name].includes(job.state);
-    const toggles = (name, text, show) => act(open === name ? words.close : text, async () => { const was = open; hide(); if (was !== name) { open = name; await show(job); } redo(job); });
+    const toggles = (name, text, show) => act(text, async () => { const was = open; hide(); if (was !== name) { open = name; await show(job); } redo(); }, undefined, open === name);
     return [
       has("pause") && act(words.pause, () => server.change(job.id, "pause")),
       has("resume") && act(words.resume, () => server.change(job.id, "resume")),
       has("again") && act(words.again, () => server.change(job.id, "resume")),
+      job.state === "failed" && job.can_replace && act(words.replace, () => server.change(job.id, "replace")),
       job.state === "done" && toggles("compare", words.compare, compare),
       job.state === "done" && act(words.reveal, () => server.reveal(job.id)),
       job.kind === "video" && ["running", "pausing", "paused"].includes(job.state) && toggles("watch", words.watch, watch),
-      count > 1 && place > 0 && act("↑", () => server.change(job.id, "move", place - 1), `${words.up}: ${nameOf(job.target)}`),
-      count > 1 && place < count - 1 && act("↓", () => server.change(job.id, "move", place + 1), `${words.down}: ${nameOf(job.target)}`),
+      !isOver && count > 1 && place > 0 && act("↑", () => server.change(job.id, "move", place - 1), `${words.up}: ${nameOf(job.target)}`),
+      !isOver && count > 1 && place < count - 1 && act("↓", () => server.change(job.id, "move", place + 1), `${words.down}: ${nameOf(job.target)}`),
       toggles("log", words.log, log),
       has("stop") && act(words.stop, () => server.change(job.id, "cancel")),
       has("remove") && act(words.remove, () => server.remove(job.id)),
@@ -95,8 +102,8 @@ function createCard() {
     let number = 0;
     const play = async () => {
       const found = await server.segments(job.id);
-      if (number >= found.playable) { line.textContent = `${found.playable} ${words.of} ${found.segments} ${words.segments}`; if (open === "watch") setTimeout(() => play().catch(tell), 3000); return; }
-      line.textContent = `${number + 1} ${words.of} ${found.segments} ${words.segments}`;
+      if (number >= found.playable) { line.textContent = words.segmentsDone(found.playable, found.segments); if (open === "watch") setTimeout(() => play().catch(tell), 3000); return; }
+      line.textContent = words.segments(number + 1, found.segments);
       video.src = server.segmentVideo(job.id, number);
     };
     video.addEventListener("ended", () => { number += 1; play().catch(tell); });
@@ -106,20 +113,21 @@ function createCard() {
   async function compare(job) {
     const pairs = job.kind === "video" ? [[job.sources[0], job.target]] : job.results;
     if (!pairs.length) return;
-    const [before, after] = [await server.open(pairs[0][0]), await server.open(pairs[0][1])];
-    viewer = createViewer(words);
-    viewer.root.style.height = "460px";
+    const openPair = pair => Promise.all(pair.map(server.openAside));
+    const [before, after] = await openPair(pairs[0]);
+    viewer = createViewer(words, () => ask().catch(tell));
     const facts = job.kind === "video" ? (await server.facts(before.id)).advice : null;
     let at = (facts?.seconds ?? 0) / 2, pair = [before, after];
     const layers = createLayers((found, more) => { viewer?.show(found); viewer?.setNote(more ? words.loading : ""); }, tell);
     const ask = async () => {
-      const size = (await server.frame(pair[1].id, { seconds: at, model: "source", scale: 2 }));
+      const fit = viewer.fit();
+      const size = (await server.frame(pair[1].id, { seconds: at, model: "source", scale: 1, fit: 2 }));
       URL.revokeObjectURL(size.url);
-      const same = { seconds: at, width: size.width, height: size.height, scale: 2, model: "source", aspect: facts?.sample_aspect };
-      layers.ask([{ ...same, file: pair[0].id, name: words.original, label: words.original }, { ...same, file: pair[1].id, name: job.options.model, label: `${job.options.model} ×${job.options.scale}` }]);
+      const same = { seconds: at, size: [size.width, size.height], scale: 1, model: "source", aspect: facts?.sample_aspect, fit };
+      layers.ask([{ ...same, file: pair[0].id, name: words.original, label: words.original }, { ...same, file: pair[1].id, name: engineOf(job), label: engineOf(job) }]);
     };
     const moment = facts ? el("input", { type: "range", min: "0", max: String(Math.max(0, facts.seconds - 0.05)), step: "0.04", value: String(at), "aria-label": words.time, onchange: event => { at = Number(event.target.value); ask().catch(tell); } }) : null;
-    const choice = pairs.length > 1 ? el("select", { "aria-label": words.images, onchange: async event => { const chosen = pairs[event.target.selectedIndex]; pair = [await server.open(chosen[0]), await server.open(chosen[1])]; ask().catch(tell); } }, pairs.map(found => el("option", {}, nameOf(found[0])))) : null;
+    const choice = pairs.length > 1 ? el("select", { "aria-label": words.images, onchange: async event => { const chosen = pairs[event.target.selectedIndex]; pair = await openPair(chosen); ask().catch(tell); } }, pairs.map(found => el("option", {}, nameOf(found[0])))) : null;
     extra.replaceChildren(...[choice, viewer.root, moment].filter(Boolean));
     await ask();
   }
@@ -127,16 +135,20 @@ function createCard() {
 }
 
 function lineOf(job) {
-  const unit = job.kind === "video" ? words.frames : "MP";
+  const unit = job.kind === "video" ? words.frames : words.megapixels;
   const amount = value => (job.kind === "video" ? value : (value / 1e6).toFixed(1));
-  const parts = [`${job.options.model} ×${job.options.scale}`];
+  const parts = [engineOf(job)];
   if (job.state === "done") {
     if (job.elapsed_seconds) parts.push(duration(job.elapsed_seconds));
     if (job.output_bytes) parts.push(bytes(job.output_bytes));
     parts.push(job.target);
   } else if (job.total) {
-    parts.push(`${amount(job.done)} ${words.of} ${amount(job.total)} ${unit}`, `${Math.floor((100 * job.done) / job.total)} %`);
-    if (job.state === "running" && job.eta_seconds !== null) parts.push(`${words.about} ${clock(job.eta_seconds)} ${words.left_}`);
+    parts.push(`${amount(job.done)} ${words.of} ${amount(job.total)} ${unit}`, words.percent(Math.floor((100 * job.done) / job.total) / 100));
+    if (job.state === "running" && job.eta_seconds !== null) parts.push(words.leftAbout(clock(job.eta_seconds)));
   } else parts.push(job.target);
-  return parts.join(" · ");
+  return parted(parts);
+}
+function engineOf(job) {
+  const { model, scale, height, strength } = job.options;
+  return parted([`${model.replaceAll(",", " → ")} ${height ? words.lines(height) : words.factor(scale)}`, strength === undefined ? "" : words.percent(strength)]);
 }

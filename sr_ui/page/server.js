@@ -1,10 +1,12 @@
 // The server's API, as functions.
+import { words } from "./strings.js";
+
 export class Problem extends Error {
   constructor(message, hint) { super(message); this.hint = hint; }
 }
-async function ask(method, path, body, signal) {
+async function ask(method, path, body) {
   const response = await fetch(path, {
-    method, signal,
+    method,
     headers: body === undefined ? {} : { "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
@@ -16,7 +18,7 @@ async function problemOf(response) {
     const found = await response.json();
     return new Problem(found.error, found.hint);
   } catch {
-    return new Problem(`the server answered ${response.status}`, "");
+    return new Problem(words.answered(response.status), "");
   }
 }
 const json = async (...given) => (await ask(...given)).json();
@@ -24,12 +26,14 @@ const json = async (...given) => (await ask(...given)).json();
 export const server = {
   folder: path => json("POST", "/api/folder", { path }),
   open: path => json("POST", "/api/files", { path }),
+  openAside: path => json("POST", "/api/files", { path, aside: true }), // a part of something else: not among the tabs
   locate: (name, size, folder) => json("POST", "/api/files/locate", folder ? { name, size, folder } : { name, size }),
+  locateFolder: (name, holds, folder) => json("POST", "/api/files/locate", { name, size: 0, holds, ...(folder ? { folder } : {}) }),
   facts: id => json("GET", `/api/files/${id}`),
   close: id => json("DELETE", `/api/files/${id}`),
   strip: id => json("GET", `/api/files/${id}/strip`),
   stripPicture: (id, number) => `/api/files/${id}/strip/${number}`,
-  thumbnail: id => `/api/files/${id}/thumbnail`,
+  sheetPicture: (id, number) => `/api/files/${id}/sheet/${number}`,
   estimate: (id, options) => json("POST", `/api/files/${id}/estimates`, options),
   clip: (id, options) => json("POST", `/api/files/${id}/clips`, options),
   clipState: id => json("GET", `/api/clips/${id}`),
@@ -41,9 +45,10 @@ export const server = {
   reveal: id => json("POST", `/api/jobs/${id}/reveal`, {}),
   segments: id => json("GET", `/api/jobs/${id}/segments`),
   segmentVideo: (id, number) => `/api/jobs/${id}/segments/${number}`,
-  async frame(id, { seconds, model, scale }, signal) {
-    const query = new URLSearchParams({ seconds: seconds.toFixed(4), model, scale });
-    const response = await ask("GET", `/api/files/${id}/frame?${query}`, undefined, signal);
+  // `fit`: no wider than so many pixels; else the whole
+  async frame(id, { seconds, model, scale, strength, fit }) {
+    const query = new URLSearchParams({ seconds: seconds.toFixed(4), model, scale, ...(strength < 1 ? { strength } : {}), ...(fit ? { width: fit } : {}) });
+    const response = await ask("GET", `/api/files/${id}/frame?${query}`);
     const [width, height] = response.headers.get("X-Size").split("x").map(Number);
     return {
       url: URL.createObjectURL(await response.blob()), width, height,
@@ -60,9 +65,9 @@ export const server = {
         let found = {};
         try { found = JSON.parse(request.responseText); } catch { /* said below */ }
         if (request.status === 201) resolve(found);
-        else reject(new Problem(found.error ?? `the server answered ${request.status}`, found.hint ?? ""));
+        else reject(new Problem(found.error ?? words.answered(request.status), found.hint ?? ""));
       };
-      request.onerror = () => reject(new Problem("the file could not be sent", ""));
+      request.onerror = () => reject(new Problem(words.notSent, ""));
       request.send(file);
     });
   },

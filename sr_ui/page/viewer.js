@@ -1,17 +1,19 @@
 // Pictures (or videos) of one size over each other: a divider, zoom, pan, side by side. It imports nothing:
 // `srkit compare` puts this very file into the page it writes.
 //
-// createViewer(words) → { root, show(layers), pair(left, right), setBusy(text) }
-// A layer is { name, label, element, width, height }; element is an <img>, <canvas> or <video>.
+// createViewer(words, zoomed) → { root, show(layers), pair(left, right), names(), fit(), setNote(text), moveTo(share), end() }
+// A layer is { name, label, element, width, height }; element is an <img>, <canvas> or <video>, of as many pixels or,
+// where only the fitted view is wanted, of fewer. `zoomed` is told when that changes.
 const ZOOMS = ["fit", 1, 2];
 const STEP = 0.02, FINE = 0.002;
 
-export function createViewer(words) {
+export function createViewer(words, zoomed = () => {}) {
   const state = { layers: [], left: 0, right: 1, at: 0.5, zoom: "fit", x: 0.5, y: 0.5, grid: false };
   const root = make("section", { class: "viewer", "aria-label": words.look });
   const panes = make("div", { class: "panes" });
   const tools = make("div", { class: "tools" });
   const note = make("span", { class: "note", role: "status" });
+  tools.append(note);
   root.append(panes, tools);
   const handle = make("div", { class: "handle", role: "slider", tabindex: "0", "aria-label": words.divider, "aria-valuemin": "0", "aria-valuemax": "100", "aria-orientation": "horizontal" });
   let observed = [];
@@ -126,7 +128,12 @@ export function createViewer(words) {
     }
     return found;
   }
-  function setZoom(zoom) { state.zoom = zoom; build(); }
+  function setZoom(zoom) {
+    const was = state.zoom;
+    state.zoom = zoom;
+    build();
+    if ((was === "fit") !== (zoom === "fit")) zoomed();
+  }
   function setGrid(grid) { state.grid = grid; build(); }
   function swap() { pair(state.right, state.left); }
   function pair(left, right) { state.left = left; state.right = right; build(); }
@@ -170,7 +177,7 @@ export function createViewer(words) {
   panes.addEventListener("dblclick", () => setZoom(state.zoom === "fit" ? 1 : "fit"));
 
   function key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || !state.layers.length) return;
+    if (!root.isConnected || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || !state.layers.length) return;
     const digit = Number(event.key) - 1;
     if (event.key === "x") swap();
     else if (event.key === "z") setZoom(ZOOMS[(ZOOMS.indexOf(state.zoom) + 1) % ZOOMS.length]);
@@ -200,6 +207,9 @@ export function createViewer(words) {
       const index = name => state.layers.findIndex(layer => layer.name === name);
       if (index(left) >= 0 && index(right) >= 0) pair(index(left), index(right));
     },
+    names: () => [state.left, state.right].map(index => state.layers[index]?.name).filter(Boolean), // of the pair
+    // pixels of the screen across, where the whole is fitted to it; else nothing
+    fit: () => (state.zoom === "fit" ? Math.ceil(((panes.clientWidth || 1280) * ratio()) / 64) * 64 : undefined),
     setNote(text) { note.textContent = text; },
     moveTo,
     end() { document.removeEventListener("keydown", key); sizes.disconnect(); },

@@ -188,7 +188,7 @@ def plan_output(source: Source, request: Request) -> Plan:
 def _sizes(facts: VideoFacts, request: Request) -> tuple[int, int, int]:
     """(width, height, engine scale) of the output."""
     if request.width is None and request.height is None:
-        width, height = (_scale(side, request.scale) for side in (facts.width, facts.height))
+        width, height = (scaled_side(side, request.scale) for side in (facts.width, facts.height))
         needed = Fraction(request.scale)
     else:
         width, height = _asked_size(facts, request)
@@ -228,7 +228,7 @@ def _asked_size(facts: VideoFacts, request: Request) -> tuple[int, int]:
     return width, height
 
 
-def _scale(side: int, scale: Fraction | int) -> int:
+def scaled_side(side: int, scale: Fraction | int) -> int:
     """A whole factor gives what it gives; another an even side."""
     return side * int(scale) if Fraction(scale).denominator == 1 else _even(side * Fraction(scale))
 

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import av
 
+from sr_core.errors import Cancelled
 from sr_video.decide.plan import Plan, Request, plan_output
 from sr_video.decide.streams import Nowhere
 from sr_video.read.source import Source
@@ -51,20 +52,23 @@ def estimate(
     segment_seconds: Fraction | None,
     adapts: bool = False,
     doing: Callable[[str], None] = lambda phase: None,
+    is_wanted: Callable[[], bool] = lambda: True,
 ) -> Forecast:
     """Upscale and encode a little from the middle of the input, keep nothing, and extrapolate.
 
     Args:
         adapts: segments are shorter where that is much work, see `adapt_seconds`.
         doing: told what begins now: the engine may have to be opened or built first.
+        is_wanted: asked at every frame.
 
     Raises:
         SrError: what a run would raise.
+        Cancelled: it is not wanted any more.
     """
     with in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
         plan = in_thread(lambda: rehearse(source, plan_output(source, request)))
         doing("opening the engine")
-        engine_facts, (frames, seconds, coded) = in_thread(lambda: _measure(source, plan, recipe, doing))
+        engine_facts, (frames, seconds, coded) = in_thread(lambda: _measure(source, plan, recipe, doing, is_wanted))
         length = length_seconds(source, plan)
         expected = plan.frames_expected
         if (
@@ -87,7 +91,11 @@ def estimate(
 
 
 def _measure(
-    source: Source, plan: Plan, recipe: SegmentRecipe, doing: Callable[[str], None]
+    source: Source,
+    plan: Plan,
+    recipe: SegmentRecipe,
+    doing: Callable[[str], None],
+    is_wanted: Callable[[], bool],
 ) -> tuple[dict[str, str], tuple[int, float, int]]:
     """What the engine says of itself; and (frames, seconds they took, bytes they became)"""
     with (
@@ -96,7 +104,13 @@ def _measure(
     ):
         identity = engine.identity(source.facts)
         doing("upscaling two seconds' worth")
-        return identity, Measurement(source, plan, engine, container).run(_is_enough)
+
+        def is_enough(frames: int, seconds: float) -> bool:
+            if not is_wanted():
+                raise Cancelled("the estimate is not wanted any more")
+            return _is_enough(frames, seconds)
+
+        return identity, Measurement(source, plan, engine, container).run(is_enough)
 
 
 def _is_enough(frames: int, seconds: float) -> bool:

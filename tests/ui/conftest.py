@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ import pytest
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 MakeClip = Callable[..., Path]
+QUIET_SECONDS = 300  # after so long without an answer something hangs; no test waits for it to pass
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Ui:
         given = {"Authorization": f"Bearer {self.token}"} | {k.replace("_", "-"): v for k, v in headers.items()}
         request = urllib.request.Request(self.base + path, content, given, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=120) as response:
+            with urllib.request.urlopen(request, timeout=QUIET_SECONDS) as response:
                 status, kind, found = response.status, response.headers["content-type"], response.read()
         except urllib.error.HTTPError as error:
             status, kind, found = error.code, error.headers["content-type"], error.read()
@@ -55,7 +57,7 @@ class Ui:
     def wait_for(self, job: str, *states: str) -> dict[str, Any]:
         """Follow the server's own events until the job is in one of `states`."""
         request = urllib.request.Request(f"{self.base}/api/events", headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=120) as events:
+        with urllib.request.urlopen(request, timeout=QUIET_SECONDS) as events:
             for line in events:
                 if not line.startswith(b"data: "):
                     continue
@@ -74,6 +76,7 @@ class Ui:
         while self.ask("GET", f"/api/jobs/{job}/segments")[1]["playable"] < 1:
             found = self.ask("GET", f"/api/jobs/{job}")[1]
             assert found["state"] in ("waiting", "running"), found
+            time.sleep(0.05)  # the work needs the CPU more
 
     def kill(self, *, with_children: bool = False) -> list[int]:
         """SIGKILL, as when memory is short; `with_children`: as when the power goes. Returns the children's ids."""
@@ -93,7 +96,7 @@ class Ui:
         """
         self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(90)
+            return self.process.wait(QUIET_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # faulthandler writes the stacks, whoever holds Python's lock
             self.process.wait()
@@ -107,12 +110,22 @@ def ui(tmp_path: Path) -> Iterator[Callable[..., Ui]]:
     environment = os.environ | {"SRVID_CACHE": str(tmp_path / "cache"), "HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     environment["PYTHONFAULTHANDLER"] = "1"
 
-    def start(*paths: Path, options: Sequence[str] = ()) -> Ui:
-        command = [sys.executable, "-m", "srvid", "--no-browser", *options, "--", *map(str, paths)]
+    def start(
+        *paths: Path,
+        options: Sequence[str] = ("--no-browser",),
+        through: Sequence[str] = (),
+        **variables: str,
+    ) -> Ui:
+        command = [*through, sys.executable, "-m", "srvid", *options, "--", *map(str, paths)]
         errors = tmp_path / f"server-{len(started)}.log"
         with errors.open("w") as log:
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=tmp_path, env=environment
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                cwd=tmp_path,
+                env=environment | variables,
             )
         assert process.stdout is not None
         started.append(Ui(process, "", errors))
@@ -154,9 +167,40 @@ def make_clip(tmp_path: Path) -> MakeClip:
     return make
 
 
+class Windows:
+    """Pages of one browser, each with cookies of its own; what is waited for may take minutes beside other work."""
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._contexts: list[Any] = []
+        self.faults: list[str] = []
+
+    def new_page(self, **options: Any) -> Any:
+        """A page; what its scripts throw is in `faults`."""
+        context = self._browser.new_context(**options)
+        context.set_default_timeout(QUIET_SECONDS * 1000)
+        self._contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        return page
+
+    def close(self) -> None:
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def chromium(browser: Any) -> Iterator[Windows]:
+    """Pages of a real Chromium; no script of ours may have failed in one."""
+    windows = Windows(browser)
+    yield windows
+    windows.close()
+    assert windows.faults == []
+
+
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A page of a real Chromium; where there is none the tests skip, except in CI."""
+def browser() -> Iterator[Any]:
+    """A real Chromium; where there is none the tests skip, except in CI."""
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         if os.environ.get("CI") == "true":

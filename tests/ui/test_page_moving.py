@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tests.ui.conftest import MakeClip, Ui
+from tests.ui.conftest import MakeClip, Ui, Windows
 
 Start = Callable[..., Ui]
-MINUTES = 90_000  # milliseconds, for what takes seconds where nothing else runs
 PLAYS = """selector => [...document.querySelectorAll(selector)].every(video => video.currentTime > 0.2)"""
 
 
 def test_a_moving_preview_plays_before_and_after_and_ends_in_the_frame(
-    ui: Start, make_clip: MakeClip, chromium: Any
+    ui: Start, make_clip: MakeClip, chromium: Windows
 ) -> None:
     server = ui(make_clip("film.mp4", frames=75))
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.goto(server.address)
-    page.get_by_role("button", name="Preview 10 seconds").click(timeout=MINUTES)
-    page.locator(".viewer video").nth(1).wait_for(timeout=MINUTES)
-    page.wait_for_function(PLAYS, arg=".viewer video", timeout=MINUTES)
+    page.get_by_role("button", name="Preview 10 seconds").click()
+    page.locator(".viewer video").nth(1).wait_for()
+    page.wait_for_function(PLAYS, arg=".viewer video")
     sizes = page.evaluate("[...document.querySelectorAll('.viewer video')].map(node => [node.videoWidth, node.muted])")
     assert sorted(sizes) == [[96, True], [384, True]]
     page.get_by_role("button", name="Back to the frame").click()
-    page.locator(".viewer img.layer").nth(1).wait_for(timeout=MINUTES)
+    page.locator(".viewer img.layer").nth(1).wait_for()
     assert page.locator(".viewer video").count() == 0
-    page.close()
 
 
 def test_two_browsers_watch_reorder_and_cancel_one_queue(
-    ui: Start, make_clip: MakeClip, chromium: Any, tmp_path: Path
+    ui: Start, make_clip: MakeClip, chromium: Windows, tmp_path: Path
 ) -> None:
     server = ui()
     for number, name in enumerate(("long", "second", "third")):
@@ -41,21 +38,21 @@ def test_two_browsers_watch_reorder_and_cancel_one_queue(
         assert server.ask("POST", "/api/jobs", job)[0] == 201
     pages = []
     for _ in range(2):
-        pages.append(chromium.new_context().new_page())
+        pages.append(chromium.new_page())
         pages[-1].goto(server.address)
         pages[-1].get_by_role("button", name="Queue").click()
-        pages[-1].locator(".job").nth(2).wait_for(timeout=MINUTES)
+        pages[-1].locator(".job").nth(2).wait_for()
     one, other = pages
 
     one.get_by_role("button", name="Move up: third.mkv").click()
     for page in pages:
-        page.locator("ol .job:nth-child(2) h3", has_text="third.mkv").wait_for(timeout=MINUTES)
+        page.locator("ol .job:nth-child(2) h3", has_text="third.mkv").wait_for()
     assert [Path(job["target"]).stem for job in server.ask("GET", "/api/jobs")[1]] == ["long", "third", "second"]
 
     first = server.ask("GET", "/api/jobs")[1][0]["id"]
     server.wait_for_segment(first)
     one.locator(f".job[data-id='{first}']").get_by_role("button", name="Watch what is done").click()
-    one.wait_for_function(PLAYS, arg=".job video", timeout=MINUTES)
+    one.wait_for_function(PLAYS, arg=".job video")
     assert one.locator(".job video").evaluate("node => node.videoWidth") == 640
     assert server.ask("GET", f"/api/jobs/{first}")[1]["state"] == "running"
 
@@ -64,11 +61,9 @@ def test_two_browsers_watch_reorder_and_cancel_one_queue(
         other.locator(".job", has_text=name).get_by_role("button", name="Cancel").click()
     long.get_by_role("button", name="Cancel").click()
     for page in pages:
-        page.locator(".job[data-state=cancelled]").nth(2).wait_for(timeout=MINUTES)
+        page.locator(".job[data-state=cancelled]").nth(2).wait_for()
     other.locator(".job", has_text="second.mkv").get_by_role("button", name="Try again").click()
-    one.locator(".job[data-state=done]", has_text="second.mkv").wait_for(timeout=MINUTES)
+    one.locator(".job[data-state=done]", has_text="second.mkv").wait_for()
     long.get_by_role("button", name="Remove").click()
-    one.locator(f".job[data-id='{first}']").wait_for(state="detached", timeout=MINUTES)
+    one.locator(f".job[data-id='{first}']").wait_for(state="detached")
     assert not list(tmp_path.glob("long.mkv*"))
-    for page in pages:
-        page.context.close()

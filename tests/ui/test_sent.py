@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from sr_core.errors import BadInput
+from sr_video.still import still_at, to_rgb8
 from srvid_cli.srkit import group
-from tests.ui.conftest import MakeClip
+from tests.ui.conftest import MakeClip, Windows
 
 LAYERS = """() => [...document.querySelectorAll('.viewer img.layer')].map(node => {
   const canvas = document.createElement('canvas');
@@ -47,7 +50,7 @@ def photos(tmp_path: Path) -> dict[str, np.ndarray]:
 
 
 def test_a_page_holds_the_very_pixels_and_asks_nobody(
-    photos: dict[str, np.ndarray], tmp_path: Path, chromium: Any
+    photos: dict[str, np.ndarray], tmp_path: Path, chromium: Windows
 ) -> None:
     done = compare(*(tmp_path / name for name in photos), tmp_path / "look.html")
     assert done.exit_code == 0, done.output
@@ -67,11 +70,10 @@ def test_a_page_holds_the_very_pixels_and_asks_nobody(
     np.testing.assert_array_equal(shown(page)["bicubic"], np.asarray(bicubic))
     assert set(asked) <= {"file", "data"}
     assert faults == []
-    page.close()
 
 
 def test_a_page_of_videos_shows_several_moments_and_axe_finds_nothing(
-    make_clip: MakeClip, tmp_path: Path, chromium: Any
+    make_clip: MakeClip, tmp_path: Path, chromium: Windows
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
@@ -91,7 +93,6 @@ def test_a_page_of_videos_shows_several_moments_and_axe_finds_nothing(
         assert [fault["id"] for fault in Axe().run(page).response["violations"]] == []
         assert "192 × 128" in page.get_by_role("table").inner_text()
         assert {picture.shape for picture in shown(page).values()} == {(128, 192, 3)}
-        page.close()
 
 
 def test_results_of_two_sizes_are_refused(photos: dict[str, np.ndarray], tmp_path: Path) -> None:
@@ -100,3 +101,32 @@ def test_results_of_two_sizes_are_refused(photos: dict[str, np.ndarray], tmp_pat
     assert isinstance(done.exception, BadInput)
     assert "other.png is 50x50" in str(done.exception)
     assert not (tmp_path / "look.html").exists()
+
+
+def test_models_are_tried_for_a_page_with_what_they_measured(
+    make_clip: MakeClip, tmp_path: Path, chromium: Windows
+) -> None:
+    small, large = make_clip("small.mp4"), make_clip("large.mp4", width=192, height=128)
+    done = compare(small, large, tmp_path / "look.html", "--frames", 1, "--model", "nearest", "--model", "swift")
+    assert done.exit_code == 0, done.output
+    page = chromium.new_page()
+    page.goto((tmp_path / "look.html").as_uri())
+    right = page.get_by_role("group", name="right").get_by_role("button")
+    right.nth(3).wait_for()
+    assert right.all_inner_texts() == ["bicubic", "large.mp4", "nearest", "swift"]
+    right.nth(2).click()
+    still = still_at(str(small), Fraction(1, 2))
+    planes = tuple(plane.repeat(2, 0).repeat(2, 1) for plane in still.planes)
+    expected = to_rgb8(planes, still.facts.format, still.facts.color)
+    np.testing.assert_array_equal(shown(page)["nearest"], expected)
+    for name in ("nearest", "swift"):
+        row = page.get_by_role("row", name=name).inner_text()
+        assert re.search(r"×2 · [\d.]+ frames a second here · 0:\d\d for all of it · about \d+ (bytes|kB)", row), row
+
+
+def test_models_alone_are_compared_and_a_picture_refuses_them(photos: dict[str, np.ndarray], tmp_path: Path) -> None:
+    done = compare(tmp_path / "small.png", tmp_path / "look.html", "--model", "swift", "--scale", 2)
+    assert done.exit_code == 0, done.output
+    assert b'["\\u00d72", "' in (tmp_path / "look.html").read_bytes()
+    assert "--model" in compare(tmp_path / "small.png", tmp_path / "other.html").output
+    assert isinstance(compare(tmp_path / "small.png", tmp_path / "a.png", "--model", "swift").exception, BadInput)

@@ -7,15 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 
-from tests.ui.conftest import MakeClip, Ui
+from tests.ui.conftest import QUIET_SECONDS, MakeClip, Ui
 
 Start = Callable[..., Ui]
 FAST = {"model": "nearest", "scale": 2}
@@ -61,6 +59,10 @@ def test_no_path_outside_of_the_roots_is_opened_not_even_through_a_link(ui: Star
     job = {"sources": ["/etc/passwd"], "options": FAST}
     assert server.ask("POST", "/api/jobs", job)[0] == 422
     assert server.ask("PUT", "/api/uploads?name=..%2Fout.mp4", b"x")[0] == 422
+    assert server.ask("POST", "/api/files/locate", {"name": "..", "size": 0, "holds": []})[1]["path"] is None
+    assert raw(server, "PUT", "/api/uploads?name=a.mp4", Authorization=f"Bearer {server.token}") == 411
+    large = {"Authorization": f"Bearer {server.token}", "Content-Length": "2000000001"}
+    assert raw(server, "PUT", "/api/uploads?name=a.mp4", **large) == 422  # refused before a byte is sent
 
 
 def test_a_dropped_file_is_found_where_it_lies_and_a_small_one_is_kept_whole(
@@ -130,6 +132,11 @@ def test_an_error_keeps_its_hint(ui: Start, make_clip: MakeClip, tmp_path: Path)
     assert "there.mkv" in found["error"]
     assert "overwrite" in found["hint"]
     assert (tmp_path / "there.mkv").read_bytes() == b"mine"
+    assert found["can_replace"]
+    assert server.ask("POST", f"/api/jobs/{job['id']}", {"action": "replace"})[1]["state"] == "waiting"
+    assert not server.wait_for(job["id"], "done")["can_replace"]
+    assert (tmp_path / "there.mkv").read_bytes() != b"mine"
+    assert server.ask("POST", f"/api/jobs/{job['id']}", {"action": "replace"})[0] == 422
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds child processes in /proc")
@@ -233,17 +240,15 @@ def test_ctrl_c_lets_those_go_who_wait_for_a_picture(ui: Start, tmp_path: Path) 
     Image.effect_noise((2000, 1500), 60).save(tmp_path / "large.png")
     server = ui(tmp_path / "large.png")
     file = server.ask("GET", "/api/state")[1]["files"][0]["id"]
-    answers: list[tuple[int, Any]] = []
-
-    def look() -> None:
-        answers.append(server.ask("GET", f"/api/files/{file}/frame?model=clear&scale=4"))
-
-    waiting = threading.Thread(target=look)
-    waiting.start()
-    server.ask("GET", f"/api/files/{file}/thumbnail")  # the picture's turn has come before
+    host, _, port = server.base.removeprefix("http://").partition(":")
+    waiting = http.client.HTTPConnection(host, int(port), timeout=QUIET_SECONDS)
+    bearer = {"Authorization": f"Bearer {server.token}"}
+    waiting.request("GET", f"/api/files/{file}/frame?model=clear&scale=4", headers=bearer)
+    server.ask("GET", f"/api/files/{file}/thumbnail")  # the frame's turn has come before
     assert server.stop() in (0, 130)
-    waiting.join()
-    assert [(status, found["error"]) for status, found in answers] == [(500, "the server ends")]
+    answer = waiting.getresponse()
+    assert (answer.status, json.loads(answer.read())["error"]) == (500, "the server ends")
+    waiting.close()
 
 
 def test_a_second_server_of_the_same_user_leaves_the_queue_to_the_first(ui: Start, tmp_path: Path) -> None:
@@ -251,7 +256,7 @@ def test_a_second_server_of_the_same_user_leaves_the_queue_to_the_first(ui: Star
     command = [sys.executable, "-m", "srvid", "--no-browser"]
     environment = os.environ | {"SRVID_CACHE": str(tmp_path / "cache")}
     second = subprocess.run(
-        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=QUIET_SECONDS
     )
     assert second.returncode == 1
     assert "`srkit ui` runs already, and has the queue" in second.stderr

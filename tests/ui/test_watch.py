@@ -6,15 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import pytest
 from PIL import Image
 
-from tests.ui.conftest import MakeClip, Ui
+from sr_ui.watch import Watch, WatchOptions
+from tests.ui.conftest import MakeClip, Ui, Windows
 
 Watcher = Callable[..., subprocess.Popen[str]]
 FAST = ("--model", "nearest", "--scale", "2", "--settle", "0.3")
@@ -46,21 +47,48 @@ def frames_in(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_a_file_is_made_once_it_has_stopped_growing_and_never_again(
-    watch: Watcher, make_clip: MakeClip, tmp_path: Path
+class Looks:
+    """Stands for the watcher's pauses: between its looks the film grows, then it rests, then the watcher ends."""
+
+    def __init__(self, film: Path, content: bytes, made: Path) -> None:
+        self._film, self._content, self._made, self._count = film, content, made, 0
+
+    def is_set(self) -> bool:
+        return self._made.exists()
+
+    def wait(self, seconds: float) -> bool:
+        self._count += 1
+        share = min(1.0, 0.1 + self._count / 5)
+        assert not self._made.exists()
+        if self._count < 6:
+            self._film.write_bytes(self._content[: int(len(self._content) * share)])
+        assert self._count < 20  # then something else is waited for
+        return self.is_set()
+
+
+def test_a_file_that_still_grows_is_not_touched(
+    make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = make_clip("film.mp4").read_bytes()
+    monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "cache"))
+    clip = make_clip("film.mp4")
+    film, made = tmp_path / "in" / "film.mp4", tmp_path / "out" / "film.mkv"
+    film.parent.mkdir()
+    film.write_bytes(clip.read_bytes()[:100])
+    options = {"model": "nearest", "scale": 2}
+    said: list[str] = []
+    watch = Watch(WatchOptions(source=film.parent, target=made.parent, options=options), said.append)
+    monkeypatch.setattr(watch, "_ending", Looks(film, clip.read_bytes(), made))
+    assert watch.run() == 0  # a look at half a film would have failed
+    assert said == ["film.mp4: done"]
+    assert frames_in(made) == 25
+
+
+def test_a_file_is_made_once_and_never_again(watch: Watcher, make_clip: MakeClip, tmp_path: Path) -> None:
     watcher = watch(*FAST)
     assert watcher.stdout is not None
-    with (tmp_path / "in" / "film.mp4").open("wb", buffering=0) as file:
-        file.write(content[:1000])
-        Image.new("RGB", (20, 16)).save(tmp_path / "in" / "photo.png")
-        while not (tmp_path / "out" / "photo.png").exists():  # it works, and the film has not come to its end
-            assert watcher.poll() is None
-            file.seek(0)
-            file.write(content[:1000])
-        file.seek(0)
-        file.write(content)
+    make_clip("film.mp4").rename(tmp_path / "in" / "film.mp4")
+    Image.new("RGB", (20, 16)).save(tmp_path / "photo.png")
+    (tmp_path / "photo.png").rename(tmp_path / "in" / "photo.png")
     lines = {watcher.stdout.readline().strip(), watcher.stdout.readline().strip()}
     assert lines == {"film.mp4: done", "photo.png: done"}
     assert frames_in(tmp_path / "out" / "film.mkv") == 25
@@ -104,7 +132,7 @@ def test_two_videos_that_differ_in_their_ending_get_two_outputs(
 
 
 def test_a_killed_watcher_goes_on_and_the_page_shows_it(
-    watch: Watcher, ui: Callable[..., Ui], make_clip: MakeClip, tmp_path: Path, chromium: Any
+    watch: Watcher, ui: Callable[..., Ui], make_clip: MakeClip, tmp_path: Path, chromium: Windows
 ) -> None:
     make_clip("film.mp4", frames=50).rename(tmp_path / "in" / "film.mp4")
     first = watch(*FAST)
@@ -113,6 +141,7 @@ def test_a_killed_watcher_goes_on_and_the_page_shows_it(
         or "begun" not in (tmp_path / "out" / ".srvid-watch.json").read_text()
     ):
         assert first.poll() is None
+        time.sleep(0.02)
     first.kill()
     first.wait()
     second = watch(*FAST)
@@ -127,4 +156,3 @@ def test_a_killed_watcher_goes_on_and_the_page_shows_it(
     assert "in → out" in card.inner_text()
     assert "watching" in card.inner_text()
     assert "1 done" in card.inner_text()
-    page.close()

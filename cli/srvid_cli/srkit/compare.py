@@ -20,8 +20,11 @@ _ROUNDED = Fraction(1, 500)  # containers round times, Matroska to 1 ms: the sam
 
 @click.command("compare")
 @click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("more", metavar="[MORE]... LOOK", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("rest", metavar="[AFTER]... LOOK", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model", "models", multiple=True, help="Of a page: try this model on BEFORE, here and now; several are compared."
+)
+@click.option("--scale", type=click.FloatRange(1, 16), help="For --model. Default: that of AFTER, or the model's own.")
 @click.option(
     "--at", "moments", type=click.FloatRange(0), multiple=True,
     help="Which moment of the videos; several for a page. Default: the first frame; for a page, as --frames says.",
@@ -33,35 +36,43 @@ _ROUNDED = Fraction(1, 500)  # containers round times, Matroska to 1 ms: the sam
 @click.option("--overwrite", is_flag=True, help="Replace LOOK if it is there.")
 def command(
     before: Path,
-    after: Path,
-    more: tuple[Path, ...],
+    rest: tuple[Path, ...],
+    models: tuple[str, ...],
+    scale: float | None,
     moments: tuple[float, ...],
     frames: int,
     zoom: float,
     overwrite: bool,
 ) -> None:
-    """Write LOOK (its ending is the format): BEFORE enlarged by bicubic beside AFTER and MORE.
+    """Write LOOK (its ending is the format): BEFORE enlarged by bicubic beside what became of it.
 
     A page (.html) is one file to send or to keep: several frames under a slider, side by side and zoomed, without
-    loss, with what each file is. A picture has one frame, whole and as a detail. All are images, or all are videos.
+    loss, with what each file is, and of each --model its measured speed, time and bytes. A picture has one frame,
+    whole and as a detail. All are images, or all are videos.
 
     \b
     srkit compare in.mp4 out.mp4 look.png --at 12.5
     srkit compare in.mp4 clear.mp4 swift.mp4 look.html --frames 5
+    srkit compare in.mp4 look.html --model clear --model swift --scale 2
     """
     from sr_core.errors import BadInput
     from sr_core.storage import write_atomically
     from srvid_cli.outputs import check_output
 
-    look, afters = more[-1], (after, *more[:-1])
+    look, afters = rest[-1], rest[:-1]
+    is_page = look.suffix.lower() in _PAGES
+    if not afters and not models:
+        raise click.UsageError("nothing to compare: give AFTER, then LOOK; or a page and --model")
+    if models and not is_page:
+        raise BadInput("a picture compares files; models are tried for a page", hint="write a page: look.html")
     check_output(look, inputs=(before, *afters), overwrite=overwrite, endings=(*_FORMATS, *_PAGES))
-    for path in afters[1:]:
+    for path in afters:
         if not path.is_file():
             raise BadInput(f"no file {path}", hint="LOOK, the file to write, comes last")
     if not look.absolute().parent.is_dir():
         raise BadInput(f"no folder {look.absolute().parent}", hint="create it, or choose another LOOK")
-    if look.suffix.lower() in _PAGES:
-        content = _page(before, afters, moments, frames)
+    if is_page:
+        content = _page(before, afters, moments or _moments_of(before, frames), models, scale)
     elif len(moments) > 1:
         raise BadInput("a picture has one --at", hint="write a page: look.html")
     else:
@@ -94,27 +105,47 @@ def _picture(before: Path, afters: tuple[Path, ...], seconds: float | None, zoom
     return content.getvalue()
 
 
-def _page(before: Path, afters: tuple[Path, ...], moments: tuple[float, ...], frames: int) -> bytes:
+def _moments_of(before: Path, frames: int) -> tuple[float, ...]:
+    """So many, evenly spread; none of an image."""
+    if image_in(before) is not None:
+        return ()
+    seconds = length_of(before)
+    return tuple(round(seconds * (number + 0.5) / frames, 3) for number in range(frames))
+
+
+def _page(
+    before: Path, afters: tuple[Path, ...], moments: tuple[float, ...], models: tuple[str, ...], scale: float | None
+) -> bytes:
     from PIL import Image
 
     from sr_ui.sent import Moment, page_of
+    from sr_ui.tried import check_sizes, try_models
     from srvid.advice import facts_in_words
 
-    paths = (before, *afters)
-    if image_in(before) is None and not moments:
-        seconds = length_of(before)
-        moments = tuple(round(seconds * (number + 0.5) / frames, 3) for number in range(frames))
-    shown = []
-    for at in moments or (None,):
-        small, *larger = pictures_at(paths, at)
-        enlarged = small.resize(larger[0].size, Image.Resampling.BICUBIC)
-        shown.append(Moment(seconds=at, pictures=(enlarged, *larger)))
+    paths, times = (before, *afters), moments or (None,)
+    found = [pictures_at(paths, at) for at in times]
+    if afters and scale is None:
+        scale = found[0][1].width / found[0][0].width
+    tried = try_models(before, models, times, scale) if models else []
+    size = found[0][1].size if afters else tried[0].pictures[0].size
+    check_sizes(tried, size)
+    shown = [
+        Moment(
+            seconds=at,
+            pictures=(
+                small.resize(size, Image.Resampling.BICUBIC), *larger, *(column.pictures[number] for column in tried)
+            ),
+        )
+        for number, (at, (small, *larger)) in enumerate(zip(times, found, strict=True))
+    ]  # fmt: skip
     return page_of(
         title=f"{before.name}: before and after",
-        names=("bicubic", *(path.name for path in afters)),
-        facts=tuple((path.name, facts_in_words(path)) for path in paths),
+        names=("bicubic", *(path.name for path in afters), *(column.name for column in tried)),
+        facts=(
+            *((path.name, facts_in_words(path)) for path in paths), *((column.name, column.words) for column in tried)
+        ),
         moments=shown,
-    )
+    )  # fmt: skip
 
 
 def length_of(path: Path) -> float:
@@ -157,6 +188,8 @@ def pictures_at(paths: tuple[Path, ...], seconds: float | None) -> tuple[Image, 
 def _check_sizes(paths: tuple[Path, ...], pictures: tuple[Image, ...]) -> None:
     from sr_core.errors import BadInput
 
+    if len(pictures) < 2:
+        return
     before, after = pictures[:2]
     if after.width < before.width:
         raise BadInput(
