@@ -14,20 +14,20 @@ Everything raises `SrError`, whose text ends with a `hint`: what to do next.
 
 Importing this package loads nothing heavy: every name is loaded when it is used. Its modules:
 
-front_door      a model's name becomes an Upscaler
-recipe          the same as a value, for other processes
-backend_choice  on what it runs, and why
-device_trial    the fastest device for a model, measured once
-model_choice    what a model's name, file or chain means, and how much it enlarges
-trial           a foreign model tried on the backend, once, before it is used
-upscaler        pictures and frames through it
-pictures        what kinds of picture are taken
-frames          av.VideoFrame in and out
-files           whole files, as the commands do them
-comparison      before and after, as Jupyter shows it
-sheet           pictures under their names: what is shown where two are compared
-advice          what a file is, in words, and what to make of it: the same for every front end
-__main__        `python -m srvid [FILES…]`: the page in the browser, as `srkit ui` opens it
+    front_door      a model's name becomes an Upscaler
+    recipe          the same as a value, for other processes
+    backend_choice  on what it runs, and why
+    device_trial    the fastest device for a model, measured once
+    model_choice    what a model's name, file or chain means, and how much it enlarges
+    trial           a foreign model tried on the backend, once, before it is used
+    upscaler        pictures and frames through it
+    pictures        what kinds of picture are taken
+    frames          av.VideoFrame in and out
+    files           whole files, as the commands do them
+    comparison      before and after, as Jupyter shows it
+    sheet           pictures under their names: what is shown where two are compared
+    advice          what a file is, in words, and what to make of it: the same for every front end
+    __main__        `python -m srvid [FILES…]`: the page in the browser, as `srkit ui` opens it
 """
 
 from __future__ import annotations

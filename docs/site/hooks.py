@@ -6,6 +6,7 @@ Neither can differ from what it tells of: --help, and benchmarks/results/*.json.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,34 @@ RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
-    """Append what a page is made from."""
+    """Append what a page is made from; separate tables and lists as this site's Markdown wants it."""
     make = MADE.get(page.file.src_uri)
-    return markdown if make is None else f"{markdown}\n{make()}"
+    return with_blocks_apart(markdown if make is None else f"{markdown}\n{make()}")
+
+
+def with_blocks_apart(markdown: str) -> str:
+    """A blank line before each table, list and indented block that follows a line of text.
+
+    GitHub's Markdown, for which the pages are written, needs none; Python-Markdown would run them into the text.
+    """
+    lines: list[str] = []
+    in_fence, before = False, ""
+    for line in markdown.splitlines():
+        kind = _kind_of(line)
+        if not in_fence and before.strip() and kind in ("table", "list", "code") and _kind_of(before) == "text":
+            lines.append("")
+        lines.append(line)
+        in_fence ^= line.lstrip().startswith("```")
+        before = "" if in_fence else line
+    return "\n".join(lines) + "\n"
+
+
+def _kind_of(line: str) -> str:
+    if line.startswith("|"):
+        return "table"
+    if re.match(r"[-*] |\d+\. ", line):
+        return "list"
+    return "code" if line.startswith("    ") else "more" if line.startswith(" ") else "text"
 
 
 def commands_as_markdown() -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import srvid
 from sr_zoo.models import shipped_models
 from srvid_cli.commands import load_commands, walk_commands
 from tests.docs.pages import FENCE, PAGES, PROJECT, documented_commands, inline_commands, name_of
@@ -192,4 +193,8 @@ def test_the_site_builds_without_a_warning_and_holds_every_command(tmp_path: Pat
     benchmarks = (tmp_path / "site" / "benchmarks" / "index.html").read_text()
     assert all(escape(result[part], quote=False) in benchmarks for result in results() for part in ("title", "machine"))
     python = (tmp_path / "site" / "reference" / "python" / "index.html").read_text()
-    assert all(f'id="srvid.{name}"' in python for name in ("open_upscaler", "upscale_video", "Upscaler.frames"))
+    public = [name for name in srvid.__all__ if name != "__version__"]
+    assert [name for name in (*public, "Upscaler.frames") if f'id="srvid.{name}"' not in python] == []
+    for page in (tmp_path / "site").rglob("*.html"):  # a table or list that is run into the text shows its marks
+        text = re.sub(r"<(pre|code|script).*?</\1>", "", page.read_text(), flags=re.DOTALL)
+        assert not re.search(r"\|-{2,}|<p>[^<]*\n[-*] ", text), page.parent.name
