@@ -141,6 +141,13 @@ def test_a_trial_without_an_engine_follows_every_step_of_a_container(name: str) 
 
 
 @pytest.mark.parametrize("name", ["Containerfile.cpu", "Containerfile.nvidia"])
+def test_every_stage_of_a_container_begins_with_one_base(name: str) -> None:
+    """`release/build_image.py` makes that base where it cannot be fetched."""
+    load("try_containerfile")
+    assert load("build_image").base_of(RELEASE / name) == "python:3.12-slim-bookworm"
+
+
+@pytest.mark.parametrize("name", ["Containerfile.cpu", "Containerfile.nvidia"])
 def test_containers_are_linted_and_run_as_nobody_special(name: str) -> None:
     text = (RELEASE / name).read_text()
     assert "\nUSER 1000\n" in text
