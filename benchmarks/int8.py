@@ -1,11 +1,14 @@
 """INT8 beside FP32: how fast, how close, the same bytes under every instruction set, and sheets to look at.
 
     python benchmarks/int8.py [--models clear-x4,swift-x4] [--masks AVX2,DEFAULT] [--photos FOLDER] [--sheet OUT.png]
+                              [--nodes]
 
 CPU milliseconds a frame of 480x270 YUV420P8, one thread, minima of interleaved rounds, for each mask
 (ONEDNN_MAX_CPU_ISA lets this CPU stand for one with fewer instructions; one it lacks changes nothing).
 With --photos: dB and worst difference against FP32 over eight photographs, luma and chroma pooled, and whether the
-bytes are those of the first mask. --sheet puts crops side by side: FP32, INT8, and their difference 16 times.
+bytes are those of the first mask. --nodes shows instead where each way spends its time, as the runtime has it: a line
+for each node that takes 2 % or more, with the kernel that runs it; these are wall milliseconds, for an idle machine.
+--sheet puts crops side by side: FP32, INT8, and their difference 16 times.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from PIL import Image
 
 from sr_core.backends.fidelity import output_shapes, run_once
 from sr_core.backends.openvino import OpenVino
+from sr_core.backends.openvino_devices import CPU, config_for
 from sr_core.backends.openvino_session import OpenVinoSession
+from sr_core.backends.openvino_ways import model_of
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import EngineError
 from sr_core.frame import Array, rgb, yuv
@@ -95,6 +100,25 @@ def measured(name: str, photos: Path | None) -> dict[str, Any]:
     return result
 
 
+def show_nodes(name: str) -> None:
+    """Milliseconds of each node, minima of some runs under this process's own mask."""
+    graph, backend = compose(*resolve_model(name), yuv("420"), ColorSpec(), width=SIZE[0], height=SIZE[1]), OpenVino()
+    for way in WAYS:
+        model, _ = model_of(backend._core, graph, way)
+        compiled = backend._core.compile_model(model, CPU, config_for(CPU, way, 1) | {"PERF_COUNT": True})
+        request, best = compiled.create_infer_request(), dict[tuple[str, str], float]()
+        for _ in range(ROUNDS):
+            request.infer()
+            for node in request.profiling_info:
+                key, ms = (node.exec_type, node.node_name), node.cpu_time.total_seconds() * 1000
+                best[key] = min(best.get(key, 9e9), ms)
+        total = sum(best.values())
+        print(f"{name} {way}: {total:.1f} ms in all nodes")
+        for (kernel, node_name), ms in best.items():
+            if ms >= total / 50:
+                print(f"  {ms:6.2f}  {kernel:26} {node_name}")
+
+
 def write_sheet(names: list[str], photos: Path, target: Path) -> None:
     """One row a model and photograph."""
     rows = []
@@ -120,11 +144,16 @@ def main() -> None:
     parser.add_argument("--masks", default="AVX2,AVX2_VNNI,AVX512_CORE,AVX512_CORE_VNNI,DEFAULT")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--nodes", action="store_true")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     names = args.models.split(",")
     if args.one:
         print(json.dumps({name: measured(name, args.photos) for name in names}))
+        return
+    if args.nodes:
+        for name in names:
+            show_nodes(name)
         return
     if args.sheet:
         write_sheet(names, args.photos, args.sheet)

@@ -1,7 +1,12 @@
 """Results as files: benchmarks/results/NAME.json holds the rows and all that they depend on.
 
 `--json NAME.json` of a benchmark writes one; docs/site/hooks.py makes the page of benchmarks from them, so no figure
-there is typed by hand.
+there is typed by hand. A page that shows one holds
+
+    <!-- result NAME.json: its machine, table and command are put between these two lines -->
+    <!-- end result -->
+
+    python benchmarks/results.py docs/vapoursynth.md [...]        writes them anew; a test compares
 """
 
 from __future__ import annotations
@@ -9,13 +14,17 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).resolve().parent / "results"
 INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 Cell = str | float | None
+PLACE = re.compile(r"(<!-- result (\S+\.json)\b[^\n]*-->\n).*?(<!-- end result -->)", re.DOTALL)
 
 
 def this_machine() -> str:
@@ -64,3 +73,38 @@ def write_result(
         "rows": [[round(cell, 3) if isinstance(cell, float) else cell for cell in row] for row in rows],
     }
     target.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def table_of(result: Mapping[str, Any]) -> str:
+    """Its rows as Markdown."""
+    rows = [result["columns"], ["---"] * len(result["columns"]), *result["rows"]]
+    return "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in rows)
+
+
+def circumstances_of(result: Mapping[str, Any]) -> str:
+    """Machine, date, versions and command: what its figures depend on, as Markdown."""
+    versions, peers = (", ".join(f"{k} {v}" for k, v in result[key].items()) for key in ("versions", "peers"))
+    return (
+        f"Machine: {result['machine']}; shared with other work. {result['date']}. Versions: {versions}. "
+        f"Peers: {peers}.\nAgain: `{result['command']}`"
+    )
+
+
+def with_results(page: str) -> str:
+    """`page`, every result between its two lines as it is now."""
+
+    def section(found: re.Match[str]) -> str:
+        result = json.loads((FOLDER / found[2]).read_text(encoding="utf-8"))
+        return f"{found[1]}{result['about']}\n\n{table_of(result)}\n\n{circumstances_of(result)}\n{found[3]}"
+
+    return PLACE.sub(section, page)
+
+
+def _cell(value: Cell) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        text = Path(name).read_text(encoding="utf-8")
+        Path(name).write_text(with_results(text), encoding="utf-8")

@@ -1,16 +1,20 @@
 """The filter against vs-mlrt's plugins: the same ONNX weights, the same clip, vspipe to nowhere.
 
     python benchmarks/vapoursynth/against_mlrt.py [--peer ov] [--net light] [--net clear-x4] [--format YUV420P8]
-                                                  [--mode exact] [--mode auto] [--mask AVX2_VNNI] [--rounds 3]
+                                                  [--mode exact] [--mode auto] [--mode auto-exact]
+                                                  [--mask AVX2_VNNI] [--mask DEFAULT] [--rounds 3] [--json NAME.json]
 
-exact   both in FP32, all CPUs
-auto    srvid as it comes (`auto`: FP32, bf16 or INT8, whichever it finds fastest and faithful), the peer as it comes
+exact        both in FP32, all CPUs
+auto         both as they come: srvid takes FP32, bf16 or INT8, whichever it finds fastest and faithful; the peer
+             takes bf16 throughout where the CPU has it, else FP32
+auto-exact   srvid as it comes, the peer in FP32
 
 The peer (GPL-3, for comparison only) is installed into a virtual environment of its own, made by this
 script under runs/. It takes RGB float clips, so its YUV clips go through core.resize both ways, as its users
 do; it gets shipped models without their quantizers. Start-up is subtracted: each program runs a short and a long
 clip, and the difference counts. Rounds alternate the order. Reuse of unchanged tiles is off, because the clip
-stands still. --mask sets ONEDNN_MAX_CPU_ISA for both: this CPU stands for one with fewer instructions.
+stands still. --mask sets ONEDNN_MAX_CPU_ISA for both: this CPU stands for one with fewer instructions; DEFAULT is all
+that it has.
 
 Reported: CPU milliseconds (user + system of the process) and wall milliseconds per frame, medians over the
 rounds, and the median of the paired ratios srvid / peer: below 1, srvid takes less time.
@@ -28,6 +32,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import onnx
@@ -47,8 +52,18 @@ PEER_PACKAGES = ("vapoursynth==81", "vapoursynth-mlrt-ov==17.1", "vapoursynth-ml
 WIDTH, HEIGHT = 480, 270
 SHORT = 2
 FRAMES = {"null": 800, "light": 60, "heavy": 8}  # beyond SHORT; start-up, which is subtracted, varies by 0.2 s
-FRAMES_OF_SHIPPED = {"swift": 80, "clear": 30}
-COLUMNS = ("network, format, mode (way)", "srvid CPU", "peer CPU", "ratio", "srvid wall", "peer wall", "ratio")
+FRAMES_OF_SHIPPED = {"swift": 60, "clear": 24}
+COLUMNS = (
+    *("network", "format", "instructions up to", "srvid", "peer"),
+    *("srvid CPU", "peer CPU", "ratio", "srvid wall", "peer wall", "ratio of wall"),
+)
+NO_MASK = "DEFAULT"  # OpenVINO's own word for it
+MODES = {  # srvid's precision, the peer's call
+    "exact": ("exact", "exact"),
+    "auto": ("auto", "auto"),
+    "auto-exact": ("auto", "exact"),
+}
+PEER_RUNS = {"exact": "FP32", "auto": "its defaults"}
 
 CLIP = """
 import vapoursynth as vs
@@ -142,33 +157,32 @@ def main() -> None:
     parser.add_argument("--peer", choices=["ov", "ort"], action="append")
     parser.add_argument("--net", action="append", help="null, light, heavy, or a shipped model's name")
     parser.add_argument("--format", action="append", help="YUV420P8, YUV420P10, RGB24, RGBS")
-    parser.add_argument("--mode", choices=["exact", "auto"], action="append")
-    parser.add_argument("--mask", default=os.environ.get("ONEDNN_MAX_CPU_ISA", ""), help="e.g. AVX2, AVX2_VNNI")
+    parser.add_argument("--mode", choices=list(MODES), action="append")
+    parser.add_argument("--mask", action="append", help="AVX2, AVX2_VNNI, AVX512_CORE_VNNI, DEFAULT")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-venv", type=Path, default=PROJECT / "runs" / "venv-mlrt")
     parser.add_argument("--json", type=Path, help="keep the table, for the page of benchmarks")
     chosen = parser.parse_args()
-    rows: list[tuple[str | float, ...]] = []
     peer_binaries = peer_environment(chosen.peer_venv)
-    if chosen.mask:
-        os.environ["ONEDNN_MAX_CPU_ISA"] = chosen.mask
-    print(f"{this_machine()}{f', at most {chosen.mask}' if chosen.mask else ''}")
-    print(f"VapourSynth {vs.__version__.release_major}, {WIDTH}x{HEIGHT}, ms a frame, ratios srvid / peer")
-    print(
-        f"{'':34s} {'srvid cpu':>10s} {'peer cpu':>9s} {'ratio':>6s} "
-        f"{'srvid wall':>11s} {'peer wall':>10s} {'ratio':>6s}"
+    print(f"{this_machine()}; VapourSynth {vs.__version__.release_major}, {WIDTH}x{HEIGHT}, ms a frame")
+    print("; ".join(COLUMNS))
+    rows: list[tuple[str | float, ...]] = []
+    cases = product(
+        chosen.mask or (os.environ.get("ONEDNN_MAX_CPU_ISA", NO_MASK),),
+        chosen.net or FRAMES,
+        chosen.format or ("YUV420P8", "RGBS"),
+        chosen.peer or ("ov",),
+        chosen.mode or ("exact",),
     )
-    for net in chosen.net or FRAMES:
-        for video_format in chosen.format or ("YUV420P8", "RGBS"):
-            for peer in chosen.peer or ("ov",):
-                for mode in chosen.mode or ("exact",):
-                    with tempfile.TemporaryDirectory() as name:
-                        folder = Path(name)
-                        pairs, runs = compared(net, video_format, peer, mode, chosen.rounds, folder, peer_binaries)
-                    title = f"{net} {video_format} {mode} ({runs})"
-                    rows.append((f"{title} vs {peer}", *report(f"{title} vs {peer}", pairs)))
-    if chosen.json:
-        keep(chosen, rows)
+    for mask, net, video_format, peer, mode in cases:
+        os.environ["ONEDNN_MAX_CPU_ISA"] = mask
+        with tempfile.TemporaryDirectory() as name:
+            pairs, way = compared(net, video_format, peer, mode, chosen.rounds, Path(name), peer_binaries)
+        ours, theirs = f"{MODES[mode][0]}: {way}", f"{peer}: {PEER_RUNS[MODES[mode][1]]}"
+        rows.append((net, video_format, "all" if mask == NO_MASK else mask, ours, theirs, *figures(pairs)))
+        print("; ".join(f"{cell:.2f}" if isinstance(cell, float) else cell for cell in rows[-1]), flush=True)
+        if chosen.json:
+            keep(chosen, rows)  # after each: a run of an hour may be ended
 
 
 def keep(chosen: argparse.Namespace, rows: list[tuple[str | float, ...]]) -> None:
@@ -179,7 +193,8 @@ def keep(chosen: argparse.Namespace, rows: list[tuple[str | float, ...]]) -> Non
         command=" ".join(["python benchmarks/vapoursynth/against_mlrt.py", *sys.argv[1:]]),
         about=(
             f"{WIDTH}x{HEIGHT}, milliseconds a frame by vspipe, start-up subtracted, medians of {chosen.rounds} rounds "
-            "in turn; below 1, srvid takes less. exact: both FP32. auto: both as they come."
+            "in turn, and of the ratios srvid / peer: below 1, srvid takes less. A clip that is not RGBS is converted "
+            "for the peer by core.resize, both ways. Instructions are masked by ONEDNN_MAX_CPU_ISA, for both."
         ),
         columns=COLUMNS,
         rows=rows,
@@ -196,8 +211,9 @@ def compared(
     model = str(folder / f"{net}.onnx")
     onnx.save(proto, model)
     values = {"model": model, "ours": model if net in FRAMES else net, "scale": scale, "cpus": usable_cpus()}
-    ours = (OURS.format(**values, mode=mode), Path(sys.executable).parent)
-    theirs = (PEER.format(call=PEER_CALLS[f"{peer} {mode}"].format(**values)), peer_binaries)
+    precision, called = MODES[mode]
+    ours = (OURS.format(**values, mode=precision), Path(sys.executable).parent)
+    theirs = (PEER.format(call=PEER_CALLS[f"{peer} {called}"].format(**values)), peer_binaries)
     for body, binaries in (ours, theirs):  # ways are tried once, and files read from the disk
         run(CLIP.format(format=video_format, width=WIDTH, height=HEIGHT, length=SHORT) + body, binaries, folder)
     verdicts = [json.loads(path.read_text())["way"] for path in (folder / "cache").rglob("choices/*.json")]
@@ -209,20 +225,15 @@ def compared(
     return pairs, verdicts[0] if verdicts else "f32"
 
 
-def report(title: str, pairs: list[tuple[Cost, Cost]]) -> tuple[float, ...]:
-    """Print a row, and return its figures."""
-    cells = []
+def figures(pairs: list[tuple[Cost, Cost]]) -> tuple[float, ...]:
+    """Of CPU, then of wall: medians of srvid and of the peer, and the median of their ratios."""
+    found: list[float] = []
     for kind in ("cpu", "wall"):
         ours = [getattr(pair[0], kind) for pair in pairs]
         peer = [getattr(pair[1], kind) for pair in pairs]
         ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
-        cells.append((statistics.median(ours), statistics.median(peer), ratio))
-    (cpu, peer_cpu, cpu_ratio), (wall, peer_wall, wall_ratio) = cells
-    print(
-        f"{title:34s} {cpu:10.1f} {peer_cpu:9.1f} {cpu_ratio:6.2f} {wall:11.1f} {peer_wall:10.1f} {wall_ratio:6.2f}",
-        flush=True,
-    )
-    return cpu, peer_cpu, cpu_ratio, wall, peer_wall, wall_ratio
+        found += [statistics.median(ours), statistics.median(peer), ratio]
+    return tuple(found)
 
 
 if __name__ == "__main__":

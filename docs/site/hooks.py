@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+from results import circumstances_of, table_of  # noqa: E402
+
+RESULTS = BENCHMARKS / "results"
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
@@ -66,19 +71,7 @@ def results_as_markdown() -> str:
 
 
 def _result(result: Mapping[str, Any]) -> str:
-    rows = [result["columns"], ["---"] * len(result["columns"]), *result["rows"]]
-    table = "\n".join("| " + " | ".join(map(_cell, row)) + " |" for row in rows)
-    versions, peers = (", ".join(f"{k} {v}" for k, v in result[key].items()) for key in ("versions", "peers"))
-    return (
-        f"## {result['title']}\n{result['about']}\n\n{table}\n\n"
-        f"Machine: {result['machine']}; shared with other work. {result['date']}. Versions: {versions}. "
-        f"Peers: {peers}.\n"
-        f"Again: `{result['command']}`"
-    )
-
-
-def _cell(value: str | float | None) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"## {result['title']}\n{result['about']}\n\n{table_of(result)}\n\n{circumstances_of(result)}"
 
 
 def _help(command: click.Command, context: click.Context) -> str:

@@ -23,6 +23,9 @@ from sr_zoo.models import shipped_models
 from srvid_cli.commands import load_commands, walk_commands
 from tests.docs.pages import FENCE, PAGES, PROJECT, documented_commands, inline_commands, name_of
 
+sys.path.insert(0, str(PROJECT / "benchmarks"))
+from results import with_results
+
 # ---- Python
 
 
@@ -169,6 +172,13 @@ def test_every_result_names_its_machine_versions_peers_and_a_command_that_is_the
         assert result["peers"], "a figure without a peer says little"
         assert " CPUs, " in result["machine"]
         assert (PROJECT / result["command"].split()[1]).is_file()
+
+
+def test_a_page_shows_the_results_that_are_kept_and_no_others() -> None:
+    done = [(name_of(page), page.read_text(), with_results(page.read_text())) for page in PAGES]
+    assert any("| peer CPU |" in text for _, text, _ in done)  # one that shows some is known, so the rest is compared
+    for name, text, fresh in done:
+        assert text == fresh, f"python benchmarks/results.py {name}"
 
 
 # ---- the site
