@@ -17,7 +17,8 @@ export       a torch network as ONNX with its ModelSpec
 library      imported models under names
 catalogue    OpenModelDB's list: searched, and fetched from when asked
 download     one file from the network, in full or not at all
-torch_export a torch network as ONNX, in three ways (`torch_ops` for what they lack, `torch_forms` for reach)
+torch_export a torch network as ONNX, in three ways (`torch_ops` for what they lack, `torch_forms` for reach,
+             `torch_sizes` for the sides it takes)
 onnx_run     run a file as it is, to check it
 reasons      a runtime's complaint in one line
 cost         parameters and multiply-adds

@@ -22,6 +22,7 @@ from sr_core.graph.network import OLDEST_OPSET
 from sr_core.graph.onnx_builder import OnnxBuilder
 from sr_core.graph.reach import reach
 from sr_core.graph.receptive_field import receptive_radius
+from sr_core.graph.shuffles import with_plain_shuffles
 from sr_core.graph.static_shapes import at_size
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, with_spec
 from sr_zoo.ends import Ends, ends_of, real_inputs
@@ -109,7 +110,9 @@ def _runner(plain: ModelProto, name: str) -> Runner:
 def _free_size(plain: ModelProto, ends: Ends) -> ModelProto | None:
     """The graph without its fixed size, if all of it is local; None otherwise."""
     freed = ModelProto()
-    freed.CopyFrom(plain)
+    fixed_width, fixed_height = ends.fixed_size or (64, 64)
+    is_ours = ends.layout == "NCHW"
+    freed.CopyFrom(with_plain_shuffles(plain, width=fixed_width, height=fixed_height) if is_ours else plain)
     axes = {"NCHW": (2, 3), "NHWC": (1, 2), "CHW": (1, 2)}[ends.layout]
     for value in (*freed.graph.input, *freed.graph.output):
         dims = value.type.tensor_type.shape.dim
@@ -118,7 +121,7 @@ def _free_size(plain: ModelProto, ends: Ends) -> ModelProto | None:
                 dims[axis].Clear()
                 dims[axis].dim_param = f"{value.name}_{letter}"
     del freed.graph.value_info[:]
-    width, height = (2 * side for side in ends.fixed_size or (64, 64))
+    width, height = 2 * fixed_width, 2 * fixed_height
     return freed if receptive_radius(at_size(freed, width=width, height=height), scale=1) is not None else None
 
 
@@ -140,9 +143,9 @@ def _between_our_ends(plain: ModelProto, ends: Ends, geometry: Geometry, name: s
     build.inputs.append(helper.make_tensor_value_info(INPUT_NAME, TensorProto.FLOAT, ["N", channels, height, width]))
     build.outputs.append(helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, ["N", channels, "sH", "sW"]))
     opset = next(entry.version for entry in plain.opset_import if entry.domain in ("", "ai.onnx"))
-    made = build.model(name, opset)
-    made.ir_version = max(made.ir_version, plain.ir_version)
     tile_width, tile_height = ends.fixed_size or _tile_size(geometry)
+    made = with_plain_shuffles(build.model(name, opset), width=tile_width, height=tile_height)
+    made.ir_version = max(made.ir_version, plain.ir_version)
     halo, grid = reach(made, scale=geometry.scale, align=geometry.multiple, width=tile_width, height=tile_height)
     spec = ModelSpec(
         name=name,

@@ -28,7 +28,7 @@ from sr_core.storage import cache_path, file_lock, find_in_cache, keep_in_cache,
 from sr_zoo.first_bytes import refuse_what_is_no_model
 from sr_zoo.models import weights_dir
 
-FORMAT = 5  # raise when a conversion would come out differently, or be refused
+FORMAT = 6  # raise when a conversion would come out differently, or be refused
 NEEDED = ("torch", "torchvision", "spandrel", "safetensors", "onnxscript")  # the extra [import]
 WAYS = ("traced", "traced fixed", "exported")  # of torch_export, which only its own process imports
 MOST_SECONDS = 1800.0  # that a conversion may take; the largest networks of spandrel took 60

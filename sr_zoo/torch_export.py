@@ -24,18 +24,24 @@ from torch import nn
 from sr_core.difference import difference
 from sr_core.errors import BadModel
 from sr_core.graph.reach import reach
+from sr_core.graph.shuffles import with_plain_shuffles
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, with_spec
 from sr_zoo.importing import WAYS
 from sr_zoo.onnx_run import open_other_runner, open_runner, probe_noise, refuse_not_finite
 from sr_zoo.reasons import reason_of, reflects_too_far
 from sr_zoo.torch_ops import written_out
+from sr_zoo.torch_sizes import COMPARED_SIDE, sizes_to_compare, with_tried_multiple
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 17  # the first with LayerNormalization, which the tracing exporter writes
 FIXED_SIDE = 128  # of tiles where sizes are frozen: less overlap than 64, and memory that every machine has
-COMPARED_SIDES = (32, 72, 136)  # of the smallest picture, the next where a graph's borders want more than the last
+COMPARED_SIDES = (
+    COMPARED_SIDE,
+    72,
+    136,
+)  # of the smallest picture, the next where a graph's borders want more than the last
 SAME_DB = 70.0  # against torch; 110 to 140 measured; where a network chooses a category, the choice can tip over
 
 
@@ -50,6 +56,7 @@ def export(network: nn.Module, spec: ModelSpec, *, first: str = WAYS[0]) -> "Mod
     """
     network = network.eval().cpu().requires_grad_(False)
     torch.manual_seed(0)  # a network that draws random numbers draws the same in both
+    spec = with_tried_multiple(network, spec)
     reasons: list[str] = []
     for way in WAYS[WAYS.index(first) :]:
         print(f"way: {way}", file=sys.stderr, flush=True)
@@ -76,15 +83,6 @@ def _fix_size(spec: ModelSpec) -> ModelSpec:
     return replace(spec, fixed_size=spec.fixed_size or (side, side), size_multiple=1, smallest=1)
 
 
-def _sizes(spec: ModelSpec) -> list[tuple[int, int]]:
-    """(height, width) of the pictures that are compared: two, so that a frozen size shows."""
-    if spec.fixed_size is not None:
-        return [spec.fixed_size[::-1]]
-    step = spec.size_multiple
-    side = -(-max(COMPARED_SIDES[0], spec.smallest) // step) * step
-    return [(side + step, side + 3 * step), (side + 2 * step, side)]
-
-
 def _write(network: nn.Module, spec: ModelSpec, way: str) -> "ModelProto":
     if way == "exported":
         from sr_zoo.export import trace_by_dynamo
@@ -92,7 +90,7 @@ def _write(network: nn.Module, spec: ModelSpec, way: str) -> "ModelProto":
         return trace_by_dynamo(network, spec)
     import onnx
 
-    height, width = _sizes(spec)[0]
+    height, width = sizes_to_compare(spec)[0]
     step = 0 if spec.fixed_size else spec.size_multiple
     example = torch.from_numpy(probe_noise((1, spec.channels, height + step, width + step)))
     axes = {2: "H", 3: "W"}
@@ -103,7 +101,7 @@ def _write(network: nn.Module, spec: ModelSpec, way: str) -> "ModelProto":
             network, (example,), buffer, dynamo=False, opset_version=OPSET, input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME], dynamic_axes=dynamic,
         )  # fmt: skip
-    return onnx.load_model_from_string(buffer.getvalue())
+    return with_plain_shuffles(onnx.load_model_from_string(buffer.getvalue()), width=width, height=height)
 
 
 def _raise_smallest(network: nn.Module, model: "ModelProto", spec: ModelSpec) -> ModelSpec:
@@ -129,14 +127,14 @@ def _raise_smallest(network: nn.Module, model: "ModelProto", spec: ModelSpec) ->
 
 
 def _compare(network: nn.Module, model: "ModelProto", spec: ModelSpec) -> None:
-    """Raise unless the graph computes what torch computes, at every size of `_sizes`.
+    """Raise unless the graph computes what torch computes, at every size of `sizes_to_compare`.
 
     Raises:
         BadModel: torch itself gives NaN.
         RuntimeError: the graph does not run, or differs.
     """
     run = open_runner(model)
-    for height, width in _sizes(spec):
+    for height, width in sizes_to_compare(spec):
         probe = probe_noise((1, spec.channels, height, width))
         with torch.no_grad():
             expected = network(torch.from_numpy(probe.copy())).numpy()  # some networks scale their input in place
@@ -155,7 +153,7 @@ def _compare(network: nn.Module, model: "ModelProto", spec: ModelSpec) -> None:
 
 def _finish(model: "ModelProto", spec: ModelSpec) -> "ModelProto":
     """With its halo and its grid."""
-    width, height = spec.fixed_size or _sizes(spec)[0][::-1]
+    width, height = spec.fixed_size or sizes_to_compare(spec)[0][::-1]
     halo, grid = reach(model, scale=spec.scale, align=spec.size_multiple, width=width, height=height)
     step = spec.size_multiple if spec.fixed_size else grid
     del model.graph.value_info[:]

@@ -2,14 +2,15 @@
 
 torch.fft.rfft2, irfft2   on small patches: products with matrices of cosines and sines (FFTformer)
 torch.sort of integers    top-k of keys that are unique, in the order a stable sort gives (ATD)
+adaptive_max_pool2d       a pool of one window where that divides the picture, the same at every such size (SAFMN)
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 _LARGEST_PATCH = 64  # beyond, a matrix costs far more than a transform
 
@@ -82,12 +83,27 @@ def _sort(values: Tensor, dim: int = -1, descending: bool = False, *, stable: bo
     return torch.gather(values, -1, order), order
 
 
+_adaptive_max_pool2d: Callable[..., Tensor] = nn.functional.adaptive_max_pool2d
+
+
+def _max_pool_to_size(features: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:
+    """See `torch.nn.functional.adaptive_max_pool2d`. To one pixel it stays as it is: that window is the picture."""
+    height, width = (int(side) for side in features.shape[-2:])
+    wanted = output_size if isinstance(output_size, tuple | list) else (output_size, output_size)
+    rows, columns = (int(side) if side is not None else 0 for side in wanted)
+    if return_indices or min(rows, columns) < 2 or height % rows or width % columns:
+        return _adaptive_max_pool2d(features, output_size, return_indices)
+    return nn.functional.max_pool2d(features, (height // rows, width // columns))
+
+
 @contextmanager
 def written_out() -> Iterator[None]:
     """While this is held, torch uses the functions above."""
     kept = torch.fft.rfft2, torch.fft.irfft2, torch.sort
     torch.fft.rfft2, torch.fft.irfft2, torch.sort = _rfft2, _irfft2, _sort  # type: ignore[assignment]
+    nn.functional.adaptive_max_pool2d = _max_pool_to_size
     try:
         yield
     finally:
         torch.fft.rfft2, torch.fft.irfft2, torch.sort = kept
+        nn.functional.adaptive_max_pool2d = _adaptive_max_pool2d

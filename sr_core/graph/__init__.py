@@ -6,6 +6,7 @@ body             which of its nodes may run in fewer bits
 static_shapes    what a network computes from its own shapes, worked out for one size
 reach            halo and grid of a network that computes sizes from its shapes
 grid             the grid that tiles must begin on
+shuffles         pixels moved to channels and back by reshapes, as operators with a reach
 color_edges      planes as stored → the network's input; its output → planes
 taps             the small filters at those edges, as numbers
 webgpu_form      without what WebGPU would run on the CPU

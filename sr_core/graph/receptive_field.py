@@ -145,18 +145,18 @@ def _data_tensors(model: ModelProto, inputs: set[str]) -> set[str]:
     """Tensors that carry pixel values (not shapes, not constants)."""
     live = set(inputs)
     for node in model.graph.node:
-        if node.op_type not in ("Shape", "Size") and any(name in live for name in _read_by(node)):
+        if node.op_type not in ("Shape", "Size") and any(name in live for name in names_read_by(node)):
             live.update(node.output)
     return live
 
 
-def _read_by(node: NodeProto) -> Iterator[str]:
+def names_read_by(node: NodeProto) -> Iterator[str]:
     """What a node reads, from within the graphs of `If` and `Loop` too: those name it no input."""
     yield from node.input
     for attribute in node.attribute:
         for graph in (attribute.g, *attribute.graphs):
             for inner in graph.node:
-                yield from _read_by(inner)
+                yield from names_read_by(inner)
             yield from (value.name for value in graph.output)
 
 

@@ -202,6 +202,40 @@ def window(side: int) -> ModelProto:
     return model_of(nodes)
 
 
+def folded_by_reshapes(side: int | None = None) -> ModelProto:
+    """Pixel-unshuffle as PyTorch's exporter writes it: for any size, or for pictures of `side`."""
+    held = weights()
+    if side is None:
+        held |= {
+            "third": np.array([3]), "tall": np.array([0, 0, -1, 2, 0]), "wide": np.array([0, 0, 0, 0, -1, 2]),
+            "flat": np.array([0, -1, 1, 1, 0, 0]), "ones": np.array([2, 3]),
+        }  # fmt: skip
+        before = [
+            helper.make_node("Unsqueeze", ["input", "third"], ["u0"]),
+            helper.make_node("Reshape", ["u0", "tall"], ["u1"]),
+            helper.make_node("Reshape", ["u1", "wide"], ["u2"]),
+        ]
+        after = [
+            helper.make_node("Reshape", ["u3", "flat"], ["u4"]),
+            helper.make_node("Squeeze", ["u4", "ones"], ["f"]),
+        ]
+    else:
+        half_side = side // 2
+        held |= {
+            "deep": np.array([1, 3, half_side, 2, half_side, 2]), "flat": np.array([1, 12, half_side, half_side]),
+        }  # fmt: skip
+        before = [helper.make_node("Reshape", ["input", "deep"], ["u2"])]
+        after = [helper.make_node("Reshape", ["u3", "flat"], ["f"])]
+    nodes = [
+        *before,
+        helper.make_node("Transpose", ["u2"], ["u3"], perm=[0, 1, 3, 5, 2, 4]),
+        *after,
+        helper.make_node("DepthToSpace", ["f"], ["x0"], blocksize=2, mode="CRD"),
+        *body("x0"),
+    ]
+    return model_of(nodes, held=held, **({} if side is None else {"dims": [1, 3, side, side]}))
+
+
 def eats_its_border(pixels: int = 7) -> ModelProto:
     """Convolutions without padding, as waifu2x and Real-CUGAN have them: the output lacks a margin."""
     held = weights()
@@ -278,6 +312,8 @@ VARIANTS: dict[str, Callable[[], ModelProto]] = {
     "windows of 12": lambda: window(12),
     "windows of 24": lambda: window(24),
     "windows of 48": lambda: window(48),
+    "folded by reshapes": folded_by_reshapes,
+    "folded, fixed size": lambda: folded_by_reshapes(64),
     "eats its border": eats_its_border,
     "resized by shape": resized_by_shape,
     "reflecting": reflecting,

@@ -42,9 +42,17 @@ EXPECTED = {  # (scale, multiple, smallest, fixed size, halo); all others are (2
     "windows of 12": (2, 12, 1, None, 12),
     "windows of 24": (2, 24, 1, None, 24),
     "windows of 48": (2, 48, 1, None, 48),
+    "folded by reshapes": (2, 2, 1, None, 2),
+    "folded, fixed size": (2, 2, 1, None, 2),
     "eats its border": (2, 1, 2, None, 7),
     "reflecting": (2, 1, 24, None, 2),
     "opset 8": (2, 1, 1, None, 1),
+}
+
+
+OF_ANY_SIZE = {  # what a file of one size computes, for pictures of every
+    "fixed size": lambda: foreign.model_of(foreign.body()),
+    "folded, fixed size": foreign.folded_by_reshapes,
 }
 
 
@@ -68,7 +76,7 @@ def whole(model: onnx.ModelProto, pixels: np.ndarray, *, multiple: int, margin: 
 @pytest.mark.parametrize("name", SAMPLED)
 def test_a_foreign_file_computes_in_tiles_what_it_computes_whole(name: str, backend: OpenVino) -> None:
     model = foreign.VARIANTS[name]()
-    reference = foreign.model_of(foreign.body()) if name == "fixed size" else model
+    reference = OF_ANY_SIZE[name]() if name in OF_ANY_SIZE else model
     made = adopt(model, name, training="imported from ONNX")
     spec = spec_of(made)
     assert spec is not None

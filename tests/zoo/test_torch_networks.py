@@ -162,6 +162,47 @@ def test_transforms_and_sorts_are_written_out_as_the_same_functions() -> None:
     assert torch.equal(indices, order.indices)
 
 
+def test_a_network_whose_windows_spandrel_miscounts_runs_on_their_multiples(tmp_path: Path) -> None:
+    """spandrel says 16 of every DRCT; one with windows of 12 refuses 48x80."""
+    from spandrel.architectures.DRCT import DRCT
+
+    torch.manual_seed(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # DRCT's own, of torch.meshgrid
+        network = DRCT(
+            embed_dim=24, depths=(6,), num_heads=(2,), img_size=48, window_size=12, upscale=2,
+            upsampler="pixelshuffle", gc=8,
+        )  # fmt: skip
+        torch.save(network.state_dict(), tmp_path / "drct.pth")
+        found, spec = read_torch_file(tmp_path / "drct.pth")
+        facts = spec_of(export(found, spec))
+    assert spec.size_multiple == 16
+    assert facts is not None
+    assert (facts.scale, facts.size_multiple, facts.fixed_size) == (2, 12, None)
+
+
+def test_pools_to_a_share_of_the_picture_and_folded_pixels_are_tiled_exactly(tmp_path: Path) -> None:
+    """SAFMN BCIE pools to halves, quarters and eighths of a picture that it has folded once."""
+    from spandrel.architectures.SAFMNBCIE import SAFMN_BCIE
+
+    torch.manual_seed(1)
+    torch.save(SAFMN_BCIE(dim=16, n_blocks=1, num_layers=1).state_dict(), tmp_path / "safmn.pth")
+    facts = spec_of(export(*read_torch_file(tmp_path / "safmn.pth")))
+    assert facts is not None
+    assert (facts.fixed_size, facts.size_multiple) == (None, 16)
+    assert facts.halo_px is not None
+
+
+def test_a_pool_to_a_size_is_written_out_where_it_divides_the_picture() -> None:
+    features = torch.rand(1, 2, 24, 36, generator=torch.manual_seed(3))
+    pool = nn.functional.adaptive_max_pool2d
+    expected = {size: pool(features, size) for size in ((3, 9), (12, 12), (5, 7), (1, 1))}
+    with written_out():
+        for size, pooled in expected.items():
+            assert torch.equal(nn.functional.adaptive_max_pool2d(features, size), pooled)
+    assert nn.functional.adaptive_max_pool2d is pool
+
+
 def test_behind_a_way_that_crashed_the_next_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that kills itself in the first way, and writes a model in the next."""
     onnx.save(random_model(2, seed=9), tmp_path / "made.onnx")
