@@ -23,6 +23,7 @@ from sr_core.errors import BadInput, SrError
 from sr_core.frame import PixelFormat, Planes
 from sr_core.wording import as_argument, option
 from sr_zoo.models import DEFAULT_MODEL
+from srvid.model_choice import scales_of
 from vapoursynth_filter.engines import EngineOptions, Lease, demand_whole, lease
 from vapoursynth_filter.formats import (
     ALPHA_PROP,
@@ -32,14 +33,14 @@ from vapoursynth_filter.formats import (
     guesses_of,
     pixel_format_from_vs,
 )
-from vapoursynth_filter.sizing import ENDLESS, resize_to, scale_for, target_size
+from vapoursynth_filter.sizing import ENDLESS, Size, factor_from, resize_to, scale_for, size_by, target_size
 
 FrameCallback = Callable[[int, vs.VideoFrame], vs.VideoFrame]
 
 
 def upscale(
     clip: vs.VideoNode,
-    scale: int | None = None,
+    scale: float | None = None,
     model: str | PathLike[str] = DEFAULT_MODEL,
     backend: str = "auto",
     streams: int | None = None,
@@ -58,8 +59,9 @@ def upscale(
 
     Args:
         clip: any constant format of up to 16 bits or float, progressive.
-        scale: output pixels per input pixel along each axis, 1 to 16, as far as the model goes; None
-            takes the model's own, 4 for a family such as 'clear'.
+        scale: output pixels per input pixel along each axis, 1 to 16, as far as the model goes: one that it
+            does not give, such as 1.5, is made by the next larger and Lanczos down. None takes the model's
+            own, 4 for a family such as 'clear'.
         model: a model's name (`srkit models`), the path of a model file, or several after each other:
             'clean.pth,clear'.
         backend: 'auto', or one of those that `srkit doctor` lists.
@@ -83,14 +85,12 @@ def upscale(
         if not isinstance(model, (str, PathLike)):
             raise BadInput(f"model must be a name or the path of a file, got {model!r}")
         _demand_clip(clip)
-        size = _size_asked_for(clip, scale, width, height)
-        if size is not None:
-            scale = scale_for(clip, size, fspath(model))
+        network_scale, size = _size_asked_for(clip, fspath(model), scale, width, height)
         large = _upscale(
             clip,
             EngineOptions(
                 model=fspath(model),
-                scale=scale,
+                scale=network_scale,
                 backend=backend,
                 precision=precision,
                 tile=tile,
@@ -114,8 +114,9 @@ def sentence(error: SrError) -> str:
 
 
 def _size_asked_for(
-    clip: vs.VideoNode, scale: int | None, width: int | None, height: int | None
-) -> tuple[int, int] | None:
+    clip: vs.VideoNode, model: str, scale: float | None, width: int | None, height: int | None
+) -> tuple[int | None, Size | None]:
+    """(the network's scale, None for its own; the size it is resized to, None where it gives what is asked for)."""
     demand_whole("width", width, least=1)
     demand_whole("height", height, least=1)
     if scale is not None and (width is not None or height is not None):
@@ -123,7 +124,16 @@ def _size_asked_for(
             f"{option('scale')} and {option('width')} or {option('height')} exclude each other",
             hint=f"leave {option('scale')} out",
         )
-    return target_size(clip, width, height)
+    size = target_size(clip, width, height)
+    if size is None and scale is None:
+        return None, None
+    if size is None and scale is not None:
+        factor = factor_from(scale)
+        if factor in scales_of(model):
+            return int(factor), None
+        size = size_by(clip, factor)
+    assert size is not None
+    return scale_for(clip, size, model), size
 
 
 def _demand_clip(clip: vs.VideoNode) -> None:

@@ -1,4 +1,4 @@
-"""`width` and `height`: the smallest scale that reaches them, then down to them by Lanczos."""
+"""`width`, `height` and odd factors: the smallest scale that reaches them, then down to them by Lanczos."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fractions import Fraction
 import vapoursynth as vs
 
 from sr_core.errors import BadInput
+from sr_core.model_spec import LARGEST_SCALE
 from srvid.model_choice import engine_scale
 from vapoursynth_filter.formats import ALPHA_PROP
 
@@ -32,6 +33,24 @@ def target_size(clip: vs.VideoNode, width: int | None, height: int | None) -> Si
             hint=f"multiples of {across} across and {down} down",
         )
     return width, height
+
+
+def factor_from(scale: float) -> Fraction:
+    """What a script gave as `scale`, exactly as it reads: 1.1 is 11/10.
+
+    Raises:
+        BadInput: it is no number from 1 to 16.
+    """
+    is_number = isinstance(scale, int | float) and not isinstance(scale, bool)
+    if not is_number or not 1 <= scale <= LARGEST_SCALE:
+        raise BadInput(f"scale must be a number from 1 to {LARGEST_SCALE}, got {scale!r}")
+    return Fraction(str(scale))
+
+
+def size_by(clip: vs.VideoNode, factor: Fraction) -> Size:
+    """The clip's size times `factor`, rounded to what its chroma takes."""
+    across, down = 1 << clip.format.subsampling_w, 1 << clip.format.subsampling_h
+    return _rounded(clip.width * factor, across), _rounded(clip.height * factor, down)
 
 
 def scale_for(clip: vs.VideoNode, size: Size, model: str) -> int:

@@ -64,6 +64,44 @@ def test_it_gives_what_the_python_function_gives(run_python: RunPython, nearest:
     assert result.stdout == "160 120 3\n", result.stderr
 
 
+def test_a_chain_gives_what_two_calls_after_each_other_give(run_python: RunPython, model: Path, nearest: Path) -> None:
+    """Floats in between, clipped as pictures are; the other order is far from it."""
+    result = run_python(
+        "import numpy as np, vapoursynth as vs\n"
+        "noise = np.random.default_rng(6).random((3, 24, 30)).astype(np.float32)\n"
+        "def fill(n, f):\n"
+        "    copy = f.copy()\n"
+        "    for plane in range(3): np.copyto(np.asarray(copy[plane]), noise[plane])\n"
+        "    return copy\n"
+        "blank = vs.core.std.BlankClip(format=vs.RGBS, width=30, height=24, length=2)\n"
+        "clip = vs.core.std.ModifyFrame(blank, blank, fill)\n"
+        f"one, two = {str(model)!r}, {str(nearest)!r}\n"
+        "options = dict(backend='openvino', precision='exact', threads=1)\n"
+        "def planes(clip): return np.stack([np.asarray(plane) for plane in clip.get_frame(1)])\n"
+        "between = clip.srvid.Upscale(model=one, **options).std.Expr('x 0 max 1 min')\n"
+        "expected = planes(between.srvid.Upscale(model=two, **options))\n"
+        "made = planes(clip.srvid.Upscale(model=f'{one},{two}', **options))\n"
+        "turned = planes(clip.srvid.Upscale(model=f'{two},{one}', **options))\n"
+        "print(made.shape, np.abs(made - expected).max() < 1e-4, np.abs(turned - expected).max() > 1e-2)\n"
+    )
+    assert result.stdout == "(3, 96, 120) True True\n", result.stderr
+
+
+def test_a_factor_that_the_model_does_not_give_is_a_size(run_python: RunPython, nearest: Path) -> None:
+    result = run_python(
+        "import numpy as np, vapoursynth as vs\n"
+        "clip = vs.core.std.BlankClip(format=vs.YUV420P8, width=40, height=30, length=1, color=[90, 100, 150])\n"
+        f"options = dict(model={str(nearest)!r}, backend='openvino')\n"
+        "for factor, size in (1.5, (60, 44)), (1, (40, 30)), (1.1, (44, 32)):\n"
+        "    wanted = dict(width=size[0], height=size[1])\n"
+        "    by_factor, by_size = (clip.srvid.Upscale(**options, **what) for what in (dict(scale=factor), wanted))\n"
+        "    for one, other in zip(by_factor.get_frame(0), by_size.get_frame(0), strict=True):\n"
+        "        assert np.array_equal(one, other)\n"
+        "    print(by_factor.width, by_factor.height)\n"
+    )
+    assert result.stdout == "60 44\n40 30\n44 32\n", result.stderr
+
+
 def test_no_script_can_answer_a_call_that_is_not_its_own(run_python: RunPython) -> None:
     """Tokens are numbers that scripts can make up; none may ever be followed as an address."""
     result = run_python(

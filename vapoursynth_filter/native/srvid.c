@@ -158,8 +158,8 @@ static PyObject *options_of(const Python *python, const VSMap *in, const VSAPI *
 static int exchange(const VSMap *in, VSMap *out, VSCore *core, const VSAPI *vsapi) {
     Call *call = current_call;
     int missing;
-    int64_t token = vsapi->mapGetInt(in, "scale", 0, &missing);
-    if (!call || missing || call->core != core || call->token != token || call->state == ANSWERED) return 0;
+    double token = vsapi->mapGetFloat(in, "scale", 0, &missing); /* exact: tokens are whole and below 2^53 */
+    if (!call || missing || call->core != core || (double)call->token != token || call->state == ANSWERED) return 0;
     if (call->state == WAITING) {
         vsapi->mapConsumeNode(out, "clip", vsapi->mapGetNode(call->in, "clip", 0, NULL), maReplace);
         call->state = ASKED;
@@ -217,7 +217,7 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
     api->configPlugin("dev.srvid.upscale", "srvid", "AI super-resolution", VS_MAKE_VERSION(1, 0),
                       VAPOURSYNTH_API_VERSION, 0, plugin);
     api->registerFunction("Upscale",
-                          "clip:vnode;scale:int:opt;model:data:opt;backend:data:opt;streams:int:opt;"
+                          "clip:vnode;scale:float:opt;model:data:opt;backend:data:opt;streams:int:opt;"
                           "tile:int:opt;precision:data:opt;threads:int:opt;reuse:int:opt;"
                           "strength:float:opt;self_ensemble:int:opt;device:int:opt;width:int:opt;height:int:opt;",
                           "clip:vnode;", upscale, NULL, plugin);
