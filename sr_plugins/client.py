@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -210,6 +211,11 @@ class Connection:
             self._socket.close()  # in the middle of a job this is the cancel
 
 
+def scaled(side: int, scale: float) -> int:
+    """A side of the result in pixels, as the worker makes it: halves up."""
+    return max(1, int(side * scale + 0.5))
+
+
 def worker_file() -> str:
     """Where the worker says its port and token: `$SRVID_WORKER_FILE`, or in srvid's cache folder."""
     named = os.environ.get("SRVID_WORKER_FILE") or launch_facts().get("worker_file")
@@ -236,7 +242,7 @@ def log_path() -> str:
 
 
 def launch_facts() -> Request:
-    """`launch.json` beside this file: {"command": [...], "worker_file": "...", "models": [...]}; or {}."""
+    """`launch.json` beside this file, written by `srkit plug install`: command, worker_file, library, models; or {}."""
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "launch.json")
     try:
         with open(path, encoding="utf-8") as file:
@@ -244,6 +250,18 @@ def launch_facts() -> Request:
     except (OSError, ValueError, RecursionError):
         return {}  # not installed by `srkit plug install`: the worker is started by hand
     return facts if isinstance(facts, dict) else {}
+
+
+def model_names() -> list[str]:
+    """The models that srvid had when the plug-in was installed, and those that were imported since."""
+    facts = launch_facts()
+    listed = [str(name) for name in facts.get("models") or [DEFAULT_MODEL]]
+    try:
+        files = sorted(os.listdir(str(facts["library"])))
+    except (OSError, KeyError):
+        files = []  # nothing was imported, or a sandbox hides the folder
+    kept = [re.sub(r"-x\d+$", "", name[: -len(".onnx")]) for name in files if name.endswith(".onnx")]
+    return list(dict.fromkeys([*listed, *kept]))
 
 
 def is_sandboxed() -> bool:

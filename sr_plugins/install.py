@@ -20,6 +20,7 @@ from sr_core.records import check, parse_json
 from sr_core.storage import storage_error, write_atomically
 from sr_plugins import client
 from sr_plugins.places import EXECUTABLE, NAME, Place, contents_of
+from sr_zoo.models import library_dir
 
 KRITA_SWITCH = f"enable_{NAME}"
 
@@ -28,6 +29,7 @@ def launch_content(models: tuple[str, ...]) -> bytes:
     """launch.json: how to start this srvid's worker, where it says its port, which models there are."""
     command = python_command("-c", "from srvid_cli.srkit import main; main()", "serve")
     facts = {"command": command, "worker_file": client.default_worker_file(), "models": list(models)}
+    facts["library"] = str(library_dir())
     return json.dumps(facts, indent=1).encode()
 
 

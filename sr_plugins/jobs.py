@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_plugins.client import BYTES_PER_SAMPLE, DEFAULT_MODEL
+from sr_plugins.client import BYTES_PER_SAMPLE, DEFAULT_MODEL, scaled
 
 DTYPES = {"u8": "u1", "u16": "<u2", "f16": "<f2", "f32": "<f4"}
 MAX_SIDE = 1 << 20
@@ -23,6 +24,7 @@ class Job:
     Attributes:
         channels: 1 gray, 2 gray + alpha, 3 RGB, 4 RGB + alpha, interleaved.
         sample: 'u8', 'u16', 'f16' or 'f32', little-endian.
+        scale: 1 to 16, 1.5 too; one that the model does not give is made by the next larger and a resize down.
         order: 'rgb' or 'bgr' of 3 and 4 channels.
         strength: that much of the model, the rest of 'clear'.
         transfer: 'encoded' (gamma, as images are) or 'linear' light.
@@ -34,7 +36,7 @@ class Job:
     height: int
     channels: int
     sample: str
-    scale: int
+    scale: float
     model: str = DEFAULT_MODEL
     strength: float = 1.0
     backend: str = "auto"
@@ -47,7 +49,8 @@ class Job:
     def __post_init__(self) -> None:
         for name, most in (("width", MAX_SIDE), ("height", MAX_SIDE), ("channels", 4), ("scale", MAX_SCALE)):
             value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= most:
+            kinds = (int, float) if name == "scale" else (int,)
+            if type(value) not in kinds or not 1 <= value <= most:
                 raise BadInput(f"{name} is {value!r}, expected 1 to {most}")
         if self.tile is not None and type(self.tile) is not int:
             raise BadInput(f"tile is {self.tile!r}, expected a number of pixels or null")
@@ -76,7 +79,12 @@ class Job:
     def output_size(self) -> tuple[int, int]:
         """(width, height) of the result."""
         factor = 1 if self.at_input_size else self.scale
-        return self.width * factor, self.height * factor
+        return scaled(self.width, factor), scaled(self.height, factor)
+
+    @property
+    def factor(self) -> Fraction:
+        """`scale` exactly as it reads: 1.1 is 11/10."""
+        return Fraction(str(self.scale))
 
     @property
     def output_row_bytes(self) -> int:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Protocol
 
 from sr_core.backend import Progress
@@ -19,7 +20,8 @@ from sr_plugins.jobs import Job
 
 MODELS_KEPT = 2
 POLL_SECONDS = 0.1
-_Key = tuple[str, float, int, str, int | None]
+_Key = tuple[str, float, float, str, int | None]
+ScaleFor = Callable[[str, Fraction], int]  # `srvid.model_choice.engine_scale`: what to open a model at for a factor
 
 
 class Opener(Protocol):
@@ -65,8 +67,8 @@ class _Entry:
 class ModelCache:
     """Open models by what a job asks for. Thread-safe; `close` frees all of them."""
 
-    def __init__(self, opener: Opener) -> None:
-        self._opener = opener
+    def __init__(self, opener: Opener, scale_for: ScaleFor) -> None:
+        self._opener, self._scale_for = opener, scale_for
         self._entries: dict[_Key, _Entry] = {}
         self._lock = threading.Lock()
 
@@ -128,7 +130,7 @@ class ModelCache:
                 entry.report("loading model", 0.0)
                 entry.upscaler = self._opener(
                     job.model,
-                    scale=job.scale,
+                    scale=self._scale_for(job.model, job.factor),
                     strength=job.strength,
                     backend=job.backend,
                     tile=job.tile,

@@ -12,6 +12,7 @@ from sr_core.errors import Cancelled
 from sr_core.frame import Array, PixelFormat, Planes
 from sr_core.upscaler import Upscaler
 from sr_image.in_memory import enlarge_in_strips
+from sr_image.strips import resize_strips
 from sr_plugins.hangup import Cancellation
 from sr_plugins.jobs import Job
 
@@ -55,8 +56,15 @@ def enlarge_job(job: Job, pixels: Array, upscaler: Upscaler, cancellation: Cance
         is_premultiplied=job.alpha == "premultiplied",
         rgb_order=_BGR[: job.channels] if job.order == "bgr" and job.channels > 2 else None,
     )
-    for strip in strips:
-        yield _mean_of_blocks(strip, job.scale) if job.at_input_size else strip
+    if job.at_input_size:
+        yield from (_mean_of_blocks(strip, upscaler.scale) for strip in strips)
+        return
+    large = job.width * upscaler.scale, job.height * upscaler.scale
+    if large == job.output_size:
+        yield from strips
+        return
+    is_straight = job.channels % 2 == 0 and job.alpha == "straight"
+    yield from resize_strips(strips, large, job.output_size, is_straight=is_straight)
 
 
 def _mean_of_blocks(large: Array, scale: int) -> Array:

@@ -6,10 +6,12 @@ Tests and benchmarks of plug-ins use these; nothing else in the package imports 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,11 @@ def open_test_model(
     )
 
 
+def next_whole(model: str, factor: Fraction) -> int:
+    """The scale to open 'nearest', 'random' and 'global' at: they have every one."""
+    return math.ceil(factor)
+
+
 def open_shown_model(model: str, **options: Any) -> Upscaler:
     """The real 'clear', for pictures of the documentation; the others as `open_test_model`."""
     if model != "clear":
@@ -99,7 +106,7 @@ class RunningWorker:
 
     def __init__(self, path: Path, opener: Opener = open_test_model, **options: Any) -> None:
         self.path = path
-        self.worker = Worker(version="test", opener=opener, path=path, **options)
+        self.worker = Worker(version="test", opener=opener, path=path, **{"scale_for": next_whole, **options})
         self.thread = threading.Thread(target=self.worker.serve)
         self.begun: list[str] = []
         self.drops: list[Drop] = []
@@ -222,6 +229,6 @@ def through_worker(image: Array, **fields: Any) -> Array:
     """`image` by client, socket and worker; `fields` as in PROTOCOL.md, `scale` among them."""
     pieces: list[bytearray] = []
     client.upscale(job_of(image, **fields), [image.tobytes()], lambda y, count, rows: pieces.append(rows))
-    factor = 1 if fields.get("at_input_size") else int(fields["scale"])
-    shape = (image.shape[0] * factor, image.shape[1] * factor, *image.shape[2:])
+    factor = 1 if fields.get("at_input_size") else fields["scale"]
+    shape = (client.scaled(image.shape[0], factor), client.scaled(image.shape[1], factor), *image.shape[2:])
     return np.frombuffer(b"".join(pieces), image.dtype).reshape(shape)

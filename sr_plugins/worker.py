@@ -28,8 +28,9 @@ from sr_core.wording import as_argument
 from sr_plugins import client
 from sr_plugins.hangup import Cancellation, HangUpWatch
 from sr_plugins.jobs import Job, job_from_request
-from sr_plugins.model_cache import ModelCache, Opener
+from sr_plugins.model_cache import ModelCache, Opener, ScaleFor
 from sr_plugins.strips import enlarge_job
+from srvid.model_choice import engine_scale
 
 STRIP_BYTES = 8 << 20  # bytes of a frame of rows: what a host holds besides its own image
 GREETING_SECONDS = 5.0  # a connection that has not sent its request by then is closed
@@ -47,6 +48,7 @@ class Worker:
     Args:
         version: what the hello says, for people.
         opener: `srvid.open_upscaler`.
+        scale_for: the scale to open a model at, for a job's factor.
         path: the file that says port and token.
         idle_seconds: end after so long without a connection; None = never.
         unload_seconds: free a model unused for so long.
@@ -58,13 +60,14 @@ class Worker:
         version: str,
         opener: Opener,
         path: Path,
+        scale_for: ScaleFor = engine_scale,
         idle_seconds: float | None = 600.0,
         unload_seconds: float = 60.0,
     ) -> None:
         self.path, self._version = path, version
         self._idle_seconds, self._unload_seconds = idle_seconds, unload_seconds
         self._token = secrets.token_urlsafe(32)
-        self._model_cache = ModelCache(opener)
+        self._model_cache = ModelCache(opener, scale_for)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._greeting: dict[_Peer, None] = {}  # not yet known to hold the token, the oldest first

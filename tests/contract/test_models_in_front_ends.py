@@ -6,7 +6,8 @@ dropped the first network, the second or the factor would miss by far more: see 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from sr_core.color import FULL_RANGE_RGB
 from sr_core.frame import Array, PixelFormat
 from sr_core.model_spec import INPUT_NAME, OUTPUT_NAME, ModelSpec, with_spec
 from sr_core.testing import nearest_model, random_model
+from sr_plugins import client
+from srvid.model_choice import engine_scale
 
 ROUNDING = 1  # of 255
 WIDTH, HEIGHT = 24, 20
@@ -158,22 +161,72 @@ def test_the_vapoursynth_filter_runs_a_chain(pixels: Array, chain: str, expected
     assert_is(picture_of(upscale(clip, model=chain, backend="openvino", precision="exact")), expected)
 
 
-def test_the_worker_of_the_plug_ins_runs_a_chain(
-    pixels: Array, chain: str, expected: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """GIMP, Krita and ComfyUI send their model to it as text."""
-    from sr_plugins.testing import RunningWorker, through_worker
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The worker of the plug-ins, in FP32."""
+    from sr_plugins.testing import RunningWorker
 
     monkeypatch.setenv("SRVID_WORKER_FILE", str(tmp_path / "worker.json"))
 
     def opener(model: str, **options: Any) -> srvid.Upscaler:
         return srvid.open_upscaler(model, **options, precision="exact")
 
-    with RunningWorker(tmp_path / "worker.json", opener):
-        assert_is(through_worker(pixels, model=chain, scale=2), expected)
+    with RunningWorker(tmp_path / "worker.json", opener, scale_for=engine_scale):
+        yield
+
+
+def test_the_worker_of_the_plug_ins_runs_a_chain(pixels: Array, chain: str, expected: Array, worker: None) -> None:
+    """GIMP, Krita and ComfyUI send their model to it as text."""
+    from sr_plugins.testing import through_worker
+
+    assert_is(through_worker(pixels, model=chain, scale=2), expected)
 
 
 # ---- factors
+
+
+def resized(pixels: Array, files: tuple[str, str], size: tuple[int, int]) -> Array:
+    """The chain at its own scale, brought down to `size` (width, height) by a filter that everyone here has."""
+    whole = Image.fromarray(one_after_the_other(pixels, *files))
+    return np.asarray(whole.resize(size, Image.Resampling.LANCZOS))
+
+
+FACTORS = [(2, (48, 40)), (1.5, (36, 30)), (1, (24, 20))]
+
+
+@pytest.mark.parametrize(("factor", "size"), FACTORS, ids=str)
+def test_vapoursynth_gives_every_factor_of_a_chain(
+    factor: float, size: tuple[int, int], pixels: Array, chain: str, expected: Array
+) -> None:
+    clip = rgb_clip(pixels)
+    from vapoursynth_filter import upscale
+
+    options = {"model": chain, "backend": "openvino", "precision": "exact"}
+    whole = upscale(clip, **options)
+    assert_is(picture_of(whole), expected)
+    found = picture_of(upscale(clip, factor, **options))
+    assert np.array_equal(found, picture_of(whole.resize.Lanczos(*size)))
+    assert np.array_equal(found, picture_of(upscale(clip, **options, height=size[1])))
+
+
+def test_vapoursynth_gives_eight_times() -> None:
+    clip = rgb_clip(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    from vapoursynth_filter import upscale
+
+    large = upscale(clip, 8, backend="openvino")
+    assert (large.width, large.height) == (8 * WIDTH, 8 * HEIGHT)
+
+
+@pytest.mark.parametrize(("factor", "size"), [*FACTORS, (8, (192, 160))], ids=str)
+def test_the_worker_of_the_plug_ins_gives_every_factor(
+    factor: float, size: tuple[int, int], pixels: Array, files: tuple[str, str], chain: str, worker: None
+) -> None:
+    from sr_plugins.testing import through_worker
+
+    if factor == 8:
+        assert through_worker(pixels, model="clear", scale=8).shape == (size[1], size[0], 3)
+        return
+    assert_is(through_worker(pixels, model=chain, scale=factor), resized(pixels, files, size))
 
 
 @pytest.mark.parametrize(
@@ -208,3 +261,64 @@ def test_a_command_gives_every_factor(
     assert read(target).shape == (HEIGHT * size[1], WIDTH * size[0], 3)
     if size == (1, 1):
         assert_is(read(target), one_after_the_other(pixels, files[0]))
+
+
+# ---- names
+
+
+@pytest.fixture
+def name(files: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The network that enlarges twice, imported by the command under a name that reads like no file."""
+    from srvid_cli.srkit.models import command
+
+    monkeypatch.setenv("SRVID_MODELS", str(tmp_path / "library"))
+    words = ["import", files[1], "--name", "my.large-x2", "--for", "old tapes", "--licence", "MIT"]
+    done = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return "my.large-x2"
+
+
+def test_an_imported_name_is_listed_with_what_it_is_for_its_scale_cost_and_licence(name: str) -> None:
+    from srvid_cli.srkit.models import command
+
+    lines = CliRunner().invoke(command, ["list"], catch_exceptions=False).output.splitlines()
+    (row,) = [" ".join(line.split()) for line in lines if line.startswith(name)]
+    assert re.fullmatch(rf"{re.escape(name)} x2 old tapes \d+\.\d \d+ px \d+ MIT", row), row
+
+
+def test_every_front_end_takes_an_imported_name(
+    name: str, pixels: Array, files: tuple[str, str], tmp_path: Path, worker: None
+) -> None:
+    from sr_plugins.testing import through_worker
+
+    expected = one_after_the_other(pixels, files[1])
+    Image.fromarray(pixels).save(tmp_path / "in.png")
+    run("srbatch", tmp_path / "in.png", tmp_path / "out.png", "--model", name, "--precision", "exact")
+    assert_is(np.asarray(Image.open(tmp_path / "out.png")), expected)
+    source = written(tmp_path / "in.mkv", pixels)
+    run("srvid", source, tmp_path / "out.mkv", "--model", name, "--precision", "exact", "--codec", "ffv1")
+    assert_is(frames_of(tmp_path / "out.mkv")[0], expected)
+    with srvid.open_upscaler(name, backend="openvino", precision="exact") as upscaler:
+        assert_is(upscaler.image(pixels), expected)
+    assert_is(through_worker(pixels, model=name, scale=2), expected)
+
+
+def test_the_vapoursynth_filter_takes_an_imported_name(name: str, pixels: Array, files: tuple[str, str]) -> None:
+    clip = rgb_clip(pixels)
+    from vapoursynth_filter import upscale
+
+    made = picture_of(upscale(clip, model=name, backend="openvino", precision="exact"))
+    assert_is(made, one_after_the_other(pixels, files[1]))
+
+
+def test_lists_to_choose_from_hold_an_imported_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page's, napari's, and those of plug-ins, also where they were installed before the import."""
+    from sr_plugins.install import launch_content
+    from sr_ui.suggested import models_here
+    from sr_zoo.models import families
+
+    assert name in [model["name"] for model in models_here()]
+    assert "my.large" in families()
+    (tmp_path / "launch.json").write_bytes(launch_content(("clear",)))
+    monkeypatch.setattr(client, "__file__", str(tmp_path / "srvid_client.py"))
+    assert client.model_names() == ["clear", "my.large"]

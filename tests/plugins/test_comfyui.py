@@ -14,12 +14,17 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
+import srvid
 from sr_core.frame import Array
+from sr_core.testing import random_model
+from sr_core.upscaler import Upscaler
 from sr_plugins.install import install
 from sr_plugins.places import NAME, Place
 from sr_plugins.testing import RunningWorker, through_worker
+from srvid.model_choice import engine_scale
 
 torch = pytest.importorskip("torch")
 
@@ -94,6 +99,24 @@ def test_a_batch_equals_the_worker_s_images_and_keeps_its_layout(
         np.testing.assert_array_equal(result, through_worker(image, model="random", scale=2).clip(0, 1))
     assert comfy.shown[-1] == comfy.total
     assert comfy.shown == sorted(comfy.shown)
+
+
+def test_several_models_and_a_factor_between_two_are_asked_for_as_they_are_typed(
+    comfy: Comfy, node: Any, worker_file: Path, tmp_path: Path
+) -> None:
+    """What a chain computes is compared in tests/contract."""
+    onnx.save(random_model(2, seed=5), tmp_path / "own.onnx")
+    chain = f"{tmp_path / 'own.onnx'}, clear-x2"
+    asked: list[tuple[str, int | None]] = []
+
+    def opener(model: str, *, scale: int | None, **options: Any) -> Upscaler:
+        asked.append((model, scale))
+        return srvid.open_upscaler(model, scale=scale, **options)
+
+    with RunningWorker(worker_file, opener, scale_for=engine_scale):
+        (large,) = node.upscale(torch.from_numpy(batch(1, 10, 14)), "clear", 2.5, model_file=f" {chain} ")
+    assert asked == [(chain, 4)]
+    assert tuple(large.shape) == (1, 25, 35, 3)
 
 
 def test_an_interrupt_stops_the_job_and_is_passed_on(comfy: Comfy, node: Any, worker: RunningWorker) -> None:

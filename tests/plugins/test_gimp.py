@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sr_core.array import upscale_image
 from sr_core.frame import Array
@@ -175,6 +176,9 @@ def script_for(folder: Path) -> Script:
     script.add("large", [noise(3, width=1000, height=800)], model="nearest", scale=4)
     (snippet,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     script.add("the page's lines", [noise(3)], code=snippet)
+    script.add("one and a half", [noise(3, width=63, height=47)], model="random", scale=1.5)
+    script.add("layers, one and a half", [several[0], several[2]], [{}, {"x": 3, "y": 5}], model="random", scale=1.5)
+    script.add("several models", [noise(3)], models=" own.onnx,nearest ")
     script.add("no worker", [noise(3)], damage="no worker")
     script.add("wrong token", [noise(3)], damage="token")
     script.add("missing model", [noise(3)], model="missing")
@@ -317,6 +321,18 @@ def test_a_selection_does_not_limit_what_is_written_to_the_whole_image(played: P
     np.testing.assert_array_equal(scenario.results[0], by_the_api(scenario.images[0]))
 
 
+def test_a_factor_between_two_is_made_by_the_larger_and_a_resize_down(played: Played) -> None:
+    scenario = played["one and a half"]
+    whole = Image.fromarray(by_the_api(scenario.images[0])).resize((95, 71), Image.Resampling.LANCZOS)
+    assert scenario.facts["size"] == [95, 71]
+    assert np.abs(scenario.results[0].astype(int) - np.asarray(whole)).max() <= 1
+    several = played["layers, one and a half"].facts
+    assert several["size"] == [96, 72]
+    assert several["sizes"] == [[96, 72], [24, 24]]
+    assert several["offsets"][0] == [0, 0]
+    assert all(abs(got - wanted) <= 0.5 for got, wanted in zip(several["offsets"][1], (4.5, 7.5), strict=True))
+
+
 # ---- when it does not work
 
 
@@ -327,6 +343,7 @@ def test_a_selection_does_not_limit_what_is_written_to_the_whole_image(played: P
         ("no worker", "srkit plug install"),  # launch.json names a Python that the tree does not have
         ("wrong token", "wrong token"),
         ("missing model", "no model 'missing'"),
+        ("several models", "no model 'own.onnx,nearest'"),  # the worker of these tests runs no chains
     ],
 )
 def test_a_failure_says_what_to_do_and_leaves_the_image_alone(played: Played, name: str, message: str) -> None:

@@ -331,6 +331,12 @@ def test_cancel_in_the_progress_dialog_takes_half_a_second_and_changes_nothing(g
     assert gui.drops[0].at - gui.facts["cancelled_at"] < CANCEL_DEADLINE_SECONDS
 
 
+def test_several_models_can_be_typed_and_a_factor_between_two_chosen(gui: Gui) -> None:
+    ((text, _),) = gui.facts["asked_for"]
+    assert "own.onnx,nearest" in text  # the worker of these tests runs no chains
+    assert gui.facts["size_of_one_and_a_half"] == [96, 72]
+
+
 def test_without_a_worker_a_box_says_what_to_run(gui: Gui) -> None:
     ((text, hint),) = gui.facts["errors"]
     assert "worker" in text

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sr_core.array import upscale_image
 from sr_core.errors import BadInput
@@ -54,6 +55,21 @@ def test_rgb_series_are_enlarged_plane_by_plane(channels: int) -> None:
         result = enlarged(data, upscaler, is_rgb=True)
         for plane, expected in zip(result, data, strict=True):
             np.testing.assert_array_equal(plane, upscale_image(upscaler, expected))
+
+
+def test_a_factor_between_two_is_a_resize_of_the_larger() -> None:
+    data = random.integers(0, 256, (2, 12, 11), np.uint8)
+    with opened("random") as upscaler:
+        steps = enlarge_planes(data, upscaler, is_rgb=False, scale=1.5)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result = end.value
+                break
+        for plane, source in zip(result, data, strict=True):
+            whole = Image.fromarray(upscale_image(upscaler, source)).resize((17, 18), Image.Resampling.LANCZOS)
+            assert np.abs(plane.astype(int) - np.asarray(whole)).max() <= 1
 
 
 def test_progress_counts_the_planes(nearest: Upscaler) -> None:

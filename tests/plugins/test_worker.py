@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sr_core.errors import NotAvailable
 from sr_core.frame import Array
@@ -73,6 +74,21 @@ def test_at_input_size_averages_the_result_back(worker: RunningWorker) -> None:
     assert np.abs(smaller - large).max() <= 0.5001
 
 
+@pytest.mark.parametrize(("scale", "shape"), [(1.5, (225, 32)), (1.1, (165, 23)), (2.0, (300, 42))])
+def test_a_factor_between_two_is_made_by_the_larger_and_a_resize_down(
+    worker: RunningWorker, monkeypatch: pytest.MonkeyPatch, scale: float, shape: tuple[int, int]
+) -> None:
+    """Strip by strip as from the whole image; straight alpha weighs the colours."""
+    monkeypatch.setattr("sr_image.in_memory.STRIP_PIXELS", 1)
+    image = noise(150, 21, 4)
+    image[..., 3] = 255
+    result = through_worker(image, model="random", scale=scale)
+    whole = Image.fromarray(by_the_api(image[..., :3])).resize(shape[::-1], Image.Resampling.LANCZOS)
+    assert result.shape == (*shape, 4)
+    assert np.abs(result[..., :3].astype(int) - np.asarray(whole)).max() <= 1
+    assert (result[..., 3] == 255).all()
+
+
 def test_rows_come_back_while_later_rows_are_still_computed(
     worker: RunningWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +142,9 @@ def test_progress_names_the_phase_and_rises_to_one(worker: RunningWorker) -> Non
     [
         ({"scale": 0}, "scale is 0"),
         ({"scale": True}, "scale is True"),
+        ({"scale": 0.5}, "scale is 0.5, expected 1 to 16"),
+        ({"scale": 16.5}, "scale is 16.5, expected 1 to 16"),
+        ({"scale": "2"}, "scale is '2', expected 1 to 16"),
         ({"sample": "u12"}, "sample is 'u12'"),
         ({"order": "grb"}, "order is 'grb'"),
         ({"width": -1}, "width is -1"),

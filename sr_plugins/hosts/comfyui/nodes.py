@@ -12,9 +12,10 @@ import comfy.model_management as management
 import comfy.utils
 import torch
 
-from .srvid_client import DEFAULT_MODEL, JobCancelled, launch_facts, upscale
+from .srvid_client import JobCancelled, model_names, scaled, upscale
 
 DEVICES = ["auto", "openvino", "tensorrt", "tensorrt_rtx", "onnxruntime"]
+OWN_MODEL = "instead of the above: a file (.onnx, .safetensors, .pth, .param), or several models: clean.pth,clear"
 STEPS = 100  # of the progress bar, an image
 
 
@@ -29,33 +30,33 @@ class SrvidUpscale:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802  ComfyUI's name
         """What the node shows."""
-        models = launch_facts().get("models") or [DEFAULT_MODEL]
+        models = model_names()
         return {
             "required": {
                 "image": ("IMAGE",),
                 "model": (models, {"default": models[0]}),
-                "scale": ("INT", {"default": 2, "min": 1, "max": 16}),
+                "scale": ("FLOAT", {"default": 2.0, "min": 1.0, "max": 16.0, "step": 0.5, "round": 0.001}),
             },
             "optional": {
-                "model_file": ("STRING", {"default": "", "tooltip": "an .onnx, .safetensors or .pth instead"}),
+                "model_file": ("STRING", {"default": "", "tooltip": OWN_MODEL}),
                 "tile": ("INT", {"default": 0, "min": 0, "max": 4096, "step": 16, "tooltip": "0 = chosen for you"}),
                 "device": (DEVICES, {"default": "auto"}),
             },
         }
 
     def upscale(
-        self, image: Any, model: str, scale: int, model_file: str = "", tile: int = 0, device: str = "auto"
+        self, image: Any, model: str, scale: float, model_file: str = "", tile: int = 0, device: str = "auto"
     ) -> tuple[Any]:
         """The node's work: (batch, rows, columns, channels) float32 in 0..1, the same larger."""
         count, height, width, channels = image.shape
-        large = torch.empty((count, height * scale, width * scale, channels), dtype=torch.float32)
+        large = torch.empty((count, scaled(height, scale), scaled(width, scale), channels), dtype=torch.float32)
         bar = comfy.utils.ProgressBar(count * STEPS)
         job = {
             "width": width,
             "height": height,
             "channels": channels,
             "sample": "f32",
-            "model": model_file or model,
+            "model": model_file.strip() or model,
             "scale": scale,
             "tile": tile or None,
             "backend": device,

@@ -65,7 +65,8 @@ class Options:
 
     def __init__(self, config: Any) -> None:
         own = config.get_property("model-file")
-        self.model = own.get_path() if own is not None else config.get_property("model")
+        typed = (config.get_property("models") or "").strip()
+        self.model = typed or (own.get_path() if own is not None else config.get_property("model"))
         self.scale = config.get_property("scale")
         self.scope = config.get_property("scope")
 
@@ -101,7 +102,8 @@ def enlarged(drawable: Any, options: Options, bar: ProgressBar, rect: Any = None
     if rect is None:
         rect = Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
     factor = 1 if keeps_size else options.scale
-    result = Gegl.Buffer.new(samples.babl, 0, 0, rect.width * factor, rect.height * factor)
+    width, height = client.scaled(rect.width, factor), client.scaled(rect.height, factor)
+    result = Gegl.Buffer.new(samples.babl, 0, 0, width, height)
 
     def rows() -> Iterator[bytes]:
         for y in range(0, rect.height, STRIP_ROWS):
@@ -110,7 +112,7 @@ def enlarged(drawable: Any, options: Options, bar: ProgressBar, rect: Any = None
             yield source.get(strip, 1.0, samples.babl, Gegl.AbyssPolicy.CLAMP)
 
     def put(y: int, count: int, data: bytearray) -> None:
-        result.set(Gegl.Rectangle.new(0, y, rect.width * factor, count), samples.babl, bytes(data))
+        result.set(Gegl.Rectangle.new(0, y, width, count), samples.babl, bytes(data))
 
     job = dict(
         samples.fields(rect.width, rect.height),
@@ -124,10 +126,13 @@ def enlarged(drawable: Any, options: Options, bar: ProgressBar, rect: Any = None
 
 
 def write(drawable: Any, result: Any) -> None:
-    """Replace all of a drawable's pixels; the selection does not matter."""
+    """Replace all of a drawable's pixels; the selection does not matter.
+
+    Where GIMP has rounded a layer's side to a pixel more, its last row or column is repeated.
+    """
     extent = Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
     target = drawable.get_buffer()
-    result.copy(extent, Gegl.AbyssPolicy.NONE, target, extent)
+    result.copy(extent, Gegl.AbyssPolicy.CLAMP, target, extent)
     target.flush()
     drawable.update(0, 0, extent.width, extent.height)
 
@@ -139,7 +144,7 @@ def upscale_image(image: Any, options: Options) -> Any:
     drawables = layers + masks
     bar = ProgressBar(max(len(drawables), 1))
     results = [enlarged(drawable, options, bar)[0] for drawable in drawables]
-    width, height = image.get_width() * options.scale, image.get_height() * options.scale
+    width, height = (client.scaled(side, options.scale) for side in (image.get_width(), image.get_height()))
     image.undo_group_start()
     try:
         if len(drawables) == 1 and _is_plain(image):
@@ -147,8 +152,9 @@ def upscale_image(image: Any, options: Options) -> Any:
             (layer,) = layers
             x, y = layer.get_offsets()[1:]
             image.resize(width, height, 0, 0)
-            layer.resize(layer.get_width() * options.scale, layer.get_height() * options.scale, 0, 0)
-            layer.set_offsets(x * options.scale, y * options.scale)
+            extent = results[0].get_extent()
+            layer.resize(extent.width, extent.height, 0, 0)
+            layer.set_offsets(round(x * options.scale), round(y * options.scale))
         else:
             # masks, text, paths, guides and the selection follow the image's own scaling
             Gimp.context_push()
@@ -307,7 +313,7 @@ class SrvidUpscale(Gimp.PlugIn):  # type: ignore[misc]
         )
         procedure.set_attribution("The srvid authors", "The srvid authors", "2026")
         flags = GObject.ParamFlags.READWRITE
-        models = client.launch_facts().get("models") or [client.DEFAULT_MODEL]
+        models = client.model_names()
         choice = Gimp.Choice.new()
         for index, model in enumerate(models):
             choice.add(model, index, model, "")
@@ -315,13 +321,20 @@ class SrvidUpscale(Gimp.PlugIn):  # type: ignore[misc]
         procedure.add_file_argument(
             "model-file",
             "_Own model",
-            "An .onnx, .safetensors or .pth file instead",
+            "An .onnx, .safetensors, .pth or .param file instead",
             Gimp.FileChooserAction.OPEN,
             True,
             None,
             flags,
         )
-        procedure.add_int_argument("scale", "_Scale", "How many times as large", 1, 16, 2, flags)
+        procedure.add_string_argument(
+            "models",
+            "Se_veral models",
+            "Instead of both: names and files after each other, as in clean.pth,clear",
+            "",
+            flags,
+        )
+        procedure.add_double_argument("scale", "_Scale", "How many times as large, 1.5 too", 1.0, 16.0, 2.0, flags)
         scope = Gimp.Choice.new()
         scope.add("image", 0, "Whole image", "Every layer, mask and the canvas")
         scope.add("layer", 1, "Layer to new image", "The selected layer, as an image of its own")

@@ -27,9 +27,9 @@ LINEAR_MARKS = ("-g10", "linear")  # in the names of Krita's linear profiles
 
 
 class Options:
-    """What the user, or a script, chose; `model` is a name or the path of a file."""
+    """What the user, or a script, chose; `model` is a name, the path of a file, or several after each other."""
 
-    def __init__(self, model: str = client.DEFAULT_MODEL, scale: int = 2, scope: str = "image") -> None:
+    def __init__(self, model: str = client.DEFAULT_MODEL, scale: float = 2, scope: str = "image") -> None:
         if scope not in SCOPES:
             raise client.WorkerError(f"unknown scope {scope!r}", "one of: " + ", ".join(SCOPES))
         self.model, self.scale, self.scope = model, scale, scope
@@ -145,8 +145,8 @@ def apply(document: Any, parts: list[Part], options: Options) -> Any:
     else:
         _enlarge_canvas(document, parts, options)
         for part in parts:
-            x, y, width, height = (value * options.scale for value in part.rect)
-            _replace(document, part.node, part.result, (x, y, width, height))
+            x, y = (round(value * options.scale) for value in part.rect[:2])
+            _replace(document, part.node, part.result, (x, y, *_size_of(part, options)))
     document.refreshProjection()
     document.waitForDone()
     return document
@@ -167,7 +167,7 @@ def _all_nodes(nodes: list[Any]) -> Iterator[Any]:
 
 
 def _enlarge_canvas(document: Any, parts: list[Part], options: Options) -> None:
-    width, height = document.width() * options.scale, document.height() * options.scale
+    width, height = (client.scaled(side, options.scale) for side in (document.width(), document.height()))
     nodes = list(_all_nodes(document.topLevelNodes()))
     covers_all = parts[0].rect == (0, 0, document.width(), document.height())
     if len(nodes) == 1 and covers_all and document.selection() is None:
@@ -182,8 +182,13 @@ def _enlarge_canvas(document: Any, parts: list[Part], options: Options) -> None:
     document.waitForDone()
 
 
+def _size_of(part: Part, options: Options) -> tuple[int, int]:
+    """(width, height) of what a part becomes."""
+    return client.scaled(part.rect[2], options.scale), client.scaled(part.rect[3], options.scale)
+
+
 def _new_document(document: Any, part: Part, options: Options) -> Any:
-    width, height = part.rect[2] * options.scale, part.rect[3] * options.scale
+    width, height = _size_of(part, options)
     name = part.node.name()
     new = Krita.instance().createDocument(
         width, height, name, part.model, part.depth, part.profile, float(document.resolution())

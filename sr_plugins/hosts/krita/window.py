@@ -18,11 +18,11 @@ try:
         QComboBox,
         QDialog,
         QDialogButtonBox,
+        QDoubleSpinBox,
         QFileDialog,
         QFormLayout,
         QMessageBox,
         QProgressDialog,
-        QSpinBox,
     )
 except ImportError:  # Krita 6
     from PyQt6.QtCore import Qt, QThread, pyqtSignal
@@ -30,11 +30,11 @@ except ImportError:  # Krita 6
         QComboBox,
         QDialog,
         QDialogButtonBox,
+        QDoubleSpinBox,
         QFileDialog,
         QFormLayout,
         QMessageBox,
         QProgressDialog,
-        QSpinBox,
     )
 
 TITLE = "Upscale (srvid)"
@@ -136,12 +136,15 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
         self.setWindowTitle(TITLE)
         krita = Krita.instance()
         self.models = QComboBox(self)
-        self.models.addItems([*(client.launch_facts().get("models") or [client.DEFAULT_MODEL]), OWN_MODEL])
+        self.models.addItems([*client.model_names(), OWN_MODEL])
+        self.models.setEditable(True)  # several models after each other: clean.pth,clear
+        self.models.setToolTip("a name, a file, or several after each other: clean.pth,clear")
         self.models.setCurrentText(krita.readSetting(SETTINGS, "model", client.DEFAULT_MODEL))
         self.models.activated.connect(self._ask_for_file)
-        self.scale = QSpinBox(self)
+        self.scale = QDoubleSpinBox(self)
         self.scale.setRange(1, 16)
-        self.scale.setValue(int(krita.readSetting(SETTINGS, "scale", "2")))
+        self.scale.setSingleStep(0.5)
+        self.scale.setValue(float(krita.readSetting(SETTINGS, "scale", "2")))
         self.scope = QComboBox(self)
         for scope, label in SCOPE_LABELS.items():
             if scope != "selection" or has_selection:
@@ -160,7 +163,7 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
 
     def options(self) -> Any:
         """The choice, which is also remembered."""
-        chosen = pixels.Options(self.models.currentText(), self.scale.value(), self.scope.currentData())
+        chosen = pixels.Options(self.models.currentText().strip(), self.scale.value(), self.scope.currentData())
         for name, value in (("model", chosen.model), ("scale", str(chosen.scale)), ("scope", chosen.scope)):
             Krita.instance().writeSetting(SETTINGS, name, value)
         return chosen
@@ -168,7 +171,7 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
     def _ask_for_file(self, index: int) -> None:
         if self.models.itemText(index) != OWN_MODEL:
             return
-        kinds = "Models (*.onnx *.safetensors *.pth)"
+        kinds = "Models (*.onnx *.safetensors *.pth *.param)"
         path, _ = QFileDialog.getOpenFileName(self, "A model of your own", "", kinds)
         if path:
             self.models.insertItem(0, path)

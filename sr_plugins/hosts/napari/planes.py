@@ -16,7 +16,8 @@ import numpy as np
 from sr_core.errors import BadInput
 from sr_core.frame import Array
 from sr_image.in_memory import enlarge_in_strips
-from sr_image.strips import StripUpscaler
+from sr_image.strips import StripUpscaler, resize_strips
+from sr_plugins.client import scaled
 
 NATIVE = ("uint8", "uint16")
 
@@ -33,8 +34,13 @@ class LayerData(Protocol):
     def __getitem__(self, index: tuple[int, ...]) -> Any: ...
 
 
-def enlarge_planes(data: LayerData, upscaler: StripUpscaler, *, is_rgb: bool) -> Generator[float, None, Array]:
-    """Yield the share done after each plane; return `data` with Y and X `upscaler.scale` times as long.
+def enlarge_planes(
+    data: LayerData, upscaler: StripUpscaler, *, is_rgb: bool, scale: float | None = None
+) -> Generator[float, None, Array]:
+    """Yield the share done after each plane; return `data` with Y and X `scale` times as long.
+
+    Args:
+        scale: up to `upscaler.scale`, which None means; a smaller one is reached by a resize down.
 
     Raises:
         BadInput: fewer than two axes, samples that are no real numbers, NaN or infinity.
@@ -43,19 +49,25 @@ def enlarge_planes(data: LayerData, upscaler: StripUpscaler, *, is_rgb: bool) ->
         raise BadInput(f"cannot enlarge {data.dtype} {tuple(data.shape)}", hint="choose an image of numbers")
     *stack, height, width = data.shape[:-1] if is_rgb else data.shape
     channels = data.shape[-1:] if is_rgb else ()
-    scale = upscaler.scale
-    result = np.empty((*stack, height * scale, width * scale, *channels), data.dtype)
+    scale = upscaler.scale if scale is None else scale
+    size = scaled(width, scale), scaled(height, scale)
+    result = np.empty((*stack, *size[::-1], *channels), data.dtype)
     count = int(np.prod(stack, dtype=np.int64))
     for number, index in enumerate(np.ndindex(*stack)):
-        result[index] = enlarge_plane(np.asarray(data[index]), upscaler)
+        result[index] = enlarge_plane(np.asarray(data[index]), upscaler, size)
         yield (number + 1) / count
     return result
 
 
-def enlarge_plane(plane: Array, upscaler: StripUpscaler) -> Array:
-    """One plane (rows, columns[, 3 or 4]) of any number type."""
+def enlarge_plane(plane: Array, upscaler: StripUpscaler, size: tuple[int, int]) -> Array:
+    """One plane (rows, columns[, 3 or 4]) of any number type, as `size` (width, height)."""
     samples = plane if plane.dtype.name in NATIVE or plane.dtype.kind == "f" else plane.astype(np.float64)
-    large = np.concatenate([*enlarge_in_strips(samples if plane.ndim == 3 else samples[..., None], upscaler)])
+    strips = enlarge_in_strips(samples if plane.ndim == 3 else samples[..., None], upscaler)
+    made = plane.shape[1] * upscaler.scale, plane.shape[0] * upscaler.scale
+    if made != size:
+        has_alpha = plane.ndim == 3 and plane.shape[2] == 4
+        strips = resize_strips(strips, made, size, is_straight=has_alpha)
+    large = np.concatenate([*strips])
     if plane.dtype != large.dtype:  # other integers went with the range they use
         limits = np.iinfo(plane.dtype)
         large = np.clip(np.rint(large), limits.min, limits.max).astype(plane.dtype)

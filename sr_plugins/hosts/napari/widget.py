@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from sr_core.errors import Cancelled, SrError
 from sr_core.frame import Array
+from sr_plugins.client import scaled
 from sr_plugins.hangup import Cancellation
 from sr_plugins.hosts.napari.planes import enlarge_planes
 from sr_plugins.strips import CancellableUpscaler
@@ -17,7 +19,7 @@ from sr_zoo.models import DEFAULT_MODEL
 
 def make_widget() -> Any:
     """What napari calls for the command of napari.yaml."""
-    from magicgui.widgets import ComboBox, Container, FileEdit, PushButton, SpinBox, create_widget
+    from magicgui.widgets import ComboBox, Container, FileEdit, FloatSpinBox, LineEdit, PushButton, create_widget
     from napari.layers import Image
 
     from sr_zoo.models import families
@@ -30,12 +32,13 @@ def make_widget() -> Any:
             self.layer = create_widget(label="layer", annotation=Image)
             self.model = ComboBox(label="model", choices=names, value=DEFAULT_MODEL)
             self.model_file = FileEdit(label="own model", nullable=True, filter="*.onnx *.safetensors *.pth *.param")
-            self.scale = SpinBox(label="scale", min=1, max=16, value=2)
+            self.models = LineEdit(label="or several", tooltip="after each other: clean.pth,clear")
+            self.scale = FloatSpinBox(label="scale", min=1, max=16, step=0.5, value=2)
             self.run = PushButton(text="Upscale")
             self.cancel = PushButton(text="Cancel", enabled=False)
             self.worker: Any = None
-            rows = [self.layer, self.model, self.model_file, self.scale, self.run, self.cancel]
-            super().__init__(widgets=rows)
+            choices = [self.layer, self.model, self.model_file, self.models, self.scale]
+            super().__init__(widgets=[*choices, self.run, self.cancel])
             self.run.clicked.connect(self.start)
             self.cancel.clicked.connect(self.stop)
 
@@ -43,7 +46,8 @@ def make_widget() -> Any:
             """Begin a job with the chosen layer."""
             if self.layer.value is None or self.worker is not None:
                 return
-            model = str(self.model_file.value) if self.model_file.value else self.model.value
+            own = str(self.model_file.value) if self.model_file.value else self.model.value
+            model = self.models.value.strip() or own
             worker = self.worker = start_job(self.layer.value, model=model, scale=self.scale.value)
             worker.finished.connect(lambda: self.ended(worker))
             self.run.enabled, self.cancel.enabled = False, True
@@ -64,7 +68,7 @@ def make_widget() -> Any:
     return Upscale()
 
 
-def start_job(layer: Any, *, model: str, scale: int) -> Any:
+def start_job(layer: Any, *, model: str, scale: float) -> Any:
     """A napari worker that enlarges `layer` and adds the result to the viewer that shows it."""
     from napari import current_viewer
     from napari.qt.threading import GeneratorWorker, thread_worker
@@ -72,10 +76,12 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
     from napari.utils.notifications import show_error
 
     import srvid
+    from srvid.model_choice import engine_scale
 
     viewer, bar = current_viewer(), progress(total=1000, desc=f"upscaling {layer.name}")
     data, is_rgb, name = layer.data[0] if layer.multiscale else layer.data, layer.rgb, layer.name
-    kwargs = place_like(layer, scale)
+    sides = data.shape[-3:-1] if is_rgb else data.shape[-2:]
+    kwargs = place_like(layer, tuple(scaled(side, scale) / side for side in sides))
 
     class Job(GeneratorWorker):  # type: ignore[misc]
         """Stops within a plane too: when the user cancels, and when napari closes."""
@@ -90,9 +96,10 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
 
     def work() -> Generator[float, None, Array | None]:
         try:
-            with srvid.open_upscaler(model, scale=scale, reuse=False) as upscaler:
+            opened = engine_scale(model, Fraction(str(scale)))
+            with srvid.open_upscaler(model, scale=opened, reuse=False) as upscaler:
                 engine = CancellableUpscaler(upscaler, Job.cancellation)
-                return (yield from enlarge_planes(data, engine, is_rgb=is_rgb))
+                return (yield from enlarge_planes(data, engine, is_rgb=is_rgb, scale=scale))
         except SrError as error:
             failures.append(error)
             return None
@@ -103,7 +110,7 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
 
     def show(result: Array | None) -> None:
         if result is not None:
-            viewer.add_image(result, name=f"{name} x{scale}", rgb=is_rgb, **kwargs)
+            viewer.add_image(result, name=f"{name} x{scale:g}", rgb=is_rgb, **kwargs)
         for failure in failures:
             if not isinstance(failure, Cancelled):
                 show_error(f"{failure}\n{failure.hint}")
@@ -115,19 +122,19 @@ def start_job(layer: Any, *, model: str, scale: int) -> Any:
     return worker
 
 
-def place_like(layer: Any, scale: int) -> dict[str, Any]:
-    """Keywords of add_image for a layer `scale` times as fine, at the same place in the world.
+def place_like(layer: Any, finer: tuple[float, ...]) -> dict[str, Any]:
+    """Keywords of add_image for a layer `finer` times (Y, X) as fine, at the same place in the world.
 
-    napari puts a pixel's centre at its index, so the finer grid begins (scale - 1) / (2 scale) of an
+    napari puts a pixel's centre at its index, so the finer grid begins (finer - 1) / (2 finer) of an
     old pixel before the old one. Rotation, shear and affine are kept.
     """
-    axes = layer.ndim
+    axes, times = layer.ndim, np.array(finer)
     corner = np.zeros(axes)
-    corner[-2:] = -(scale - 1) / (2 * scale)
+    corner[-2:] = -(times - 1) / (2 * times)
     world = np.asarray(layer.data_to_world(corner)) - np.asarray(layer.data_to_world(np.zeros(axes)))
     moved = np.linalg.solve(np.asarray(layer.affine.linear_matrix)[-axes:, -axes:], world)
     size = np.array(layer.scale, float)
-    size[-2:] /= scale
+    size[-2:] /= times
     kept = {name: getattr(layer, name) for name in ("rotate", "shear", "affine", "opacity", "blending", "gamma")}
     if not layer.rgb:
         kept |= {"colormap": layer.colormap, "contrast_limits": layer.contrast_limits}

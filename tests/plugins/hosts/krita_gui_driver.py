@@ -113,6 +113,10 @@ def run():
     os.rename(file, file + ".away")
     FACTS["errors"] = play(doc, model="clear", scale=2).errors
     os.rename(file + ".away", file)
+    FACTS["asked_for"] = play(doc, model="own.onnx,nearest", scale=1.5).errors
+    another = document(64, 48, "small.in")
+    play(another, model="random", scale=1.5)
+    FACTS["size_of_one_and_a_half"] = [another.width(), another.height()]
 
 
 def same(doc, name):

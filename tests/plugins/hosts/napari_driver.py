@@ -8,6 +8,7 @@ import av
 import npe2
 import numpy as np
 import pytest
+from PIL import Image
 
 import srvid
 from sr_core.array import upscale_image
@@ -91,6 +92,22 @@ def photograph(qtbot, viewer, path):
     viewer.camera.zoom *= 1.6
     qtbot.wait(200)
     viewer.screenshot(path, canvas_only=False)
+
+
+def test_several_models_are_typed_and_a_factor_between_two_lies_over_the_layer(qtbot, viewer, widget):
+    data = random.integers(0, 256, (21, 31), np.uint8)
+    widget.models.value, widget.scale.value = " clear-x2,clear-x2 ", 1.5
+    viewer.add_image(data, name="in")
+    widget.layer.reset_choices()
+    widget.run.native.click()
+    qtbot.waitUntil(lambda: "in x1.5" in viewer.layers, timeout=60000)
+    before, after = viewer.layers["in"], viewer.layers["in x1.5"]
+    assert after.data.shape == (32, 47)
+    for corner, finer in (((-0.5, -0.5), (-0.5, -0.5)), ((20.5, 30.5), (31.5, 46.5))):
+        np.testing.assert_allclose(before.data_to_world(corner), after.data_to_world(finer))
+    with srvid.open_upscaler("clear-x2,clear-x2", scale=4) as upscaler:
+        whole = Image.fromarray(upscale_image(upscaler, data)).resize((47, 32), Image.Resampling.LANCZOS)
+    assert np.abs(after.data.astype(int) - np.asarray(whole)).max() <= 1
 
 
 def test_cancel_ends_within_half_a_second_and_adds_nothing(qtbot, viewer, widget):
