@@ -26,6 +26,7 @@ OPSET = 18
 _ARRAY = -23300  # keys of arrays count down from here
 _FP16, _FP32, _INT8 = 0x01306B47, 0x0002C056, 0x000D4B38  # tags in front of a layer's weights
 MOST_LAYERS = 100_000
+CHANNELS = 3  # of the picture that is fed
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def read_ncnn(path: Path) -> ModelProto:
         missing = [name for name in layer.inputs if name not in blobs]
         if missing:
             raise BadModel(f"its layer {layer.name} reads {missing[0]!r}, which no layer before it makes")
+        if layer.kind == "Convolution" and blobs[layer.inputs[0]] == "input":
+            _refuse_more_than_a_picture(layer)
         made = LAYERS[layer.kind](layer, weights, build, [blobs[name] for name in layer.inputs])
         blobs.update(zip(layer.outputs, made, strict=False))
     if weights.rest:
@@ -134,6 +137,19 @@ def read_ncnn(path: Path) -> ModelProto:
     build.inputs.append(helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, "h", "w"]))
     build.outputs.append(helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 3, "H", "W"]))
     return build.model(path.stem, OPSET)
+
+
+def _refuse_more_than_a_picture(layer: Layer) -> None:
+    """Tell from the number of its weights what the first layer takes."""
+    width = layer.number(1, 0)
+    each = layer.number(0, 0) * width * layer.number(11, width)
+    channels = layer.number(6, 0) // each if each > 0 else 0
+    if channels > 0 and channels != CHANNELS:
+        what = "the noise or the blur of the picture beside it" if channels > CHANNELS else "brightness alone"
+        raise BadModel(
+            f"it takes {channels} channels, not a picture of {CHANNELS}: {what}",
+            hint="give a network that takes the picture and nothing else",
+        )
 
 
 def parse_param(text: str) -> list[Layer]:

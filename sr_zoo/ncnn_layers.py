@@ -121,6 +121,17 @@ def _batch_norm(layer: Layer, weights: WeightFile, build: OnnxBuilder, inputs: l
     return [_op(build, "Add", scaled, build.constant((bias - mean * gain).reshape(-1, 1, 1)))]
 
 
+def _scale(layer: Layer, weights: WeightFile, build: OnnxBuilder, inputs: list[str]) -> list[str]:
+    """Each channel times a weight, or times a vector that the network has computed: waifu2x's gates."""
+    count = layer.number(0, 0)
+    if count == _REST:
+        return [_op(build, "Mul", inputs[0], inputs[1])]
+    scaled = _op(build, "Mul", inputs[0], build.constant(weights.plain(count).reshape(-1, 1, 1)))
+    if not layer.number(1, 0):
+        return [scaled]
+    return [_op(build, "Add", scaled, build.constant(weights.plain(count).reshape(-1, 1, 1)))]
+
+
 def _pixel_shuffle(layer: Layer, weights: WeightFile, build: OnnxBuilder, inputs: list[str]) -> list[str]:
     mode = "DCR" if layer.number(1, 0) else "CRD"
     return [_op(build, "DepthToSpace", inputs[0], blocksize=layer.number(0, 1), mode=mode)]
@@ -201,7 +212,7 @@ def _slice(layer: Layer, weights: WeightFile, build: OnnxBuilder, inputs: list[s
 def _crop(layer: Layer, weights: WeightFile, build: OnnxBuilder, inputs: list[str]) -> list[str]:
     """By starts, ends and axes (9, 10, 11), or by offsets before and after (0, 1 and 6, 7)."""
     if len(inputs) > 1:
-        raise BadModel(f"layer {layer.name} crops to another blob's size")
+        return [_crop_like(layer, build, *inputs[:2])]
     starts, ends = [int(value) for value in layer.array(9)], [int(value) for value in layer.array(10)]
     if starts:
         rank = 3
@@ -216,6 +227,16 @@ def _crop(layer: Layer, weights: WeightFile, build: OnnxBuilder, inputs: list[st
     top, left, bottom, right = (layer.number(key, 0) for key in (1, 0, 7, 6))
     limits = [-after if after else np.iinfo(np.int64).max for after in (bottom, right)]
     return [_op(build, "Slice", inputs[0], _numbers(build, top, left), _numbers(build, *limits), _numbers(build, 2, 3))]
+
+
+def _crop_like(layer: Layer, build: OnnxBuilder, value: str, like: str) -> str:
+    """As many rows and columns as `like` has, from the offsets on."""
+    if layer.number(2, 0):
+        raise BadModel(f"layer {layer.name} crops channels to another blob's count")
+    top, left = layer.number(1, 0), layer.number(0, 0)
+    sides = _op(build, "Slice", _op(build, "Shape", like), _numbers(build, 2), _numbers(build, 4))
+    ends = _op(build, "Add", sides, _numbers(build, top, left))
+    return _op(build, "Slice", value, _numbers(build, top, left), ends, _numbers(build, 2, 3))
 
 
 def _padding(layer: Layer, weights: WeightFile, build: OnnxBuilder, inputs: list[str]) -> list[str]:
@@ -280,7 +301,7 @@ def _plain(kind: str) -> Function:
 LAYERS: dict[str, Function] = {
     "Convolution": _convolution, "ConvolutionDepthWise": _convolution, "Deconvolution": _deconvolution,
     "DeconvolutionDepthWise": _deconvolution, "InnerProduct": _inner_product, "PReLU": _prelu, "ReLU": _relu,
-    "LeakyReLU": _relu, "BatchNorm": _batch_norm, "PixelShuffle": _pixel_shuffle, "Interp": _interp,
+    "LeakyReLU": _relu, "BatchNorm": _batch_norm, "PixelShuffle": _pixel_shuffle, "Scale": _scale, "Interp": _interp,
     "Eltwise": _eltwise, "BinaryOp": _binary, "UnaryOp": _unary, "Concat": _concat, "Slice": _slice, "Crop": _crop,
     "Padding": _padding, "Pooling": _pooling, "MemoryData": _memory_data, "Clip": _clip, "Swish": _swish,
     "HardSwish": _hard_swish, "Split": _same, "Dropout": _same, "Noop": _same, "Sigmoid": _plain("Sigmoid"),

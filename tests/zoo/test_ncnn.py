@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,6 +68,11 @@ def test_a_network_computes_what_ncnn_computes(kind: str, tmp_path: Path) -> Non
     assert spec is not None
     assert (spec.scale, spec.color_space, spec.halo_px) == (4, "rgb", 2)
     batch = probe_noise((1, 3, 20, 28))
+    assert difference(open_runner(made)(batch)[0], by_ncnn(ncnn, path, batch)).psnr_db > SAME_DB
+
+
+def by_ncnn(ncnn: Any, path: Path, batch: np.ndarray) -> np.ndarray:
+    """`batch` [1, 3, H, W] through ncnn itself, from the blob `data` to `out`, in FP32."""
     network = ncnn.Net()
     for option in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "winograd_convolution", "bf16_storage"):
         setattr(network.opt, f"use_{option}", False)
@@ -75,8 +81,54 @@ def test_a_network_computes_what_ncnn_computes(kind: str, tmp_path: Path) -> Non
     network.load_model(str(path.with_suffix(".bin")))
     extractor = network.create_extractor()
     extractor.input("data", ncnn.Mat(np.ascontiguousarray(batch[0])).clone())
-    _, expected = extractor.extract("out")
-    assert difference(open_runner(made)(batch)[0], np.array(expected)).psnr_db > SAME_DB
+    return np.array(extractor.extract("out")[1])
+
+
+_GATED = """7767517
+13 16
+Input            in   0 1 data
+Convolution      c1   1 1 data c1 0=8 1=3 5=1 6=216 9=1
+Split            s1   1 3 c1 a b c
+Pooling          gp   1 1 a gp 0=1 4=1
+InnerProduct     ip   1 1 gp ip 0=8 1=1 2=64 9=4
+Scale            gate 2 1 b ip gate 0=-233
+Convolution      c2   1 1 gate c2 0=8 1=3 5=0 6=576
+Split            s2   1 2 c2 d e
+Crop             cr   2 1 c d cr 0=1 1=1
+Eltwise          el   2 1 cr e el 0=1
+Scale            own  1 1 el own 0=8 1=1
+Convolution      c3   1 1 own c3 0=12 1=3 4=1 5=0 6=864
+PixelShuffle     ps   1 1 c3 out 0=2
+"""
+
+
+def test_gates_and_crops_to_another_blob_compute_what_ncnn_computes(tmp_path: Path) -> None:
+    """waifu2x's cunet: it eats its border, cuts what it adds to that size, and weighs channels by their mean."""
+    ncnn = pytest.importorskip("ncnn", reason="needs ncnn: pip install 'srvid[test]'")
+    random = np.random.default_rng(4)
+
+    def draw(count: int) -> np.ndarray:
+        return random.normal(0, 0.12, count).astype(np.float32)
+
+    parts = [tagged(draw(216), "fp32"), draw(8).tobytes(), tagged(draw(64), "fp32"), draw(8).tobytes()]
+    parts += [tagged(draw(576), "fp32"), (draw(8) + 1).tobytes(), draw(8).tobytes(), tagged(draw(864), "fp32")]
+    (tmp_path / "gated.bin").write_bytes(b"".join(parts))
+    (tmp_path / "gated.param").write_text(_GATED)
+    batch = probe_noise((1, 3, 20, 28))
+    model = read_ncnn(tmp_path / "gated.param")
+    expected = by_ncnn(ncnn, tmp_path / "gated.param", batch)
+    assert expected.shape == (3, 32, 48)
+    assert difference(open_runner(model)(batch)[0], expected).psnr_db > SAME_DB
+    spec = spec_of(adopt(model, "gated", training="imported from ncnn"))
+    assert spec is not None
+    assert (spec.scale, spec.halo_px) == (2, None)
+
+
+def test_a_network_that_wants_more_than_the_picture_is_refused_as_such(tmp_path: Path) -> None:
+    path = family(tmp_path, "fp32")
+    path.write_text(_FAMILY.replace("0=8 1=3 4=1 5=1 6=216", "0=8 1=3 4=1 5=1 6=1368"))
+    with pytest.raises(BadModel, match="takes 19 channels, not a picture of 3: the noise or the blur"):
+        read_ncnn(path)
 
 
 def test_weights_of_another_download_are_refused(tmp_path: Path) -> None:
