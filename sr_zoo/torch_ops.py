@@ -97,13 +97,33 @@ def _max_pool_to_size(features: Tensor, output_size: Any, return_indices: bool =
 
 
 @contextmanager
+def stable_sorts() -> Iterator[None]:
+    """While this is held, `torch.sort` keeps equals in their order.
+
+    Torch leaves that order open, and it differs from one kind of CPU to another. A network that sorts pixels into
+    categories (ATD) is only defined with it: with another, it is 70 dB from itself (benchmarks/torch_rounding).
+    """
+    kept = torch.sort
+
+    def sort(values: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Any:
+        del stable
+        return kept(values, dim=dim, descending=descending, stable=True)
+
+    torch.sort = sort  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.sort = kept
+
+
+@contextmanager
 def written_out() -> Iterator[None]:
     """While this is held, torch uses the functions above."""
     kept = torch.fft.rfft2, torch.fft.irfft2, torch.sort
     torch.fft.rfft2, torch.fft.irfft2, torch.sort = _rfft2, _irfft2, _sort  # type: ignore[assignment]
-    nn.functional.adaptive_max_pool2d = _max_pool_to_size
+    nn.functional.adaptive_max_pool2d = _max_pool_to_size  # type: ignore[assignment]
     try:
         yield
     finally:
         torch.fft.rfft2, torch.fft.irfft2, torch.sort = kept
-        nn.functional.adaptive_max_pool2d = _adaptive_max_pool2d
+        nn.functional.adaptive_max_pool2d = _adaptive_max_pool2d  # type: ignore[assignment]

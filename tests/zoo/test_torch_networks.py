@@ -20,7 +20,7 @@ from sr_zoo.importing import imported_model
 from sr_zoo.onnx_run import open_runner, probe_noise
 from sr_zoo.torch_export import export
 from sr_zoo.torch_files import read_torch_file
-from sr_zoo.torch_ops import written_out
+from sr_zoo.torch_ops import stable_sorts, written_out
 
 SAME = 2e-4
 
@@ -183,10 +183,10 @@ def test_a_network_whose_windows_spandrel_miscounts_runs_on_their_multiples(tmp_
 
 def test_pools_to_a_share_of_the_picture_and_folded_pixels_are_tiled_exactly(tmp_path: Path) -> None:
     """SAFMN BCIE pools to halves, quarters and eighths of a picture that it has folded once."""
-    from spandrel.architectures.SAFMNBCIE import SAFMN_BCIE
+    from spandrel.architectures.SAFMNBCIE import SAFMNBCIE
 
     torch.manual_seed(1)
-    torch.save(SAFMN_BCIE(dim=16, n_blocks=1, num_layers=1).state_dict(), tmp_path / "safmn.pth")
+    torch.save(SAFMNBCIE(dim=16, n_blocks=1, num_layers=1).state_dict(), tmp_path / "safmn.pth")
     facts = spec_of(export(*read_torch_file(tmp_path / "safmn.pth")))
     assert facts is not None
     assert (facts.fixed_size, facts.size_multiple) == (None, 16)
@@ -201,6 +201,33 @@ def test_a_pool_to_a_size_is_written_out_where_it_divides_the_picture() -> None:
         for size, pooled in expected.items():
             assert torch.equal(nn.functional.adaptive_max_pool2d(features, size), pooled)
     assert nn.functional.adaptive_max_pool2d is pool
+
+
+def test_equals_are_sorted_in_their_order_where_torch_leaves_it_open() -> None:
+    keys = torch.randint(0, 4, (1, 4000), generator=torch.manual_seed(5))
+    sort = torch.sort
+    with stable_sorts():
+        order = torch.sort(keys, dim=-1, stable=False).indices[0]
+    assert torch.sort is sort
+    pairs = list(zip(keys[0, order].tolist(), order.tolist(), strict=True))
+    assert pairs == sorted(pairs)
+
+
+class Sorted(nn.Module):
+    """Mixes each pixel with the one that follows it among those of its category, as ATD's groups do."""
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        height, width = picture.shape[2:]
+        flat = picture.reshape(1, 3, height * width)
+        order = torch.sort((flat[:, 0] * 4).long(), dim=-1, stable=False)[1]
+        mixed = torch.gather(flat, 2, order[:, None].expand(1, 3, height * width))
+        return (mixed + mixed.roll(1, 2)).reshape(1, 3, height, width)
+
+
+def test_a_network_that_sorts_pixels_is_compared_in_the_order_it_is_exported_in() -> None:
+    facts = spec_of(export(Sorted(), ModelSpec(name="sorted", scale=1, training="imported: Sorted")))
+    assert facts is not None
+    assert facts.fixed_size is None
 
 
 def test_behind_a_way_that_crashed_the_next_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
