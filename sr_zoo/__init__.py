@@ -2,6 +2,7 @@
 
 models       the files that come with srvid, by name and scale
 importing    the door for every other file: checked or converted once, in a process of its own
+other_formats what is read elsewhere, and files with another's ending
 first_bytes  pages, pointers and archives that only have a model's name
 convert      that process: which reader a file gets
 soundness    whether a file holds an ONNX graph at all, before a runtime sees it

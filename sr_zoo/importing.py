@@ -27,6 +27,7 @@ from sr_core.model_spec import MODEL_SUFFIXES, NCNN_SUFFIX, TORCH_SUFFIXES, load
 from sr_core.storage import cache_path, file_lock, find_in_cache, keep_in_cache, say_not_kept
 from sr_zoo.first_bytes import refuse_what_is_no_model
 from sr_zoo.models import weights_dir
+from sr_zoo.other_formats import other_format_of
 
 FORMAT = 6  # raise when a conversion would come out differently, or be refused
 NEEDED = ("torch", "torchvision", "spandrel", "safetensors", "onnxscript")  # the extra [import]
@@ -50,6 +51,8 @@ def imported_model(path: Path) -> Path:
     if not path.is_file():
         raise BadInput(f"no model file {path}", hint=_SHIPPED_HINT)
     suffix = path.suffix.lower()
+    if suffix not in MODEL_SUFFIXES and (other := other_format_of(path)) is not None:
+        raise other
     if suffix in MODEL_SUFFIXES or zipfile.is_zipfile(path):
         refuse_what_is_no_model(path)
     if suffix == ".onnx":

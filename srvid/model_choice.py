@@ -211,6 +211,7 @@ def _load_one(part: str, scale: int | None) -> tuple[ModelProto, ModelSpec, bool
     from sr_core.model_spec import load_model, spec_of
     from sr_zoo.importing import imported_model
     from sr_zoo.models import find_model, weights_dir
+    from sr_zoo.other_formats import other_format_of
 
     if _is_path(part):
         path = imported_model(Path(part))
@@ -220,6 +221,8 @@ def _load_one(part: str, scale: int | None) -> tuple[ModelProto, ModelSpec, bool
         except NotAvailable as error:
             if not part or not Path(part).exists():
                 raise
+            if Path(part).is_file() and (other := other_format_of(Path(part))) is not None:
+                raise other from error
             kind = "a folder" if Path(part).is_dir() else f"a file that does not end in {', '.join(MODEL_SUFFIXES)}"
             raise BadInput(f"{part} is {kind}, and no model is called so", hint=error.unspelled_hint) from error
     proto = load_model(path)

@@ -16,7 +16,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from sr_core.errors import BadInput, NotAvailable, SrError, StorageError
+from sr_core.errors import BadInput, Cancelled, NotAvailable, SrError, StorageError
 from sr_core.model_spec import read_spec
 from sr_core.storage import cache_path
 from sr_core.testing import random_model
@@ -163,6 +163,16 @@ def test_a_full_disk_is_said_to_be_full(site: Site, tmp_path: Path, monkeypatch:
     assert "free some space" in refusal.value.hint
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_disk_that_fills_up_in_the_middle_is_said_to_be_full(site: Site, tmp_path: Path) -> None:
+    site.files["/m.pth"] = CONTENTS
+    (tmp_path / "m.pth.part").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="No space left") as refusal:
+        download(f"{site.address}/m.pth", tmp_path / "m.pth", expected=Expected(sha256=DIGEST))
+    assert "free some space" in refusal.value.hint
+    assert not (tmp_path / "m.pth").exists()
+
+
 @pytest.fixture
 def published(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A catalogue of three models on `site`, one of which can be got."""
@@ -276,6 +286,32 @@ def test_a_model_of_the_catalogue_is_never_downloaded_unasked(published: Site) -
     assert "srkit models get" in refusal.value.hint
     assert published.asked == []
     assert offer("a.pth,clear") == "a.pth,clear"
+
+
+@pytest.mark.parametrize("is_wanted", [True, False], ids=["yes", "no"])
+def test_on_a_terminal_a_model_of_the_catalogue_is_asked_for_with_its_licence(
+    published: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_wanted: bool
+) -> None:
+    from srvid_cli import getting
+
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr(getting.click, "confirm", lambda text, **_: asked.append(text) or is_wanted)
+    if is_wanted:
+        assert getting.offer("openmodeldb:2x-Good,clear") == "2x-Good,clear"
+    else:
+        with pytest.raises(Cancelled, match="2x-Good was not downloaded"):
+            getting.offer("openmodeldb:2x-Good,clear")
+    assert asked == ["download it under this licence?"]
+    assert "licence  CC-BY-4.0" in capsys.readouterr().err
+    assert ("/m.onnx" in [path for path, _ in published.asked]) == is_wanted
+
+
+def test_without_a_network_a_search_says_so(published: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRVID_CATALOGUE", "http://127.0.0.1:9/models.json")
+    code, output = command("search", "anime")
+    assert code != 0
+    assert "127.0.0.1 cannot be reached" in output
 
 
 def test_the_range_survives_a_redirect(site: Site, tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+from safetensors.torch import save as safetensors_bytes
 from safetensors.torch import save_file
 
+from sr_core.testing import random_model
 from sr_zoo import convert
 from srvid_cli.errors import run_command
 from srvid_cli.srkit import group
@@ -55,6 +57,22 @@ def archive(path: Path) -> None:
         made.writestr("4x_inside.pth", b"weights")
 
 
+def raw(contents: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(contents) and None
+
+
+def onnx_file(path: Path) -> None:
+    onnx.save(random_model(2, seed=1, features=4, layers=1), path)
+
+
+def torch_file(path: Path) -> None:
+    torch.save({"weight": KERNEL}, path)
+
+
+def safetensors_file(path: Path) -> None:
+    path.write_bytes(safetensors_bytes({"weight": KERNEL}))
+
+
 def text(words: str) -> Callable[[Path], None]:
     return lambda path: path.write_text(words) and None
 
@@ -74,6 +92,24 @@ CASES: list[tuple[str, Callable[[Path], Any], str]] = [
     ("mystery.safetensors", tensors("mystery.weight"), "no network that spandrel knows"),
     ("models.zip", archive, "is a zip archive"),
     ("zipped.pth", archive, "is a zip archive"),
+    ("model.json", text('{"format": "layers-model", "modelTopology": {}}'), "is a TensorFlow.js model"),
+    ("weights.json", text('{"name": "anime4k"}'), "is a text of JSON"),
+    ("keras.h5", raw(b"\x89HDF\r\n\x1a\n"), "is a Keras model"),
+    ("phone.tflite", raw(b"\x1c\0\0\0TFL3"), "is a TensorFlow Lite model"),
+    ("4x.engine", raw(b"ftrt"), "is a TensorRT engine, which runs on one kind of GPU"),
+    ("model.xml", text('<?xml version="1.0"?>\n<net name="m" version="11"></net>'), "is an OpenVINO model"),
+    ("cunny.glsl", text("//!HOOK LUMA\n"), "is a shader"),
+    ("weights.npz", archive, "is arrays of NumPy"),
+    ("picture.pth", raw(b"\x89PNG\r\n\x1a\n"), "is a picture, though it ends in .pth"),
+    ("program.onnx", raw(b"MZ\x90\0"), "is a program, though it ends in .onnx"),
+    ("packed.safetensors", raw(b"7z\xbc\xaf\x27\x1c"), "is an archive, though"),
+    ("renamed.pth", onnx_file, "is really a .onnx file"),
+    ("renamed.onnx", torch_file, "is really a .pth file"),
+    ("renamed.safetensors", torch_file, "is really a .pth file"),
+    ("other.pth", safetensors_file, "is really a .safetensors file"),
+    ("pytorch_model.bin", torch_file, "its name does not end in .pth"),
+    ("noname", onnx_file, "its name does not end in .onnx"),
+    ("animesr.pth", tensors("recurrent_cell.conv_s1_first.0.weight"), "several frames at once"),
     ("page.pth", text("<!DOCTYPE html>\n<html>Sign in</html>"), "is a web page"),
     ("pointer.pth", text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"), "a pointer of Git LFS"),
 ]
