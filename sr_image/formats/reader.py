@@ -11,7 +11,8 @@ from typing import Protocol
 
 from sr_core.errors import BadInput, DamagedMedia, SrError
 from sr_image.formats.capabilities import require_package, sniff
-from sr_image.metadata.attached import attached_notes, without_promises
+from sr_image.metadata.attached import DEPTH, FURTHER, GAIN_MAP, MOTION, attached_notes, without_promises
+from sr_image.metadata.behind import note_behind
 from sr_image.metadata.carried import Frame, Header, Metadata, refuse_bomb
 from sr_image.metadata.exif import is_readable
 
@@ -47,6 +48,7 @@ def open_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[
     with decoding_errors():
         image = _open(path, max_pixels)
         image.metadata = _without_promises(_drop_damaged_exif(image.metadata), image.header.format)
+        image.metadata = _said_behind(image.metadata, image.header.format, path)
     try:
         header = image.header
         refuse_bomb(header.width, header.height, header.frames, max_pixels)
@@ -94,6 +96,15 @@ def _without_promises(metadata: Metadata, format_name: str) -> Metadata:
     said = () if format_name == "jpeg" else tuple(attached_notes(metadata.xmp))
     notes = (*metadata.notes, *(note for note in said if note not in metadata.notes))
     return replace(metadata, xmp=without_promises(metadata.xmp), notes=notes)
+
+
+def _said_behind(metadata: Metadata, format_name: str, path: Path) -> Metadata:
+    """What follows the picture in its file is left out: said, unless the video there has been spoken of."""
+    if MOTION in metadata.notes:
+        return metadata
+    has_pictures = any(note in metadata.notes for note in (GAIN_MAP, FURTHER, DEPTH))
+    note = note_behind(path, format_name, skips_pictures=has_pictures)
+    return replace(metadata, notes=(*metadata.notes, note)) if note else metadata
 
 
 def decode_frames(image: ImageFile) -> Iterator[Frame]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 GAIN_MAP = "HDR gain map left out"
 MOTION = "video of the motion photo left out"
+FURTHER = "further pictures inside the JPEG (MPO) left out"
 DEPTH = "depth map left out"
 EXTENDED = "XMP beyond the first 64 kB left out"
 _TAIL_BYTES = 1 << 20
@@ -50,7 +51,7 @@ def attached_notes(xmp: bytes | None, *, has_further_pictures: bool = False, pat
     if is_gain_map:
         yield GAIN_MAP
     elif has_further_pictures:
-        yield "further pictures inside the JPEG (MPO) left out"
+        yield FURTHER
     if has_video or _SAYS_MOTION.search(text):
         yield MOTION
     if _SAYS_DEPTH.search(text):

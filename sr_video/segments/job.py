@@ -42,7 +42,7 @@ from sr_core.storage import (
 from sr_core.wording import option
 from sr_video.segments.cut import Segment
 
-LAYOUT = 2  # of this folder; another number is another program's job
+LAYOUT = 3  # of this folder, and of what the manifest's settings say; another number is another program's job
 # names in the folder; a temporary one ends in the hexadecimal digits of `temporary_beside`
 _OWN_NAME = re.compile(r"lock|manifest\.json|\d{5,}\.(json|[a-z]+|\d+\.part)|\.(manifest|\d{5,})\.json\.[0-9a-f]{8}")
 _LOCK_SECONDS = 0.3  # `srkit jobs` holds the lock for an instant, to see whether it is held

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+import json
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from sr_core.backend import usable_cpus
 from sr_core.errors import BadInput, DamagedMedia
 from sr_core.file_stamp import stamp_of
 from sr_core.wording import option
+from sr_video.decide.encoding import EncoderSettings
 from sr_video.decide.plan import Plan, Request
 from sr_video.read.damage import missing_bytes
 from sr_video.read.source import Source
@@ -161,17 +163,13 @@ class Terms:
         )
 
     def _settings(self) -> dict[str, str]:
-        """By name, as people know them; the digest at the end covers what has none."""
+        """By name, as people know them; the digest at the end covers what else decides the bytes of a segment.
+
+        Streams, tags and chapters are planned anew for the joining: what another srvid thinks of them is no other
+        segment.
+        """
         settings, request = self.plan.encoder, self.request
         decoder = request.hwaccel and request.hwaccel.partition(":")[0]  # on which card makes no difference
-        everything = repr(
-            (
-                replace(self.plan, frames_expected=None, notes=(), encoder=replace(settings, device=None)),
-                request.keeps_audio,
-                request.salvage,
-                decoder,
-            )
-        )
         return {
             "scale": str(self.plan.engine_scale),
             "size": f"{settings.width}x{settings.height}",
@@ -184,7 +182,7 @@ class Terms:
             "audio": "kept" if request.keeps_audio else "left out",
             "salvage": "yes" if request.salvage else "no",
             "segment": "by speed" if self.segmenting.adapts else f"{float(self.segmenting.seconds or 0):g} s",
-            "other details": hashlib.blake2b(everything.encode(), digest_size=8).hexdigest(),
+            "other details": _digest_of(settings, str(self.plan.shift_seconds), str(decoder or "")),
         }
 
     def check(self, manifest: Manifest) -> None:
@@ -210,3 +208,13 @@ class Terms:
                 f"{self.source.name} is not the file that was being upscaled",
                 hint=f"restore it to go on, or {option('restart', True)} to begin anew",
             )
+
+
+def _digest_of(settings: EncoderSettings, *more: str) -> str:
+    """Of all that an encoder is told. A field that some later version adds counts where it is not at its default."""
+    told = {
+        field.name: repr(getattr(settings, field.name))
+        for field in fields(settings)
+        if field.name not in ("codec", "device") and getattr(settings, field.name) != field.default
+    }
+    return hashlib.blake2b(json.dumps([told, *more], sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -16,6 +16,7 @@ from sr_video import transcode
 from sr_video.decide.plan import Request
 from sr_video.segments import run
 from sr_video.segments.run import Segmenting, upscale
+from sr_video.write.sink import Sink
 from srvid.recipe import EngineRecipe
 from tests.conftest import PROJECT
 from tests.video.conftest import Clip, Heard, read_back, upscaled
@@ -76,6 +77,30 @@ def test_segments_are_joined_into_what_is_kept_where_a_stream_is_refused(
     assert "out.mp4.part is complete but for that" in caught.value.hint
     assert "delete out.mp4.srvid" in caught.value.hint
     assert len(read_back(tmp_path / "out.mp4.part").seconds) == 24
+
+
+def test_what_fails_while_it_is_joined_is_never_called_complete(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stream was refused, and then the joining ended early: what there is of OUT.part is removed."""
+    real = run.write_joined
+
+    def torn(sink: Sink, *rest: object) -> None:
+        real(sink, *rest)  # type: ignore[arg-type]
+        assert sink.refused
+        raise VerificationError("segment 1 does not hold the frames that were put into it")
+
+    monkeypatch.setattr(run, "rehearse", lambda source, plan: plan)
+    monkeypatch.setattr(run, "write_joined", torn)
+    source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
+    request = Request(
+        source=str(source), target=str(tmp_path / "out.mp4"), scale=2, codec="libx264", preset="ultrafast"
+    )
+    with pytest.raises(VerificationError, match="segment 1") as caught:
+        upscale(request, EngineRecipe(model="nearest"), _Told(), Segmenting(seconds=Fraction(1, 4)))
+    assert "complete" not in caught.value.hint
+    assert "finished segments are kept" in caught.value.hint
+    assert {path.name for path in tmp_path.glob("out.*")} == {"out.mp4.srvid"}
 
 
 def test_a_pipe_is_said_to_be_tried_as_it_comes(clip: Clip, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_manifest_and_a_record_are_read_as_they_were_written(folder: WorkFolde
     assert folder.read_record(0, MANIFEST) == RECORD
 
 
-@pytest.mark.parametrize("content", [*NOT_OURS, b'{"layout": 2, "stamp": null}', b'{"layout": 2}'])
+@pytest.mark.parametrize("content", [*NOT_OURS, b'{"layout": 3, "stamp": null}', b'{"layout": 3}'])
 def test_a_damaged_manifest_is_said_to_be_damaged(folder: WorkFolder, content: bytes) -> None:
     folder.manifest_path.write_bytes(content)
     with pytest.raises(BadInput, match=r"manifest\.json is damaged") as caught:
@@ -105,6 +105,6 @@ def test_a_segment_with_a_damaged_record_is_made_again(folder: WorkFolder, conte
 
 
 def test_a_manifest_of_another_layout_is_said_to_be_of_another_version(folder: WorkFolder) -> None:
-    folder.manifest_path.write_bytes(b'{"layout": 3}')
+    folder.manifest_path.write_bytes(b'{"layout": 2}')
     with pytest.raises(BadInput, match="another version"):
         folder.read_manifest()
