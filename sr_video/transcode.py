@@ -17,6 +17,7 @@ from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Protocol
 
@@ -30,6 +31,7 @@ from sr_core.frame import Device, GivenPlanes, PixelFormat, Planes
 from sr_video.decide.containers import output_format
 from sr_video.decide.paths import check_source, check_target
 from sr_video.decide.plan import Plan, Request, plan_output
+from sr_video.native import STDOUT
 from sr_video.read.damage import Damage
 from sr_video.read.source import Source
 from sr_video.read.source_frame import SourceFrame, Unit
@@ -126,7 +128,7 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
         in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source,
         ExitStack() as after_planning,
     ):
-        plan = in_thread(lambda: rehearse(source, plan_output(source, request)))
+        plan = in_thread(lambda: rehearse(source, plan_output(source, request), folder_of(request.target)))
         listener.planned(source, plan)
         after_planning.enter_context(part_removed_on_failure(request.target))
         sink = Sink(request.target, source, plan, salvage=request.salvage)
@@ -154,6 +156,11 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
         retimed_frames=source.retimed.changed,
         packets_copied=sink.packets.total(),
     )
+
+
+def folder_of(target: str) -> Path | None:
+    """Where the output comes to lie; None for a pipe."""
+    return None if target == STDOUT else Path(target).absolute().parent
 
 
 def _progress(run: Run, plan: Plan, began: float) -> Progress:

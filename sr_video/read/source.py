@@ -56,7 +56,7 @@ from sr_video.read.timestamps import FrameTimes
 from sr_video.timing import IncreasingTicks, ticks_from_seconds
 
 _MAX_READ_ERRORS = 50  # in a row
-_APART_SECONDS = 30  # how far files store what belongs together: fragments of MP4 last 10 s and more
+APART_SECONDS = 30  # how far files store what belongs together: fragments of MP4 last 10 s and more
 
 
 class Source:
@@ -235,7 +235,7 @@ class Source:
     def _late_packets(self, copied: frozenset[int], end: Fraction) -> Iterator[Unit]:
         """Packets from before `end` that the file stores behind the frame that is shown then.
 
-        A stream is done at its first packet from `end` on, or when the video is _APART_SECONDS further.
+        A stream is done at its first packet from `end` on, or when the video is APART_SECONDS further.
         """
         timed = [s for s in self.container.streams if not s.disposition & Disposition.attached_pic]
         missing = {s.index for s in timed if s.index in copied and s.type != "attachment"}
@@ -245,7 +245,7 @@ class Source:
                 return self._check_bytes(copied)  # pictures are still in the decoder: they are not missing
             index = packet.stream.index
             if index == self.stream.index:
-                if begins_after(packet, end + _APART_SECONDS):
+                if begins_after(packet, end + APART_SECONDS):
                     return
                 continue
             self._held.add(packet)

@@ -16,7 +16,7 @@ from sr_video.read.source import Source
 from sr_video.segments.maker import SegmentRecipe
 from sr_video.segments.segment import segment_format
 from sr_video.segments.speed import Measurement, adapt_seconds, is_short, length_seconds
-from sr_video.transcode import in_thread
+from sr_video.transcode import folder_of, in_thread
 from sr_video.write.rehearsal import rehearse
 
 _MEASURED_SECONDS = 2.0
@@ -66,7 +66,7 @@ def estimate(
         Cancelled: it is not wanted any more.
     """
     with in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
-        plan = in_thread(lambda: rehearse(source, plan_output(source, request)))
+        plan = in_thread(lambda: rehearse(source, plan_output(source, request), folder_of(request.target)))
         doing("opening the engine")
         engine_facts, (frames, seconds, coded) = in_thread(lambda: _measure(source, plan, recipe, doing, is_wanted))
         length = length_seconds(source, plan)

@@ -39,7 +39,15 @@ class Gaps:
         seconds = stamp * exact(packet.time_base)
         gap = seconds - self._last.get(target.index, seconds)
         self._last[target.index] = seconds
-        if gap >= _MP4_TICKS * exact(target.time_base):
+        self.refuse(gap, target)
+
+    def refuse(self, gap: Fraction, target: Stream) -> None:
+        """Refuse so many seconds between two packets for `target`, where they are more than it can store.
+
+        Raises:
+            BadInput: they are.
+        """
+        if self._container.is_mp4_like and gap >= _MP4_TICKS * exact(target.time_base):
             raise BadInput(
                 f"the times of the input jump by {text_from_seconds(gap)}, more than {self._container.muxer} can store",
                 hint="write .mkv, or upscale what comes before and after the jump by itself "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from io import BytesIO
+from typing import IO
 
 from sr_video.decide.containers import lasting_tags
 from sr_video.decide.plan import Plan
@@ -15,7 +15,7 @@ _LONGEST = 65_000  # bytes: MP4 counts those of a text in 16 bits, and a longer 
 LostTags = dict[int, tuple[str, ...]]
 
 
-def find_lost_tags(where: BytesIO, plan: Plan, packets: Counter[int], tags: dict[int, dict[str, str]]) -> LostTags:
+def find_lost_tags(where: IO[bytes], plan: Plan, packets: Counter[int], tags: dict[int, dict[str, str]]) -> LostTags:
     """The keys that a finished output lacks or has otherwise, by the input's stream index.
 
     Args:

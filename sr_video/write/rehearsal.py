@@ -6,34 +6,42 @@ and compared as the finished file will be. What the container does not keep is c
     the whole plan ─► kept? done
                  └─► the video alone ─► each tag ─► chapters ─► each stream by itself ─► the whole again
 
+A longer input is then read to its end (or to `--end`), and all its side streams are tried so; what is beyond
+memory's share goes to a file without a name beside OUT. Reading is what it costs: MP4's other streams are read
+alone; of Matroska and transport streams, everything.
+
 Pipes and URLs are not read for it: there, header, video and tags are tried, and the plan says so. What the
-container refuses later, there or behind the first 48 MB, costs that stream its rest, never the work.
+container refuses later there costs that stream its rest, never the work.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from io import BytesIO
+from functools import partial
 from itertools import chain, combinations, pairwise
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Discard, Stream
 
-from sr_core.errors import BadInput, NotAvailable, SrError, VerificationError
+from sr_core.errors import BadInput, NotAvailable, SrError, StorageError, VerificationError
 from sr_core.wording import printable
 from sr_video.decide.plan import Plan, no_frame_between
 from sr_video.decide.streams import StreamPlan, alternatives
 from sr_video.native import is_local, native_path
 from sr_video.read.facts import MICROSECOND, VideoFacts
 from sr_video.read.held_packets import begins_after
-from sr_video.read.source import Source
+from sr_video.read.source import APART_SECONDS, Source
+from sr_video.write.gaps import Gaps
 from sr_video.write.kept_tags import LostTags, find_lost_tags
 from sr_video.write.sink import Sink
 from sr_video.write.verify import reason_of
@@ -44,25 +52,59 @@ _MAX_BYTES = 48 << 20  # read of the input for it: a subtitle may come late
 _MAX_PACKETS = 20_000
 
 
-def rehearse(source: Source, plan: Plan) -> Plan:
+@dataclass
+class _Stage:
+    """Where it is performed.
+
+    Attributes:
+        folder: for what does not fit into memory.
+        most_bytes: read of the input; None: all of it.
+        is_whole: all of it has been read.
+    """
+
+    source: Source
+    folder: Path | None
+    most_bytes: int | None
+    is_whole: bool = False
+
+
+def rehearse(source: Source, plan: Plan, folder: Path | None = None) -> Plan:
     """`plan` as its container keeps it, with notes on what is converted or lost for it.
+
+    Args:
+        folder: of the output.
 
     Raises:
         BadInput: the container cannot hold the video itself, or not all of it together.
         NotAvailable: the encoder does not work here.
+        StorageError: `folder` has no room for the other streams.
     """
-    plan = _noted_as_unread(source, plan)
-    kept = _outcome(source, plan)
+    stage = _Stage(source, folder, _MAX_BYTES)
+    plan = _settled(stage, _noted_as_unread(source, plan))
+    has_more = is_local(source.path) and not stage.is_whole
+    if has_more and (plan.container.is_mp4_like or _copied(plan)):
+        plan = _settled(replace(stage, most_bytes=None), plan)
+    return plan
+
+
+def _copied(plan: Plan) -> frozenset[int]:
+    return frozenset(entry.index for entry in plan.streams if entry.action in ("copy", "convert"))
+
+
+def _settled(stage: _Stage, plan: Plan) -> Plan:
+    """`plan` less what is not kept of the part of the input that this stage reads."""
+    kept = _outcome(stage, plan)
     if not isinstance(kept, str):
         return _without_tags(plan, kept)
     bare = replace(plan, streams=_only_video(plan), tags={}, chapters=())
-    fitting = _with_video(source, bare)
+    fitting = _with_video(stage, bare)
     plan = replace(plan, encoder=fitting.encoder, notes=fitting.notes)
-    plan = _with_tags(source, bare=fitting, plan=plan)
-    if plan.chapters and (lost := _failure(source, replace(fitting, chapters=plan.chapters))):
+    short = replace(stage, most_bytes=_MAX_BYTES)  # the input has no part in these
+    plan = _with_tags(short, bare=fitting, plan=plan)
+    if plan.chapters and (lost := _failure(short, replace(fitting, chapters=plan.chapters))):
         plan = _add_notes(replace(plan, chapters=()), f"the chapters are lost: {_container(plan)} ({lost})")
-    plan = _with_streams(source, bare=fitting, plan=plan)
-    kept = _outcome(source, plan)
+    plan = _with_streams(stage, bare=fitting, plan=plan)
+    kept = _outcome(stage, plan)
     if isinstance(kept, str):
         raise BadInput(
             f"{plan.container.muxer} does not keep all of this input: {kept}",
@@ -97,10 +139,10 @@ def _add_notes(plan: Plan, note: str) -> Plan:
 # what is given up, from the video to the last stream ----------------------------------------
 
 
-def _with_video(source: Source, bare: Plan) -> Plan:
+def _with_video(stage: _Stage, bare: Plan) -> Plan:
     """`bare` with as much of the video's own description as its container keeps."""
     try:
-        _play(source, bare, is_logged=True)
+        _play(stage, bare, is_logged=True)
     except (BadInput, NotAvailable):
         raise  # an encoder that refuses: nothing to give up would help
     except VerificationError as error:
@@ -108,7 +150,7 @@ def _with_video(source: Source, bare: Plan) -> Plan:
             tried = bare
             for concede, what in given_up:
                 tried = _add_notes(concede(tried), f"{what} is lost: {bare.container.muxer} does not keep it as it is")
-            if tried.encoder != bare.encoder and _failure(source, tried) is None:
+            if tried.encoder != bare.encoder and _failure(stage, tried) is None:
                 return tried
         why = reason_of(error)
         raise BadInput(f"{bare.container.muxer} does not keep this video as it is: {why}", hint="") from error
@@ -131,23 +173,23 @@ def _subsets(concessions: tuple[_Concession, ...]) -> Iterator[tuple[_Concession
     return chain.from_iterable(combinations(concessions, size) for size in range(1, len(concessions) + 1))
 
 
-def _with_tags(source: Source, *, bare: Plan, plan: Plan) -> Plan:
-    if not plan.tags or _failure(source, replace(bare, tags=plan.tags)) is None:
+def _with_tags(stage: _Stage, *, bare: Plan, plan: Plan) -> Plan:
+    if not plan.tags or _failure(stage, replace(bare, tags=plan.tags)) is None:
         return plan
-    kept = {key: text for key, text in plan.tags.items() if not _failure(source, replace(bare, tags={key: text}))}
+    kept = {key: text for key, text in plan.tags.items() if not _failure(stage, replace(bare, tags={key: text}))}
     lost = printable(", ".join(key for key in plan.tags if key not in kept))
     return _add_notes(replace(plan, tags=kept), f"tags lost: {lost}: {_container(plan)}")
 
 
-def _with_streams(source: Source, *, bare: Plan, plan: Plan) -> Plan:
+def _with_streams(stage: _Stage, *, bare: Plan, plan: Plan) -> Plan:
     video = bare.streams
     entries: list[StreamPlan] = []
     for entry in plan.streams:
         chosen: StreamPlan | None = entry
-        if entry.action != "video" and (why := _failure(source, replace(bare, streams=_in_order(*video, entry)))):
-            stream = source.container.streams[entry.index]
+        if entry.action != "video" and (why := _failure(stage, replace(bare, streams=_in_order(*video, entry)))):
+            stream = stage.source.container.streams[entry.index]
             for other, note in alternatives(stream, entry, plan.container, why):
-                if other is None or _failure(source, replace(bare, streams=_in_order(*video, other))) is None:
+                if other is None or _failure(stage, replace(bare, streams=_in_order(*video, other))) is None:
                     chosen, plan = other, _add_notes(plan, note)
                     break
         entries += [chosen] if chosen else []
@@ -156,7 +198,11 @@ def _with_streams(source: Source, *, bare: Plan, plan: Plan) -> Plan:
 
 def _without_tags(plan: Plan, lost: LostTags) -> Plan:
     """Less what the streams' own tags lose; said once for each stream."""
-    for index, keys in lost.items():
+    known = {entry.index: entry.lost_tags for entry in plan.streams}
+    for index, all_keys in lost.items():
+        keys = [key for key in all_keys if key not in known[index]]
+        if not keys:
+            continue
         names = printable(", ".join(keys))
         plan = _add_notes(plan, f"tags of stream {index} lost: {names}: {plan.container.muxer} does not keep them")
     streams = tuple(replace(entry, lost_tags=lost.get(entry.index, ())) for entry in plan.streams)
@@ -170,40 +216,47 @@ def _in_order(*entries: StreamPlan) -> tuple[StreamPlan, ...]:
 # one performance ------------------------------------------------------------------------------
 
 
-def _failure(source: Source, plan: Plan) -> str | None:
+def _failure(stage: _Stage, plan: Plan) -> str | None:
     """Why the output of `plan` would be refused; None where it is kept."""
-    outcome = _outcome(source, plan)
+    outcome = _outcome(stage, plan)
     return outcome if isinstance(outcome, str) else None
 
 
-def _outcome(source: Source, plan: Plan) -> str | LostTags:
+def _outcome(stage: _Stage, plan: Plan) -> str | LostTags:
     """Why the output of `plan` would be refused; where it is kept, the tags of streams that it lacks."""
     try:
-        return _play(source, plan)
+        return _play(stage, plan)
+    except StorageError:
+        raise  # no fault of the container's
     except (SrError, av.FFmpegError, ValueError, OverflowError) as error:  # muxers reject values in all these ways
         return reason_of(error)
 
 
-def _play(source: Source, plan: Plan, *, is_logged: bool = False) -> LostTags:
-    """Mux the beginning of the output into memory and verify it; the tags of streams that did not come back.
+def _play(stage: _Stage, plan: Plan, *, is_logged: bool = False) -> LostTags:
+    """Mux the output's other streams and verify them; the tags of streams that did not come back.
 
     Args:
         is_logged: FFmpeg's words are wanted. They are not as long as nothing is refused: threads of the source's
             decoder may be at work, and log.
     """
+    source = stage.source
+    folder = None if stage.folder is None else str(stage.folder)
     is_read = is_local(source.path)
     container = av.open(native_path(source.path), "r") if is_read else source.container
     try:
-        script, memory = _Script(container, source), BytesIO()
-        sink = Sink("rehearsal", script, plan, salvage=True, memory=memory, is_logged=is_logged)
-        try:
-            ticks = script.play(plan, sink) if is_read else []
-            _encode(sink, plan, source.facts, ticks or [round(plan.shift_seconds / plan.encoder.time_base)])
-            sink.complete()
-            sink.verify()
-            return find_lost_tags(memory, plan, sink.packets, sink.stream_tags)
-        finally:
-            sink.discard()
+        script = _Script(container, source, stage.most_bytes)
+        with SpooledTemporaryFile(max_size=_MAX_BYTES, dir=folder) as memory:
+            sink = Sink("rehearsal", script, plan, salvage=True, memory=memory, is_logged=is_logged)
+            try:
+                ticks = script.play(plan, sink) if is_read else []
+                stage.is_whole |= script.is_whole
+                Gaps(plan.container).refuse(script.longest_gap, sink.encoder.stream)
+                _encode(sink, plan, source.facts, ticks or [round(plan.shift_seconds / plan.encoder.time_base)])
+                sink.complete()
+                sink.verify()
+                return find_lost_tags(memory, plan, sink.packets, sink.stream_tags)
+            finally:
+                sink.discard()
     finally:
         if is_read:
             container.close()
@@ -214,12 +267,16 @@ class _Script:
     """The input, opened once more; see `Input`.
 
     Attributes:
-        is_whole: it was read to its end, without an error.
+        most_bytes: to be read of it; None: all.
+        is_whole: it was read to its end, or to the plan's, without an error.
+        times: of the video's pictures, in ticks.
     """
 
     container: InputContainer
     source: Source
+    most_bytes: int | None
     is_whole: bool = False
+    times: array[int] = field(default_factory=partial(array, "q"))
 
     @property
     def facts(self) -> VideoFacts:
@@ -234,37 +291,58 @@ class _Script:
 
     def play(self, plan: Plan, sink: Sink) -> list[int]:
         """Give `sink` packets of all it copies; the first times of the video."""
-        copied = {entry.index for entry in plan.streams if entry.action in ("copy", "convert")}
+        copied = _copied(plan)
         encoded = {entry.index for entry in plan.streams if entry.action == "convert" and entry.kind == "audio"}
         left = Counter(dict.fromkeys(encoded, _PACKETS))
-        video, ticks, has_pictures = self.facts.index, set[int](), False
+        video, has_pictures = self.facts.index, False
+        is_cut = plan.start_seconds is not None or plan.end_seconds is not None
+        has_all_times = self._skip_video() if self.most_bytes is None and not is_cut else False
         for packet in self._packets(plan, [*copied, video]):
             index = packet.stream_index
             if index == video:
                 has_pictures |= not packet.is_discard
-                if packet.pts is not None and not packet.is_discard and len(ticks) < _PACKETS:
-                    ticks.add(packet.pts)
+                if packet.pts is not None and not packet.is_discard:
+                    self.times.append(packet.pts)
             elif index not in encoded or left[index] > 0:
                 left[index] -= 1
                 sink.copy((packet,))
-            if not +left and copied == encoded and len(ticks) >= _PACKETS:
+            has_times = has_all_times or self.most_bytes is not None or not plan.container.is_mp4_like
+            if not +left and copied == encoded and len(self.times) >= _PACKETS and has_times:
                 break
-        is_cut = plan.start_seconds is not None or plan.end_seconds is not None
         if is_cut and not has_pictures and self.is_whole:  # raw streams have pictures without times
             raise no_frame_between(self.facts.duration_seconds)
-        return sorted(ticks)[:_FRAMES]
+        return [] if has_all_times else sorted(set(self.times[:_PACKETS]))[:_FRAMES]
+
+    def _skip_video(self) -> bool:
+        """Let only the other streams be read, where the file has a list of all its pictures."""
+        stream = self.container.streams[self.facts.index]
+        if not self.container.format.name.startswith("mov"):
+            return False
+        self.times.extend(entry.timestamp for entry in stream.index_entries)  # when decoded: they jump alike
+        stream.discard = Discard.all
+        return True
+
+    @property
+    def longest_gap(self) -> Fraction:
+        """Seconds between two pictures of the video."""
+        return (
+            max((later - earlier for earlier, later in pairwise(sorted(self.times))), default=0) * self.facts.time_base
+        )
 
     def _packets(self, plan: Plan, indexes: Iterable[int]) -> Iterator[Packet[Stream]]:
         """What lies between start and end, from the beginning on; what cannot be read is for the real run to say."""
         wanted = [self.container.streams[index] for index in sorted(set(indexes))]
-        read = 0
+        read, most = 0, self.most_bytes
         with suppress(av.FFmpegError):
             if plan.start_seconds is not None:
                 self.container.seek(int(plan.start_seconds / MICROSECOND))
+            late = None if plan.end_seconds is None else plan.end_seconds + APART_SECONDS
             for number, packet in enumerate(self.container.demux(wanted)):
                 read += packet.size
-                if read > _MAX_BYTES or number > _MAX_PACKETS:
+                if most is not None and (read > most or number > _MAX_PACKETS):
                     return
+                if packet.stream_index == self.facts.index and begins_after(packet, late):
+                    break
                 is_before = not begins_after(packet, plan.start_seconds, default=True)
                 if packet.size and not is_before and not begins_after(packet, plan.end_seconds):
                     yield packet

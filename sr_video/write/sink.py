@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import av
 from av.container import OutputContainer
@@ -57,7 +57,7 @@ class Sink:
         plan: Plan,
         *,
         salvage: bool = False,
-        memory: BytesIO | None = None,
+        memory: IO[bytes] | None = None,
         is_logged: bool = True,
     ) -> None:
         """Create OUT.part and write its header, so that every refusal comes before the long work.

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import IO
 
 import av
 from av.container import InputContainer
@@ -54,7 +54,7 @@ class Written:
     stream_tags: dict[int, dict[str, str]]
 
 
-def verify_output(where: Path | BytesIO, plan: Plan, written: Written) -> None:
+def verify_output(where: Path | IO[bytes], plan: Plan, written: Written) -> None:
     """Reopen the file and compare it with the plan and with what was written.
 
     Raises:
@@ -81,12 +81,12 @@ def verify_output(where: Path | BytesIO, plan: Plan, written: Written) -> None:
 
 
 @contextmanager
-def reopen(where: Path | BytesIO, plan: Plan, failing: str) -> Iterator[InputContainer]:
+def reopen(where: Path | IO[bytes], plan: Plan, failing: str) -> Iterator[InputContainer]:
     """The finished output, to be read."""
-    if isinstance(where, BytesIO):
+    name = where.name if isinstance(where, Path) else "output"
+    file = native_path(str(where)) if isinstance(where, Path) else where
+    if not isinstance(where, Path):
         where.seek(0)
-    name = "output" if isinstance(where, BytesIO) else where.name
-    file = where if isinstance(where, BytesIO) else native_path(str(where))
     with (
         reading(f"the finished {name} {failing}", kind=VerificationError, hint=_HINT),
         av.open(file, "r", format=plan.container.muxer) as container,

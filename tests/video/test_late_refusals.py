@@ -5,32 +5,35 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
-from sr_core.errors import VerificationError
+from sr_core.errors import BadInput, VerificationError
 from sr_video import transcode
 from sr_video.decide.plan import Request
 from sr_video.segments import run
 from sr_video.segments.run import Segmenting, upscale
+from sr_video.write import gaps, rehearsal
 from sr_video.write.sink import Sink
 from srvid.recipe import EngineRecipe
 from tests.conftest import PROJECT
 from tests.video.conftest import Clip, Heard, read_back, upscaled
 
 
-def with_late_sound(source: Path, target: Path) -> Path:
-    """`source` with the second half of its sound 13 hours later, which MP4 cannot store."""
+def with_late_sound(source: Path, target: Path, *, seconds: int = 13 * 3600, **tags: str) -> Path:
+    """`source` with the second half of its sound later, by default so much that MP4 cannot store it."""
     with av.open(str(source)) as read, av.open(str(target), "w") as out:
         copies = [out.add_stream_from_template(stream) for stream in read.streams]
+        copies[-1].metadata.update(tags)
         for packet in read.demux():
             if packet.size and packet.pts is not None and packet.dts is not None:
                 copy = copies[packet.stream.index]
                 if copy.type == "audio" and packet.pts * packet.time_base > 0.2:
-                    late = round(13 * 3600 / packet.time_base)
+                    late = round(seconds / packet.time_base)
                     packet.pts, packet.dts = packet.pts + late, packet.dts + late
                 packet.stream = copy
                 out.mux(packet)
@@ -44,10 +47,72 @@ def test_sound_that_jumps_too_far_for_mp4_is_said_before_the_first_frame(clip: C
     assert read_back(tmp_path / "out.mp4").kinds == ["video"]
 
 
+PLAIN = {"preset": "ultrafast"}  # no picture is decoded before one that is shown earlier
+
+
+@pytest.fixture
+def short_first_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read first, and held in memory, is a picture."""
+    monkeypatch.setattr(rehearsal, "_MAX_BYTES", 500)
+
+
+@pytest.mark.usefixtures("short_first_part")
+def test_what_comes_behind_the_first_part_of_a_file_is_said_before_the_first_frame_too(
+    clip: Clip, tmp_path: Path
+) -> None:
+    source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
+    heard = upscaled(source, tmp_path / "out.mp4", codec="libx264")
+    assert any("stream 1, audio" in note and "lost" in note and "jump" in note for note in heard.notes)
+    assert read_back(tmp_path / "out.mp4").kinds == ["video"]
+
+
+@pytest.mark.usefixtures("short_first_part")
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_all_of_the_other_streams_is_tried_in_a_file_without_a_name(
+    ending: str, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of MP4's own video nothing is read for it."""
+    source = clip(f"in.{ending}", codec="libx264", sound=True, frames=24)
+    tried, names = [Counter[int]()], set[str]()
+    verify = Sink.verify
+
+    def looking(sink: Sink) -> None:
+        if sink.memory is not None:
+            tried.append(sink.packets)
+            names.update(path.name for path in tmp_path.iterdir())
+        verify(sink)
+
+    monkeypatch.setattr(Sink, "verify", looking)
+    upscaled(source, tmp_path / "out.mkv")
+    assert len(tried) == 3
+    assert tried[1][1] < tried[2][1] == len(read_back(source).packets[1])
+    assert names == {source.name}
+
+
+@pytest.mark.usefixtures("short_first_part")
+@pytest.mark.parametrize("ending", ["mkv", "mov"])
+def test_a_late_jump_of_the_video_itself_is_refused_before_the_first_frame(
+    ending: str, clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcode, "Run", None)  # nothing is upscaled
+    monkeypatch.setattr(gaps, "_MP4_TICKS", 100_000)
+    source = clip(f"in.{ending}", codec="libx264", ticks=[*range(0, 240, 40), 90_000, 90_040], options=PLAIN)
+    with pytest.raises(BadInput, match="the times of the input jump by 1:30, more than mp4 can store"):
+        upscaled(source, tmp_path / "out.mp4", codec="libx264")
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+@pytest.mark.usefixtures("short_first_part")
+def test_tags_that_are_lost_are_said_once_however_often_it_is_tried(clip: Clip, tmp_path: Path) -> None:
+    source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv", seconds=1, ARTIST="somebody")
+    heard = upscaled(source, tmp_path / "out.mp4", codec="libx264")
+    assert [note for note in heard.notes if "lost" in note] == ["tags of stream 1 lost: ARTIST: mp4 does not keep them"]
+
+
 def test_what_is_refused_behind_the_rehearsal_costs_that_stream_its_rest_only(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcode, "rehearse", lambda source, plan: plan)
+    monkeypatch.setattr(transcode, "rehearse", lambda source, plan, folder: plan)
     source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
     with pytest.raises(VerificationError, match=r"stream 1 .* does not reach its end in the output: .* jump") as caught:
         upscaled(source, tmp_path / "out.mp4", codec="libx264")
@@ -67,7 +132,7 @@ class _Told(Heard):
 def test_segments_are_joined_into_what_is_kept_where_a_stream_is_refused(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "rehearse", lambda source, plan: plan)
+    monkeypatch.setattr(run, "rehearse", lambda source, plan, folder: plan)
     source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
     request = Request(
         source=str(source), target=str(tmp_path / "out.mp4"), scale=2, codec="libx264", preset="ultrafast"
@@ -90,7 +155,7 @@ def test_what_fails_while_it_is_joined_is_never_called_complete(
         assert sink.refused
         raise VerificationError("segment 1 does not hold the frames that were put into it")
 
-    monkeypatch.setattr(run, "rehearse", lambda source, plan: plan)
+    monkeypatch.setattr(run, "rehearse", lambda source, plan, folder: plan)
     monkeypatch.setattr(run, "write_joined", torn)
     source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
     request = Request(
