@@ -16,7 +16,7 @@ from sr_core.wording import count_of, option, text_from_bytes
 from sr_video.decide.paths import check_source, check_target
 from sr_video.decide.plan import Plan, Request, plan_output
 from sr_video.native import STDOUT, is_local
-from sr_video.read.damage import Damage
+from sr_video.read.damage import SALVAGE_HINT, Damage
 from sr_video.read.source import Source
 from sr_video.segments.job import Manifest, Record, WorkFolder, was_joined_into
 from sr_video.segments.join import write_joined
@@ -182,7 +182,7 @@ class _Job:
         records: dict[int, Record] = {}
         for segment in manifest.segments:
             record = folder.read_record(segment.number, manifest)
-            if record is not None:
+            if record is not None and (self.request.salvage or not record.damage):
                 records[record.number] = record
         self.frames = {number: len(record.ticks) for number, record in records.items()}
         if records:
@@ -292,9 +292,9 @@ def _damage_of(records: Iterable[Record]) -> Damage:
     return Damage(ends_early="; ".join(found))
 
 
-def _say_what_is_kept(done: int, manifest: Manifest) -> str:
+def _say_what_is_kept(done: int, manifest: Manifest, then: str = "the same command goes on") -> str:
     """The hint of a run that ends early."""
-    return f"{done} of {count_of(len(manifest.segments), 'segment', verb='is/are')} kept: the same command goes on"
+    return f"{done} of {count_of(len(manifest.segments), 'segment', verb='is/are')} kept: {then}"
 
 
 def _resumable(error: BaseException, done: int, manifest: Manifest) -> None:
@@ -302,5 +302,6 @@ def _resumable(error: BaseException, done: int, manifest: Manifest) -> None:
     if isinstance(error, VerificationError):
         error.hint = _UNVERIFIED_HINT
     elif isinstance(error, SrError) and not isinstance(error, Cancelled):
-        kept = _say_what_is_kept(done, manifest)
+        then = "with it, they are used" if error.unspelled_hint == SALVAGE_HINT else "the same command goes on"
+        kept = _say_what_is_kept(done, manifest, then)
         error.hint = f"{error.unspelled_hint}; {kept}" if error.hint else kept

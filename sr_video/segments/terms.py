@@ -191,8 +191,11 @@ class Terms:
         Raises:
             BadInput: it is not.
         """
+        settings = self._settings()
+        if self.request.salvage:  # what was made without it has no damage, and is the same with it
+            settings["salvage"] = manifest.settings.get("salvage", "")
         differing = [
-            *differences(manifest.settings, self._settings()),
+            *differences(manifest.settings, settings),
             *differences(manifest.versions, versions_of(self.recipe)),
             *differences(manifest.engine, self._identity()),
         ]
