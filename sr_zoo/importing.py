@@ -48,6 +48,8 @@ def imported_model(path: Path) -> Path:
         raise BadInput(f"{path} is a folder, not a model file", hint=_SHIPPED_HINT)
     if path.suffix.lower() == ".bin" and path.with_suffix(NCNN_SUFFIX).is_file():
         path = path.with_suffix(NCNN_SUFFIX)
+    if path.exists() and not path.is_file():  # a pipe would be waited on for ever
+        raise BadInput(f"{path} is not a regular file", hint="copy it to a file first")
     if not path.is_file():
         raise BadInput(f"no model file {path}", hint=_SHIPPED_HINT)
     suffix = path.suffix.lower()

@@ -81,11 +81,13 @@ def check_out(inputs: Sequence[str], out: Path) -> None:
 
 def _demand_present(argument: str) -> None:
     try:
-        os.stat(argument)
+        mode = os.stat(argument).st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(f"no file or folder {argument}", hint="check the path") from error
     except (OSError, ValueError):
         return  # `collect` says what is wrong with it
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise BadInput(f"{argument} is not a regular file", hint="copy it to a file first")
 
 
 def collect(

@@ -215,6 +215,8 @@ def image_in(path: Path) -> Image | None:
     from sr_core.errors import BadInput
     from sr_train.decoding import seen_rgb
 
+    if not path.is_file():  # a pipe would be waited on for ever
+        raise BadInput(f"{path} is not a regular file", hint="copy it to a file first")
     try:
         with Image.open(path) as image:
             return seen_rgb(image)
