@@ -139,12 +139,13 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except (av.FFmpegError, OSError) as error:
         code = error.errno or 0
+        name = "standard output" if path.name == STDOUT else path.name
         if isinstance(error, BrokenPipeError) or code == errno.EPIPE:
             raise StorageError("the reader of our output went away", hint="is its program running?") from error
         if code in _STORAGE_ERRNO:
             hint = _STORAGE_HINT.get(code, "")
-            raise StorageError(f"cannot write {path.name}: {last_words(error)}", hint=hint) from error
-        raise BadInput(f"cannot write {path.name}: {last_words(error)}") from error
+            raise StorageError(f"cannot write {name}: {last_words(error)}", hint=hint) from error
+        raise BadInput(f"cannot write {name}: {last_words(error)}") from error
 
 
 @contextmanager

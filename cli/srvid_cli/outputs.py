@@ -29,6 +29,7 @@ def check_output(
     """
     if path.is_dir():
         raise BadInput(f"{path} is a folder", hint="give the name of a file in it")
+    refuse_irregular(path)
     if endings and path.suffix.lower() not in endings:
         what = f"cannot write {path.suffix} files" if path.suffix else f"{path} has no ending, which says what to write"
         raise BadInput(what, hint=f"endings known: {' '.join(sorted(endings))}")
@@ -36,6 +37,16 @@ def check_output(
         raise BadInput(f"{path} is an input, it would be replaced", hint="give another name")
     if os.path.lexists(path) and not overwrite:
         raise OutputExists(f"{path} is already there", hint=f"give another name, or {option('overwrite', True)}")
+
+
+def refuse_irregular(path: Path) -> None:
+    """Refuse a pipe, a device or a socket in the place of an output: writing would replace it by a file.
+
+    Raises:
+        BadInput: it is one.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise BadInput(f"{path} is not a regular file", hint="give another name")
 
 
 def is_same_file(one: Path, other: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import click
@@ -78,6 +79,22 @@ def test_the_ending_decides_the_format_of_a_comparison(tmp_path: Path) -> None:
     assert "cannot write .mp4" in said
     assert run(srkit_command, "compare", before, after, tmp_path / "c.png")[0] == 1
     assert run(srkit_command, "compare", before, after, tmp_path / "c.png", "--overwrite")[0] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes here")
+@pytest.mark.parametrize("out", ["out.png", "folder"])
+def test_a_pipe_in_the_place_of_an_output_is_refused_also_with_overwrite(out: str, tmp_path: Path) -> None:
+    given = picture(tmp_path / "a.png")
+    (tmp_path / "folder").mkdir()
+    for place in (tmp_path / "out.png", tmp_path / "folder" / "a.png"):
+        os.mkfifo(place)
+    code, said = run(srbatch_command, given, tmp_path / out, *PLAIN, "--overwrite")
+    assert code == 1
+    assert "is not a regular file" in said
+    code, said = run(srkit_command, "compare", given, given, tmp_path / "out.png", "--overwrite")
+    assert code == 1
+    assert "is not a regular file" in said
+    assert all(stat.S_ISFIFO(path.lstat().st_mode) for path in (tmp_path / "out.png", tmp_path / "folder" / "a.png"))
 
 
 def test_an_imported_model_is_written_over_nothing(tmp_path: Path) -> None:

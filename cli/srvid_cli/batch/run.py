@@ -30,6 +30,7 @@ from sr_work.work import Pool, Recipe, Work
 from srvid_cli.batch.maker import ImageItem, ImageMaker, MadeImage, is_full_disk, versions_of
 from srvid_cli.batch.manifest import Manifest, hash_of_file
 from srvid_cli.batch.plan import Job, failure_of
+from srvid_cli.outputs import refuse_irregular
 
 if TYPE_CHECKING:
     from srvid.recipe import Engine
@@ -235,11 +236,13 @@ def check_job(job: Job, options: RunOptions, manifest: Manifest | None) -> str |
 
     Raises:
         OutputExists: something else has the output's name.
+        BadInput: what has it is no file.
         OSError: the input cannot be read.
     """
     input_hash = hash_of_file(job.source) if manifest is not None else ""
     if manifest is not None and manifest.is_done(job.target, input_hash=input_hash, settings=options.settings):
         return None
+    refuse_irregular(job.target)
     if (job.target.exists() or job.target.is_symlink()) and not options.overwrite:
         raise OutputExists(
             f"{job.target} is there already, and not from this input with these settings",
