@@ -34,7 +34,8 @@ def check_aspect(source: Source, sample_aspect: Fraction, container: OutputForma
     """
     if sample_aspect in (0, 1) or container.is_mp4_like:
         return
-    hint = f"write .mp4 or .mov, or use {option('codec', 'libx264')} or libx265"
+    place = "" if container.muxer == "matroska" else ".mkv with "
+    hint = f"write .mp4 or .mov, or {place}{option('codec', 'libx264')} or libx265"
     if source.stream.metadata.get(_STEREO_MODE, "mono") != "mono":
         hint = "write .mp4 or .mov, which do not say that the video is 3D"
     elif codec.codec in ("h264", "hevc"):

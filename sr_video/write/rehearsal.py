@@ -190,10 +190,18 @@ def _with_streams(stage: _Stage, *, bare: Plan, plan: Plan) -> Plan:
             stream = stage.source.container.streams[entry.index]
             for other, note in alternatives(stream, entry, plan.container, why):
                 if other is None or _failure(stage, replace(bare, streams=_in_order(*video, other))) is None:
-                    chosen, plan = other, _add_notes(plan, note)
+                    chosen, plan = other, _add_notes(_forget_change(plan, entry.index), note)
                     break
         entries += [chosen] if chosen else []
     return replace(plan, streams=tuple(entries))
+
+
+def _forget_change(plan: Plan, index: int) -> Plan:
+    """`plan` without the note that stream `index` becomes something: it comes to something else."""
+    begin = f"stream {index}, "
+    return replace(
+        plan, notes=tuple(note for note in plan.notes if not (note.startswith(begin) and " becomes " in note))
+    )
 
 
 def _without_tags(plan: Plan, lost: LostTags) -> Plan:

@@ -11,6 +11,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from sr_core.errors import BadInput
 from sr_video.decide.sound import is_true_float
 from sr_video.native import exact, last_words
 from sr_video.read.damage import Lost
@@ -34,6 +35,7 @@ class SoundConverter:
         self._shape: tuple[str, str, int] | None = None
         self._name = f"sound stream {source.index}"
         self._decoder = cast(AudioCodecContext, source.codec_context)
+        self._open()
         rate = _OPUS_RATE if codec == "libopus" else self._decoder.sample_rate
         stream = container.add_stream(codec, rate=rate)
         assert isinstance(stream, av.AudioStream)
@@ -43,6 +45,21 @@ class SoundConverter:
         # by number of channels: some decoders know no more, and encoders take one layout for each
         self._encoder.layout = layouts.get(self._decoder.channels, self._decoder.layout.name)
         self._encoder.format = _sample_format(codec, self._decoder)
+
+    def _open(self) -> None:
+        """Open the decoder, which needs what some containers do not carry.
+
+        Raises:
+            BadInput: it does not open, or says nothing of its samples.
+        """
+        if self._decoder.is_open:
+            return
+        try:
+            self._decoder.open()
+        except (av.FFmpegError, ValueError) as error:
+            raise BadInput(f"its decoder does not open: {last_words(error)}") from error
+        if self._decoder.format is None:
+            raise BadInput("its decoder does not say what its samples are")
 
     def convert(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """Yield the packets that one packet of the input gives."""

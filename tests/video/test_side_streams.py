@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from sr_video.decide.languages import stored_language
+from tests.conftest import skip_or_fail
 from tests.video.conftest import Clip, read_back, upscaled
 
 
@@ -144,3 +147,19 @@ def test_sound_that_only_apple_decodes_is_copied_where_the_container_takes_it(
     else:
         assert read_back(target).kinds == ["video"]
     assert any("stream 1, audio" in note and "lost" in note for note in heard.notes) == (ending == "mkv")
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_sound_whose_decoder_does_not_open_is_left_out_and_said_once(ending: str, clip: Clip, tmp_path: Path) -> None:
+    """MOV does not carry the header that WMA's decoder needs."""
+    if shutil.which("ffmpeg") is None:
+        skip_or_fail("PyAV does not write WMA into MOV: apt install ffmpeg")
+    source = tmp_path / "wma.mov"
+    inputs = ["-i", str(clip(codec="libx264")), "-f", "lavfi", "-i", "sine=d=0.3:r=44100"]
+    made = ["ffmpeg", "-v", "error", *inputs, "-c:v", "copy", "-c:a", "wmav1", str(source)]
+    subprocess.run(made, check=True)
+    heard = upscaled(source, tmp_path / f"out.{ending}", codec="libx264")
+    (note,) = [note for note in heard.notes if note.startswith("stream 1")]
+    assert "is lost" in note
+    assert "its decoder does not open" in note
+    assert read_back(tmp_path / f"out.{ending}").kinds == ["video"]
