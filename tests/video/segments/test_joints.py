@@ -105,7 +105,7 @@ def test_a_segment_of_which_nothing_decodes_is_left_out_of_a_salvaged_video(
     refused = srvid(*arguments)
     assert refused.returncode == 1
     assert "--salvage keeps what can be decoded" in refused.stderr
-    assert "of 6 segments are kept: with it, they are used" in refused.stderr
+    assert "segments are kept: with it, they are used" in refused.stderr
     done = srvid(*arguments, "--salvage")
     assert done.returncode == 0, done.stderr
     assert "salvaged: " in done.stderr
