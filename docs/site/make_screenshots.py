@@ -45,7 +45,7 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme="light")
         page.goto(address)
         page.locator(".viewer .group[aria-label=right] button").nth(2).wait_for(timeout=WAIT)
-        page.get_by_text("would be").last.wait_for(timeout=WAIT)  # all is measured
+        page.locator(".reasons", has_text="on this machine").wait_for(timeout=WAIT)  # all is measured
         page.get_by_role("slider", name="Divider").focus()
         keep(page, "ui-look.jpg")
         page.click("#run")
