@@ -7,8 +7,8 @@ CPU time of this process for a frame, the median of rounds. Nothing is computed 
 
 tiles    the tiles that srvid takes, and the whole frame as one tile
 planes   'host': frames come and go as arrays. 'card in': they come as planes on the card, as NVDEC leaves them,
-         and go as arrays. 'card': they stay there (`TensorRtSession.run_on_device`), whole frames only: the call
-         sequence of a frame that is never seen by the host; no encoder takes it yet
+         and go as arrays. 'card': they also stay there and are handed to PyAV as a frame for NVENC, which gives
+         them back: the whole road of a frame that the host never sees, but for FFmpeg's own calls
 calls    calls of the driver for a frame; a real driver adds its own time for each
 
 Above them stands what numpy takes for the copies alone: no way that gives the encoder arrays can be below it.
@@ -23,7 +23,7 @@ import itertools
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any, cast
@@ -39,10 +39,11 @@ from sr_core.backends.dlpack import DevicePlane
 from sr_core.backends.tensorrt_library import TensorRtRtxLibrary
 from sr_core.backends.tensorrt_session import SLOTS, TensorRtSession
 from sr_core.color import ColorSpec
-from sr_core.frame import Array, Device, yuv
+from sr_core.frame import Device, yuv
 from sr_core.model_spec import spec_of
 from sr_core.testing import random_model
 from sr_core.upscaler import Upscaler
+from sr_video.write.on_card import frame_on_card
 
 FORMAT, COLOR = yuv("420", semiplanar=True), ColorSpec()
 ROUNDS = 5
@@ -150,7 +151,7 @@ class NullCard:
     """A backend on the null driver."""
 
     name, device, contexts, on_cpu = "tensorrt_rtx", "a driver that does nothing", SLOTS, False
-    plane_device: Device | None = (dlpack.CUDA, 0)
+    plane_device: Device | None = (dlpack.CPU, 0)  # PyAV asks a driver before it takes a frame of CUDA's
 
     def __init__(self) -> None:
         self.driver = NullDriver()
@@ -160,7 +161,11 @@ class NullCard:
     ) -> TensorRtSession:
         """A session whose engine answers at once."""
         library = _NullLibrary(cast(Any, _NullTensorRt(_NullEngine(graph))))
-        return TensorRtSession(library, b"", precision="none", cuda=Cuda(self.driver))
+        return TensorRtSession(library, b"", precision="none", cuda=_NullCuda(self.driver))
+
+
+class _NullCuda(Cuda):
+    device_kind = dlpack.CPU
 
 
 def main() -> None:
@@ -183,11 +188,8 @@ def main() -> None:
         for planes_at in ("host", "card in", "card"):
             card = NullCard()
             with Upscaler(model, spec, card, tile=tile, reuse=False) as upscaler:
-                kind = (FORMAT, COLOR, *size)
-                if planes_at == "card" and tile is None:
-                    continue
                 frame = _frame(size, on_card=planes_at != "host")
-                enlarge = _on_card(upscaler, kind, frame) if planes_at == "card" else _through(upscaler, frame)
+                enlarge = _on_card(upscaler, size, frame) if planes_at == "card" else _through(upscaler, frame)
                 print(_measured(f"{label:12} {planes_at:8}", card, enlarge, asked.frames))
 
 
@@ -196,7 +198,7 @@ def _frame(size: tuple[int, int], *, on_card: bool) -> tuple[Any, ...]:
     if not on_card:
         return planes
     return tuple(
-        DevicePlane(plane.ctypes.data, plane.shape, plane.dtype, device=(dlpack.CUDA, 0), owner=plane)
+        DevicePlane(plane.ctypes.data, plane.shape, plane.dtype, device=(dlpack.CPU, 0), owner=plane)
         for plane in planes
     )
 
@@ -206,14 +208,14 @@ def _through(upscaler: Upscaler, frame: tuple[Any, ...]) -> Callable[[], object]
     return lambda: upscaler.submit(frame, FORMAT, COLOR, out).result()
 
 
-def _on_card(upscaler: Upscaler, kind: Any, frame: tuple[Any, ...]) -> Callable[[], object]:
-    session = upscaler._sessions.for_frame(*kind).session
-    assert isinstance(session, TensorRtSession)
+def _on_card(upscaler: Upscaler, size: tuple[int, int], frame: tuple[Any, ...]) -> Callable[[], object]:
+    def enlarge() -> None:
+        out = upscaler.lend_frame((dlpack.CPU, 0), FORMAT, COLOR, *size)
+        assert out is not None
+        made = upscaler.submit(frame, FORMAT, COLOR, out).result()
+        assert frame_on_card(cast(tuple[Any, ...], made), FORMAT) is not None
 
-    def keep(planes: Sequence[DevicePlane]) -> None:
-        assert planes
-
-    return lambda: session.run_on_device(cast(Sequence[Array], frame), keep)
+    return enlarge
 
 
 def _bare_copies(size: tuple[int, int], scale: int, frames: int) -> str:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Protocol, cast, runtime_checkable
 
 from sr_core.errors import BadInput, NotAvailable
-from sr_core.frame import Array, Device
+from sr_core.frame import Array, Device, PixelFormat, PlaneOnDevice
 from sr_core.wording import closest, option
 
 if TYPE_CHECKING:
@@ -108,6 +108,14 @@ class DirectSession(Protocol):
 
     def run_into(self, planes: Sequence[Array], targets: Sequence[Array], corners: Sequence[tuple[int, int]]) -> None:
         """As `Session.run`, but fills each target with the part of its output plane from (row, column) on."""
+
+
+@runtime_checkable
+class LendingSession(DirectSession, Protocol):
+    """A session whose `run_into` fills frames on its device, where an encoder reads them."""
+
+    def lend_frame(self, fmt: PixelFormat, width: int, height: int) -> tuple[PlaneOnDevice, ...] | None:
+        """The planes of a frame there; it is given back when nobody holds them. None: use arrays."""
 
 
 class Backend(Protocol):

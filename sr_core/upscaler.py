@@ -14,13 +14,13 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import numpy as np
 
-from sr_core.backend import Backend, DirectSession, Precision, Progress
+from sr_core.backend import Backend, DirectSession, LendingSession, Precision, Progress
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput, EngineError, OutOfMemory
 from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes, rgb
@@ -28,9 +28,10 @@ from sr_core.graph.compose import alignment
 from sr_core.late_module import LateModule
 from sr_core.model_spec import ModelSpec
 from sr_core.tiles.blending import Blender
+from sr_core.tiles.frame_job import FrameJob, are_arrays
 from sr_core.tiles.parts import divisors_of, is_same, own_part, pad_to, read_part
 from sr_core.tiles.sessions import TiledSession, TileSessions
-from sr_core.tiles.tiling import Tile
+from sr_core.tiles.tiling import BegunTile, Tile
 
 if TYPE_CHECKING:
     import onnx
@@ -52,26 +53,6 @@ class FrameKind(Protocol):
 
     @property
     def height(self) -> int: ...
-
-
-@dataclass
-class _Job:
-    """One frame under way."""
-
-    fmt: PixelFormat
-    color: ColorSpec
-    compiled: TiledSession
-    planes: GivenPlanes
-    out: Planes
-    done: Future[Planes]
-    result: Planes
-    kept: Planes | None = None  # copies of `planes` in a sequence, for the next frame to be compared with
-    previous: _Job | None = None
-    tiles: dict[Tile, Future[None]] = field(default_factory=dict)
-    blender: Blender | None = None
-    open_tiles: int = 0
-    too_large: dict[Tile, OutOfMemory] = field(default_factory=dict)  # the device had no memory for these
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass
@@ -102,7 +83,7 @@ class Upscaler:
         backend: Backend,
         *,
         precision: Precision = "auto",
-        tile: int | tuple[int, int] | None = None,
+        tile: int | tuple[int, int] | BegunTile | None = None,
         shared_tiles: bool = False,
         reuse: bool = True,
         progress: Progress | None = None,
@@ -115,7 +96,7 @@ class Upscaler:
         )
         self._reuse = reuse
         self._lock = threading.Lock()
-        self._previous: _Job | None = None
+        self._previous: FrameJob | None = None
         self.in_flight = backend.contexts + 1
         self._pool: ThreadPoolExecutor | None = None  # from the first graph on: only then the backend is settled
         self._here: set[Future[Planes]] = set()  # frames that run on their callers' threads
@@ -145,7 +126,7 @@ class Upscaler:
     def identity(self, frames: FrameKind) -> dict[str, str]:
         """Everything about this engine that decides the bytes it makes of such frames; compiles what they need."""
         kind = (frames.format, frames.color, frames.width, frames.height)
-        width, height = self.read_size_for(*kind)
+        width, height = self._sessions.first_read(*kind)
         return {
             "model": self.spec.name,
             "model digest": hashlib.sha256(self._model.SerializeToString(deterministic=True)).hexdigest()[:32],
@@ -153,6 +134,11 @@ class Upscaler:
             "precision": self.precision_for(*kind),
             "tile": f"{width}x{height}",
         } | ({"device": placement} if (placement := str(getattr(self.backend, "placement", ""))) else {})
+
+    def tile_now(self, frames: FrameKind) -> str:
+        """What a tile of such frames reads from here on; less than `identity` says where memory ran out."""
+        width, height = self.read_size_for(frames.format, frames.color, frames.width, frames.height)
+        return f"{width}x{height}"
 
     def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None:
         """Where planes of such frames may lie as well as in arrays; None: arrays only.
@@ -162,8 +148,21 @@ class Upscaler:
         align = alignment(self.spec, fmt)
         return None if width % align or height % align else self.backend.plane_device
 
+    def lend_frame(
+        self, device: Device, fmt: PixelFormat, color: ColorSpec, width: int, height: int
+    ) -> GivenPlanes | None:
+        """Planes on `device` for one such frame enlarged, to be given to `submit` as `out`; None: use arrays.
+
+        They are given back when nobody holds them, nor what was made of them by DLPack.
+        """
+        compiled = self._sessions.for_frame(fmt, color, width, height)
+        session, reads = compiled.session, self.device_for(fmt, width, height)
+        if reads != device or compiled.blends or not isinstance(session, LendingSession):
+            return None
+        return session.lend_frame(fmt, width * self.scale, height * self.scale)
+
     def submit(
-        self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None
+        self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: GivenPlanes | None = None
     ) -> Future[Planes]:
         """Queue one frame of a sequence; the future holds planes `scale` times as large.
 
@@ -171,7 +170,7 @@ class Upscaler:
             planes: read only, may be strided views, and may lie on the device that `device_for`
                 names; must stay alive and unchanged until the future is done. Planes on a device
                 are never compared with the frame before: every tile is computed.
-            out: planes to write into (views allowed); new ones by default.
+            out: planes to write into (views allowed), in memory or as `lend_frame` gives them; new ones by default.
 
         The result belongs to the caller, who must not write into it before the next frame's
         future is done: exact reuse copies unchanged tiles from it. Keep about `in_flight` futures
@@ -225,11 +224,11 @@ class Upscaler:
         planes: GivenPlanes,
         fmt: PixelFormat,
         color: ColorSpec,
-        out: Planes | None,
+        out: GivenPlanes | None,
         *,
         in_sequence: bool,
         waits: bool,
-    ) -> _Job:
+    ) -> FrameJob:
         if self._closed:
             raise EngineError("this upscaler is closed")
         width, height = fmt.check(planes)
@@ -241,7 +240,7 @@ class Upscaler:
         job = self._job(compiled, planes, fmt, color, (width, height), out)
         job.open_tiles = len(plan)
         job.tiles = {tile: Future() for tile in plan}
-        if in_sequence and all(isinstance(plane, np.ndarray) for plane in planes):
+        if in_sequence and are_arrays(planes) and job.fills_arrays:
             job.planes = job.kept = tuple(np.array(plane) for plane in planes)
         runs_here = waits and len(plan) == 1  # handing it to another thread and back takes 0.2 ms of CPU
         # One step: tiles wait for those of the frame before, so these must be ahead of them in the pool's queue.
@@ -269,22 +268,24 @@ class Upscaler:
         fmt: PixelFormat,
         color: ColorSpec,
         size: tuple[int, int],
-        out: Planes | None,
-    ) -> _Job:
+        out: GivenPlanes | None,
+    ) -> FrameJob:
         width, height = size[0] * self.scale, size[1] * self.scale
         plan = compiled.plan
         wanted = fmt.plane_shapes(width, height)
         if out is not None and [plane.shape for plane in out] != list(wanted):
             raise BadInput(f"output planes are {[plane.shape for plane in out]}, expected {list(wanted)}")
         is_padded = (plan.width, plan.height) != size
+        if is_padded and out is not None and not are_arrays(out):
+            raise BadInput("a frame that has to be padded cannot be made on a device")
         target = fmt.empty(plan.width * self.scale, plan.height * self.scale) if is_padded or out is None else out
-        result = tuple(plane[: shape[0], : shape[1]] for plane, shape in zip(target, wanted, strict=True))
-        job = _Job(fmt, color, compiled, planes, target, Future(), result if out is None else out)
+        result: GivenPlanes = tuple(plane[: shape[0], : shape[1]] for plane, shape in zip(target, wanted, strict=True))
+        job = FrameJob(fmt, color, compiled, planes, target, Future(), result if out is None else out)
         if compiled.blends:
             job.blender = Blender(plan, fmt, self.scale)
         return job
 
-    def _run_tile(self, job: _Job, tile: Tile) -> None:
+    def _run_tile(self, job: FrameJob, tile: Tile) -> None:
         try:
             if job.done.done():
                 raise EngineError("another tile of this frame failed")
@@ -307,7 +308,7 @@ class Upscaler:
         if finished:
             self._finish(job)
 
-    def _compute(self, job: _Job, tile: Tile) -> None:
+    def _compute(self, job: FrameJob, tile: Tile) -> None:
         plan = job.compiled.plan
         read = [
             read_part(plane, tile.across.read, plan.read_width, tile.down.read, plan.read_height, divisor)
@@ -324,19 +325,19 @@ class Upscaler:
             if job.blender is not None:
                 job.blender.add(tile, outputs)
                 return
-            for source, target, (top, left) in zip(outputs, own, corners, strict=True):
+            for source, target, (top, left) in zip(outputs, cast(Sequence[Array], own), corners, strict=True):
                 np.copyto(target, source[top : top + target.shape[0], left : left + target.shape[1]])
 
         session = job.compiled.session
         arrays = cast(Sequence[Array], read)  # what is not an array lies where the backend said its sessions read
         if job.blender is None and isinstance(session, DirectSession):
-            session.run_into(arrays, own, corners)
+            session.run_into(arrays, cast(Sequence[Array], own), corners)
         else:
             session.run(arrays, deliver)
         with self._lock:
             self.counts.computed += 1
 
-    def _compute_smaller(self, job: _Job) -> None:
+    def _compute_smaller(self, job: FrameJob) -> None:
         """Compute with smaller tiles what the device had no memory for; the other tiles stay as they are.
 
         Raises:
@@ -346,25 +347,19 @@ class Upscaler:
         again, (error, *_) = job, job.too_large.values()
         while True:
             compiled = self._sessions.shrink(job.fmt, job.color, width, height, than=again.compiled.plan, error=error)
-            again = self._job(compiled, job.planes, job.fmt, job.color, (width, height), None)
+            # on a device all of the frame is made again, in its place; what must be blended goes to arrays instead
+            there = None if job.fills_arrays or compiled.blends else job.out
+            again = self._job(compiled, job.planes, job.fmt, job.color, (width, height), there)
             try:
                 for tile in compiled.plan:
                     self._compute(again, tile)
                 break
             except OutOfMemory as another:
                 error = another
-        if again.blender is not None:
-            again.blender.finish(again.out)
-        if job.blender is not None:
-            job.blender = None  # it holds a part of the frame only
-            for source, target in zip(again.out, job.out, strict=True):
-                np.copyto(target, source)
-        for tile in job.too_large:
-            for source, target, divisor in zip(again.out, job.out, divisors_of(job.fmt), strict=True):
-                np.copyto(own_part(target, tile, self.scale, divisor), own_part(source, tile, self.scale, divisor))
+        job.take_over(again, self.scale)
         job.compiled = compiled  # nothing holds the session that was too large for this frame's sake
 
-    def _copy_from_previous(self, job: _Job, tile: Tile) -> bool:
+    def _copy_from_previous(self, job: FrameJob, tile: Tile) -> bool:
         """Copy the tile from the frame before, if every sample it reads is the same there."""
         before, plan = job.previous, job.compiled.plan
         if before is None or before.kept is None or job.kept is None or job.blender is not None:
@@ -376,23 +371,20 @@ class Upscaler:
         its_tile = before.tiles.get(tile)  # None: it was begun with larger tiles
         if its_tile is None or its_tile.exception() is not None:
             return False
-        for source, target, divisor in zip(before.out, job.out, divisors_of(job.fmt), strict=True):
+        out, made = cast(Planes, job.out), cast(Planes, before.out)  # `kept` is of frames in arrays alone
+        for source, target, divisor in zip(made, out, divisors_of(job.fmt), strict=True):
             np.copyto(own_part(target, tile, self.scale, divisor), own_part(source, tile, self.scale, divisor))
         with self._lock:
             self.counts.reused += 1
         return True
 
-    def _finish(self, job: _Job) -> None:
+    def _finish(self, job: FrameJob) -> None:
         try:
             if job.too_large:
                 self._compute_smaller(job)
-            if job.blender is not None:
-                job.blender.finish(job.out)
-            for target, source in zip(job.result, job.out, strict=True):
-                if not np.may_share_memory(target, source):
-                    np.copyto(target, source[: target.shape[0], : target.shape[1]])
+            result = job.finish()
         except BaseException as error:  # handed to whoever waits for the frame
             job.done.set_exception(error)
         else:
-            job.done.set_result(job.result)
+            job.done.set_result(result)
         job.previous = None

@@ -37,6 +37,10 @@ class NearestUpscaler:
         """Of no frames more than of others."""
         return {"model": "nearest"}
 
+    def tile_now(self, frames: object) -> str:
+        """It has none."""
+        return ""
+
     def device_for(self, fmt: PixelFormat, width: int, height: int) -> None:
         """It reads arrays."""
 

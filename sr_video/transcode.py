@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from queue import Empty, Full, Queue
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from av.packet import Packet
 from av.stream import Stream
@@ -105,6 +105,21 @@ class Listener(Protocol):
     def progressed(self, progress: Progress) -> None: ...
 
     def verifying(self, progress: Progress) -> None: ...
+
+
+@runtime_checkable
+class CardEngine(FrameEngine, Protocol):
+    """An upscaler whose frames may stay where an encoder on a card reads them."""
+
+    def lend_frame(
+        self, device: Device, fmt: PixelFormat, color: ColorSpec, width: int, height: int
+    ) -> GivenPlanes | None:
+        """See `sr_core.upscaler.Upscaler.lend_frame`."""
+
+    def submit(
+        self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: GivenPlanes | None = None
+    ) -> Future[Planes]:
+        """Into `out`, which is what the future then holds."""
 
 
 OpenEngine = Callable[[int], AbstractContextManager[FrameEngine]]
@@ -256,15 +271,21 @@ class Run:
         return self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds)
 
     def _read(self) -> None:
-        facts = self.source.facts
-        device = self.engine.device_for(facts.format, facts.width, facts.height)
         for unit in self._units():
-            future = None
-            if unit.frame is not None:
-                future = self.engine.submit(unit.frame.planes(device), facts.format, unit.frame.color)
-            self._put((unit, future))
+            self._put((unit, None if unit.frame is None else self._submit(unit.frame)))
         self._fed()
         self._put(None)
+
+    def _submit(self, frame: SourceFrame) -> Future[Planes]:
+        engine, facts = self.engine, self.source.facts
+        size, card = (facts.width, facts.height), self.sink.encoder.device
+        out = None
+        if card is not None and isinstance(engine, CardEngine):
+            out = engine.lend_frame(card, facts.format, frame.color, *size)
+        planes = frame.planes(engine.device_for(facts.format, *size))  # asked each time: known when a graph has opened
+        if out is not None and isinstance(engine, CardEngine):
+            return engine.submit(planes, facts.format, frame.color, out)
+        return engine.submit(planes, facts.format, frame.color)
 
     def _put(self, work: Work | None) -> None:
         while not self._stop.is_set():

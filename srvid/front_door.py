@@ -9,6 +9,7 @@ from onnx import ModelProto
 
 from sr_core.backend import BACKENDS, Backend, Precision, Progress
 from sr_core.model_spec import ModelSpec
+from sr_core.tiles.tiling import BegunTile
 from sr_zoo.models import DEFAULT_MODEL
 from srvid.backend_choice import NVIDIA, Choice, Device, Measure, choose, open_named
 from srvid.model_choice import load
@@ -58,7 +59,7 @@ def open_upscaler(
     scale: int | None = None,
     backend: str = "auto",
     precision: Precision = "auto",
-    tile: int | tuple[int, int] | None = None,
+    tile: int | tuple[int, int] | BegunTile | None = None,
     threads: int | None = None,
     strength: float = 1.0,
     self_ensemble: bool = False,

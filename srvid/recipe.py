@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast, get_args
 from sr_core.backend import BACKENDS, Precision, Progress, backend_hint
 from sr_core.errors import BadInput, NotAvailable
 from sr_core.model_spec import LARGEST_SCALE
+from sr_core.tiles.tiling import BegunTile
 from sr_core.wording import option
 from sr_work.likeness import installed_versions
 from sr_zoo.models import DEFAULT_MODEL
@@ -36,7 +37,7 @@ class EngineRecipe:
     model: str = DEFAULT_MODEL
     backend: str = "auto"
     precision: Precision = "auto"
-    tile: int | tuple[int, int] | None = None
+    tile: int | tuple[int, int] | BegunTile | None = None
     threads: int | None = None
     strength: float = 1.0
     self_ensemble: bool = False
@@ -109,14 +110,16 @@ class EngineRecipe:
         )
 
     def like(self, identity: dict[str, str]) -> EngineRecipe:
-        """This choice, with what it leaves open bound to what `identity` found."""
+        """This choice, with what it leaves open bound to what `identity` found.
+
+        Its 'tile now' is what memory left of 'tile'; both are taken for a beginning, which may give way again.
+        """
         if self.model == NEAREST or "tile" not in identity:
             return self
-        width, _, height = identity["tile"].partition("x")
         return replace(
             self,
             backend=identity["backend"] if self.backend == "auto" else self.backend,
-            tile=(int(width), int(height)) if self.tile is None else self.tile,
+            tile=_begun_tile(identity) if self.tile is None else self.tile,
             precision=_bound_precision(self.precision, identity),
             device=identity.get("device") if self.device is None else self.device,
         )
@@ -131,6 +134,14 @@ class EngineRecipe:
 
     def __getstate__(self) -> dict[str, object]:
         return vars(self) | {"progress": None, "say": None}
+
+
+def _begun_tile(identity: dict[str, str]) -> BegunTile:
+    first = identity["tile"]
+    (width, height), (width_now, height_now) = (
+        map(int, text.split("x")) for text in (first, identity.get("tile now", first))
+    )
+    return BegunTile((width, height), (width_now, height_now))
 
 
 def _bound_precision(wanted: Precision, identity: dict[str, str]) -> Precision:

@@ -47,6 +47,9 @@ def format_from_name(name: str) -> PixelFormat:
     return found
 
 
+LEAST_MEMORY_BYTES = 8 << 30  # of the cards that are built for ahead of time; one with less builds its own
+
+
 class AheadBackend:
     """Builds each graph it is asked to open, for every target; its sessions do not run.
 
@@ -71,6 +74,7 @@ class AheadBackend:
             native.check_target(target)
         self.name, self.version = native.name, native.version
         self.device = f"ahead of time for {', '.join(targets)}"
+        self.memory_bytes = gpu.memory_bytes if gpu is not None else LEAST_MEMORY_BYTES
         self.built: list[BuiltEngine] = []
         self._native, self._targets, self._store = native, tuple(targets), store
         self._gpu, self._options = gpu, options

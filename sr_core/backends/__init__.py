@@ -18,5 +18,7 @@ webgpu                 any GPU with Vulkan, Direct3D 12 or Metal, through ONNX R
 vulkan                 the names of GPUs, as Vulkan gives them
 tensorrt               TensorRT and TensorRT-RTX as backends: which GPU, which engine, then a session
 tensorrt_library       `tensorrt` and `tensorrt_rtx` behind one face: the only place where the two differ
+tensorrt_native        what such a session must free, and in which order
+frame_ring             frames on a card that an encoder reads there: lent, and given back when it has read them
 tensorrt_session       one TensorRT engine running: three streams, N slots, one execution context
 """

@@ -42,6 +42,7 @@ class NextBest:
             backend.contexts,
             backend.on_cpu,
         )
+        self.memory_bytes = int(getattr(backend, "memory_bytes", 0))
         self.version = str(getattr(backend, "version", ""))
         self.placement = str(getattr(backend, "placement", ""))  # binds another process to the same device
 

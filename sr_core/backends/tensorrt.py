@@ -58,6 +58,7 @@ class TensorRt:
             )
         self._library: TensorRtLibrary = load_library(self.name)
         self.version = self._library.version
+        self.memory_bytes = self.gpu.memory_bytes  # lets `sr_core.tiles.sessions` take whole frames
         self.plane_device = (Cuda.device_kind, self.gpu.index)
         self.device = f"GPU {self.gpu.index}, {self.gpu.name}, {self.gpu.memory_bytes >> 30} GiB, {self.gpu.driver}"
 

@@ -21,109 +21,26 @@ import logging
 import queue
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from sr_core.backend import Deliver, plane_of
 from sr_core.backends.cuda import LEGACY_STREAM, Cuda
 from sr_core.backends.dlpack import DevicePlane
+from sr_core.backends.frame_ring import FrameRing
 from sr_core.backends.tensorrt_library import NativeLog, TensorRtLibrary, native_log, write_jit_cache
+from sr_core.backends.tensorrt_native import Native, Slot, free_unheld
 from sr_core.errors import BadInput, EngineError, OutOfMemory, failure_of_engine
-from sr_core.frame import Array
+from sr_core.frame import Array, PixelFormat
 from sr_core.wording import option
 
 log = logging.getLogger(__name__)
 SLOTS = 3  # one uploading, one computing, one downloading
-DeliverOnDevice = Callable[[Sequence[DevicePlane]], None]
-
-
-@dataclass
-class _Slot:
-    """Buffers of one tile under way, owned by the session."""
-
-    device: dict[str, int] = field(default_factory=dict)
-    pinned: dict[str, int] = field(default_factory=dict)
-    host: dict[str, Array] = field(default_factory=dict)  # the pinned buffers as planes
-    uploaded: Any = None
-    computed: Any = None
-    downloaded: Any = None
-    graph: Any = None
-
-
-@dataclass
-class _Native:
-    """Everything that must be freed, in an object that does not keep the session alive."""
-
-    cuda: Cuda
-    library: TensorRtLibrary
-    device_index: int
-    log: ExitStack
-    context: Any = None
-    engine: Any = None
-    runtime: Any = None
-    jit_cache: Any = None
-    jit_path: Path | None = None
-    streams: list[Any] = field(default_factory=list)
-    bound: dict[str, int] = field(default_factory=dict)  # see Note [fixed addresses]; empty: the slots' own
-    slots: list[_Slot] = field(default_factory=list)
-    legacy_event: Any = None
-
-    def free(self) -> None:
-        """Wait for the GPU, then free in the order of dependence. A step that fails keeps none from being tried.
-
-        Raises:
-            EngineError: the first that failed.
-        """
-        cuda, failed = self.cuda, list[EngineError]()
-
-        def attempt(call: Callable[..., object], *arguments: object) -> None:
-            try:
-                call(*arguments)
-            except EngineError as error:
-                failed.append(error)
-
-        if self.streams or self.slots or self.bound:
-            attempt(cuda.cudaSetDevice, self.device_index)
-        for stream in self.streams:
-            attempt(cuda.cudaStreamSynchronize, stream)
-        if self.context is not None:
-            write_jit_cache(self.library, self.jit_cache, self.jit_path)
-        for slot in self.slots:
-            if slot.graph is not None:
-                attempt(cuda.cudaGraphExecDestroy, slot.graph)
-        self.context = self.jit_cache = None
-        self.engine = self.runtime = None
-        for slot in self.slots:
-            slot.host.clear()
-            for pointer in slot.device.values():
-                attempt(cuda.cudaFree, pointer)
-            for pointer in slot.pinned.values():
-                attempt(cuda.cudaFreeHost, pointer)
-            for event in (slot.uploaded, slot.computed, slot.downloaded):
-                if event is not None:
-                    attempt(cuda.cudaEventDestroy, event)
-        for pointer in self.bound.values():
-            attempt(cuda.cudaFree, pointer)
-        if self.legacy_event is not None:
-            attempt(cuda.cudaEventDestroy, self.legacy_event)
-        for stream in self.streams:
-            attempt(cuda.cudaStreamDestroy, stream)
-        self.log.close()
-        if failed:
-            raise failed[0]
-
-
-def _free_unheld(native: _Native) -> None:
-    """Free what nobody closed; there is nobody to tell of an error but the log."""
-    try:
-        native.free()
-    except EngineError as error:
-        log.warning("freeing the engine: %s", error)
 
 
 class TensorRtSession:
@@ -154,10 +71,12 @@ class TensorRtSession:
         self._library = library
         stack = ExitStack()
         logger, self._log = stack.enter_context(native_log(library))
-        self._native = _Native(self.cuda, library, device_index, stack, jit_path=jit_cache)
-        self._finalizer = weakref.finalize(self, _free_unheld, self._native)
-        self._enqueue_lock = threading.Lock()
-        self._free_slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        self._native = Native(self.cuda, library, device_index, stack, jit_path=jit_cache)
+        self._finalizer = weakref.finalize(self, free_unheld, self._native)
+        self._enqueue_lock, self._ring_lock = threading.Lock(), threading.Lock()
+        self._ring: FrameRing | None = None
+        self._ring_is_refused = False
+        self._free_slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         try:
             self.cuda.cudaSetDevice(device_index)
             self._load(logger, plan)
@@ -195,18 +114,44 @@ class TensorRtSession:
         finally:
             self._free_slots.put(slot)
 
-    def run_on_device(self, planes: Sequence[Array | DevicePlane], deliver: DeliverOnDevice) -> None:
-        """As `run`, but `deliver` gets planes on the GPU, complete, valid until it returns."""
+    def run_into(
+        self,
+        planes: Sequence[Array | DevicePlane],
+        targets: Sequence[Array | DevicePlane],
+        corners: Sequence[tuple[int, int]],
+    ) -> None:
+        """See `sr_core.backend.DirectSession`; targets on this GPU are filled there, and are complete on return."""
+        if all(isinstance(target, np.ndarray) for target in targets):
+            return self.run(planes, partial(_copy_parts, cast(Sequence[Array], targets), corners))
+        lent = [self._borrow(target) for target in targets]
         slot = self._free_slots.get()
         try:
             loans = self._begin(slot, planes)
             with self._enqueue_lock:
                 self._compute(slot)
-            self.cuda.cudaEventSynchronize(slot.computed)
+                self._copy_out(slot, lent, corners)
+            self.cuda.cudaEventSynchronize(slot.downloaded)  # whoever reads the targets does so on a stream of its own
             del loans
-            deliver([self._device_plane(slot, name) for name in self._outputs])
         finally:
             self._free_slots.put(slot)
+
+    def lend_frame(self, fmt: PixelFormat, width: int, height: int) -> tuple[DevicePlane, ...] | None:
+        """See `sr_core.backend.LendingSession`."""
+        if fmt.layout != "semiplanar" or fmt.depth > 10 or width % 2 or height % 2:
+            return None  # what NVENC and PyAV take on a card
+        with self._ring_lock:
+            if self._ring_is_refused:
+                return None
+            try:
+                if self._ring is None or (self._ring.format, self._ring.width, self._ring.height) != (
+                    fmt, width, height,
+                ):  # fmt: skip
+                    self._ring = FrameRing(self.cuda, self._native.device_index, fmt, width, height)
+                return self._ring.lend()
+            except OutOfMemory as error:
+                self._ring_is_refused = True
+                log.warning("frames go to the encoder through ordinary memory: %s", error.message)
+                return None
 
     def close(self) -> None:
         """Free all GPU and pinned memory; keep the runtime cache. No `run` may be in progress.
@@ -214,6 +159,8 @@ class TensorRtSession:
         Raises:
             EngineError: CUDA refused a part; everything else is freed.
         """
+        if self._ring is not None:
+            self._ring.close()
         if self._finalizer.detach() is not None:
             self._native.free()
 
@@ -261,7 +208,7 @@ class TensorRtSession:
         self._bind(self._native.bound)
 
     def _add_slot(self) -> None:
-        cuda, slot = self.cuda, _Slot()
+        cuda, slot = self.cuda, Slot()
         self._native.slots.append(slot)  # first: what follows may run out of memory half way
         for name, size in self._bytes.items():
             slot.device[name] = int(cuda.cudaMalloc(size))
@@ -277,7 +224,7 @@ class TensorRtSession:
             shape, dtype = shape[:-1], np.dtype(np.uint16)
         return plane_of(memory.view(dtype).reshape(shape), name)
 
-    def _warm(self, slot: _Slot) -> None:
+    def _warm(self, slot: Slot) -> None:
         """Run once, so that nothing is left to compile; then capture the slot's graph."""
         self._enqueue(slot)
         self.cuda.cudaStreamSynchronize(self._main)
@@ -289,7 +236,7 @@ class TensorRtSession:
             # the same kernels run one by one: the same picture, some microseconds a tile later
             log.warning("%s; it runs without one", error)
 
-    def _capture(self, slot: _Slot) -> None:
+    def _capture(self, slot: Slot) -> None:
         cuda = self.cuda
         mode = cuda.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         cuda.cudaStreamBeginCapture(self._main, mode)
@@ -304,7 +251,7 @@ class TensorRtSession:
 
     # ---- one tile
 
-    def _begin(self, slot: _Slot, planes: Sequence[Array | DevicePlane]) -> list[DevicePlane]:
+    def _begin(self, slot: Slot, planes: Sequence[Array | DevicePlane]) -> list[DevicePlane]:
         """Start the upload; return what must live until the GPU has read it."""
         if self._native.context is None:
             raise EngineError("this session is closed")
@@ -331,7 +278,7 @@ class TensorRtSession:
             raise BadInput(f"a plane on device {borrowed.device} cannot be read by an engine on {wanted}")
         return borrowed
 
-    def _upload(self, slot: _Slot, planes: Sequence[Array | DevicePlane], loans: list[DevicePlane]) -> None:
+    def _upload(self, slot: Slot, planes: Sequence[Array | DevicePlane], loans: list[DevicePlane]) -> None:
         cuda, waiting = self.cuda, iter(loans)
         if loans:  # their producer works on the legacy stream; ours do not wait for it by themselves
             cuda.cudaEventRecord(self._native.legacy_event, LEGACY_STREAM)
@@ -347,7 +294,7 @@ class TensorRtSession:
                 cuda.cudaMemcpy2DAsync(device, width, loan.pointer, loan.strides[0], width, rows, kind, self._in)
         cuda.cudaEventRecord(slot.uploaded, self._in)
 
-    def _compute(self, slot: _Slot) -> None:
+    def _compute(self, slot: Slot) -> None:
         cuda = self.cuda
         cuda.cudaStreamWaitEvent(self._main, slot.uploaded, 0)
         if slot.graph is not None:
@@ -356,7 +303,7 @@ class TensorRtSession:
             self._enqueue(slot)
         cuda.cudaEventRecord(slot.computed, self._main)
 
-    def _download(self, slot: _Slot) -> None:
+    def _download(self, slot: Slot) -> None:
         cuda = self.cuda
         cuda.cudaStreamWaitEvent(self._out, slot.computed, 0)
         for name in self._outputs:
@@ -364,7 +311,20 @@ class TensorRtSession:
             cuda.cudaMemcpyAsync(target, source, size, cuda.device_to_host, self._out)
         cuda.cudaEventRecord(slot.downloaded, self._out)
 
-    def _enqueue(self, slot: _Slot) -> None:
+    def _copy_out(self, slot: Slot, targets: Sequence[DevicePlane], corners: Sequence[tuple[int, int]]) -> None:
+        """Each target gets the part of its plane from its corner on."""
+        cuda = self.cuda
+        cuda.cudaStreamWaitEvent(self._out, slot.computed, 0)
+        for name, target, (top, left) in zip(self._outputs, targets, corners, strict=True):
+            rows, columns = target.shape[:2]
+            part = self._device_plane(slot, name)[top : top + rows, left : left + columns]
+            if part.shape != target.shape or part.dtype != target.dtype:
+                raise BadInput(f"plane {name!r} is {part.dtype} {part.shape}, the target {target.dtype} {target.shape}")
+            pitches = target.strides[0], part.pointer, part.strides[0]
+            cuda.cudaMemcpy2DAsync(target.pointer, *pitches, target.row_bytes, rows, cuda.device_to_device, self._out)
+        cuda.cudaEventRecord(slot.downloaded, self._out)
+
+    def _enqueue(self, slot: Slot) -> None:
         context, bound = self._native.context, self._native.bound
         if bound:
             self._copy_on_device(bound, slot.device, self._inputs)
@@ -387,13 +347,18 @@ class TensorRtSession:
             size = self._bytes[name]
             cuda.cudaMemcpyAsync(targets[name], sources[name], size, cuda.device_to_device, self._main)
 
-    def _device_plane(self, slot: _Slot, name: str) -> DevicePlane:
+    def _device_plane(self, slot: Slot, name: str) -> DevicePlane:
         host = slot.host[name]
         device = (self.cuda.device_kind, self._native.device_index)
         return DevicePlane(slot.device[name], host.shape, host.dtype, device=device, owner=self)
 
     def _error(self, what: str, *, hint: str = "") -> EngineError:
         return _with_native_text(self._library, self._log, what, hint)
+
+
+def _copy_parts(targets: Sequence[Array], corners: Sequence[tuple[int, int]], outputs: Sequence[Array]) -> None:
+    for source, target, (top, left) in zip(outputs, targets, corners, strict=True):
+        np.copyto(target, source[top : top + target.shape[0], left : left + target.shape[1]])
 
 
 def _with_native_text(library: TensorRtLibrary, log: NativeLog, what: str, hint: str) -> EngineError:

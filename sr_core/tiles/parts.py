@@ -23,10 +23,10 @@ def read_part[Plane: Array | PlaneOnDevice](
     return cast(Plane, window)
 
 
-def own_part(plane: Array, tile: Tile, scale: int, divisor: tuple[int, int]) -> Array:
+def own_part[Plane: Array | PlaneOnDevice](plane: Plane, tile: Tile, scale: int, divisor: tuple[int, int]) -> Plane:
     left, right = (edge * scale // divisor[0] for edge in (tile.across.start, tile.across.stop))
     top, bottom = (edge * scale // divisor[1] for edge in (tile.down.start, tile.down.stop))
-    return plane[top:bottom, left:right]
+    return cast(Plane, plane[top:bottom, left:right])
 
 
 def pad_to(plane: Array | PlaneOnDevice, shape: tuple[int, ...]) -> Array | PlaneOnDevice:

@@ -9,6 +9,7 @@ without a finite reach gets tiles that overlap, to be blended.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -21,9 +22,10 @@ from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, OutOfMemory
 from sr_core.frame import PixelFormat
 from sr_core.graph.compose import alignment, compose, halo_of
+from sr_core.graph.cost import GraphCost, cost_of
 from sr_core.model_spec import ModelSpec
 from sr_core.tiles.read_size import best_read, shared_side
-from sr_core.tiles.tiling import TilePlan, balanced_read, plan_tiles, round_up
+from sr_core.tiles.tiling import BegunTile, TilePlan, balanced_read, plan_tiles, round_up
 from sr_core.wording import option
 
 if TYPE_CHECKING:
@@ -34,7 +36,12 @@ SESSIONS_KEPT = 6  # compiled shapes held at once; images of mixed sizes need a 
 PLANS_KEPT = 64  # frame sizes whose tile plan is remembered; a plan is small, choosing one takes a millisecond
 BLEND_OVERLAP = 32  # input pixels that tiles of an unbounded network share on each side
 HALO_SIDE = 96  # input pixels of the graph that the halo is read from
-GPU_READ = 512  # tile side on a GPU where nobody chose
+GPU_READ = 512  # tile side on a GPU where nobody chose and a whole frame is too much
+# A whole frame costs the host a third of what tiles of 512 cost it (benchmarks/host_work.py). It is taken where
+WHOLE_SHARE = 1 / 3  # its estimated activations and planes take no more of the device's memory than this,
+ESTIMATE_LEAVES = 1.5  # the estimate taken so many times, for what a builder adds,
+WHOLE_MULTIPLICATIONS = 1e12  # and it is not work beside which tiles cost nothing; FP32 on a CPU checks it in seconds
+SLOTS_OF_PLANES = 4  # of a session: three under way, and what is bound to the engine
 
 
 @dataclass(frozen=True)
@@ -64,18 +71,24 @@ class TileSessions:
         backend: Backend,
         *,
         precision: Precision,
-        tile: int | tuple[int, int] | None,
+        tile: int | tuple[int, int] | BegunTile | None,
         shared_tiles: bool,
         progress: Progress | None,
     ) -> None:
         if isinstance(tile, int) and tile < 16:
             raise BadInput(f"a tile of {tile} pixels is too small", hint=f"use {option('tile', 64)} or more")
         self._model, self._spec, self._backend = model, spec, backend
-        self._precision, self._tile, self._shared_tiles, self._progress = precision, tile, shared_tiles, progress
+        self._precision, self._shared_tiles, self._progress = precision, shared_tiles, progress
+        self._begun = tile if isinstance(tile, BegunTile) else None
+        self._tile = None if isinstance(tile, BegunTile) else tile
+        self._now = self._begun.now if self._begun else None
+        self._firsts: dict[_Key, tuple[int, int]] = {}
         self._compiled: OrderedDict[_Key, TiledSession] = OrderedDict()
         self._halos: dict[tuple[PixelFormat, ColorSpec], int | None] = {}
         self._plans: OrderedDict[_Key, TilePlan] = OrderedDict()
         self._gpu_read = GPU_READ
+        self._takes_whole = True  # until a device's memory runs out
+        self._costs: dict[tuple[PixelFormat, ColorSpec], GraphCost | None] = {}
         self._lock = threading.Lock()
 
     def for_frame(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> TiledSession:
@@ -96,11 +109,19 @@ class TileSessions:
                 known = TiledSession(known.session, plan, blends and len(plan) > 1)
             if isinstance(known.session, HandoverSession) and (session := known.session.current()) is not known.session:
                 known = replace(known, session=session)
+            self._firsts.setdefault(_Key(fmt, color, *padded), (known.plan.read_width, known.plan.read_height))
             self._compiled[key] = known
             self._compiled.move_to_end(key)
             while len(self._compiled) > SESSIONS_KEPT:
                 self._compiled.popitem(last=False)  # freed when its last frame is done
             return known
+
+    def first_read(self, fmt: PixelFormat, color: ColorSpec, width: int, height: int) -> tuple[int, int]:
+        """What a tile of such frames read when they began, whatever memory has made of it since."""
+        if self._begun is not None:
+            return self._begun.first
+        plan = self.for_frame(fmt, color, width, height).plan
+        return self._firsts[_Key(fmt, replace(color, guessed=()), plan.width, plan.height)]
 
     def _compile(
         self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], align: int
@@ -146,7 +167,7 @@ class TileSessions:
         side = max(plan.read_width, plan.read_height) // 2
         if self._tile is not None or self._spec.fixed_size or self._backend.on_cpu or side < LEAST_READ:
             return None
-        self._gpu_read = side
+        self._gpu_read, self._takes_whole, self._now = side, False, None
         self._plans.clear()
         smaller = self._plan(fmt, color, size, align)
         is_smaller = smaller.read_width * smaller.read_height < plan.read_width * plan.read_height
@@ -221,13 +242,36 @@ class TileSessions:
         if self._tile is not None:
             side = max(self._tile, round_up(2 * halo + align, align), self._spec.smallest)
             return side, side
+        if self._now is not None:
+            return self._now
         if self._backend.on_cpu:
             if self._shared_tiles:
                 side = shared_side(halo=halo, align=align, smallest=self._spec.smallest)
                 return side, side
             return best_read(size, halo=halo, align=align, smallest=self._spec.smallest)
+        if not self._shared_tiles and self._fits_whole(fmt, color, size, align):
+            return size
         side = max(self._gpu_read, 4 * halo)
         if self._shared_tiles:
             return side, side
         width, height = (balanced_read(length, read=side, halo=halo, align=align) for length in size)
         return width, height
+
+    def _fits_whole(self, fmt: PixelFormat, color: ColorSpec, size: tuple[int, int], align: int) -> bool:
+        """Whether a device is to take frames of `size` as one tile. One that does not tell its memory gets tiles."""
+        memory = int(getattr(self._backend, "memory_bytes", 0))
+        if not memory or not self._takes_whole:
+            return False
+        if (fmt, color) not in self._costs:
+            side = self._padded(HALO_SIDE, align, 0), self._padded(HALO_SIDE, align, 1)
+            self._costs[fmt, color] = cost_of(
+                compose(self._model, self._spec, fmt, color, width=side[0], height=side[1])
+            )
+        cost, scale = self._costs[fmt, color], self._spec.scale
+        if cost is None:
+            return False
+        samples = sum(math.prod(shape) for shape in fmt.plane_shapes(*size))
+        planes = samples * (1 + scale**2) * fmt.dtype.itemsize * SLOTS_OF_PLANES
+        pixels = size[0] * size[1]
+        needed = cost.activation_bytes * pixels * ESTIMATE_LEAVES + planes
+        return needed <= memory * WHOLE_SHARE and cost.multiplications * pixels <= WHOLE_MULTIPLICATIONS

@@ -60,6 +60,19 @@ class TilePlan:
         return len(self) * self.read_width * self.read_height
 
 
+@dataclass(frozen=True)
+class BegunTile:
+    """What a tile of a job that was begun reads, (width, height); one that was asked for is not made smaller.
+
+    Attributes:
+        first: with which the job began; its identity has it.
+        now: what was left of it where a device's memory ran out. It may become less.
+    """
+
+    first: tuple[int, int]
+    now: tuple[int, int]
+
+
 def round_up(value: int, multiple: int) -> int:
     """The smallest multiple of `multiple` that is at least `value`."""
     return -(-value // multiple) * multiple

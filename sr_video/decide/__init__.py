@@ -5,6 +5,7 @@ plan        the decisions of one run, and its losses in words
 codecs      encoders we know: options, pixel formats, defaults
 video_codec what is known of one encoder
 hardware_encoders  those that graphics cards have, and whether they open here
+card_frames whether NVENC reads the engine's frames on the card
 containers  output formats we know: clock, what they hold
 encoding    how frames are to be encoded: settings, and the tags encoders store
 chapters    the output's, cut and moved

@@ -16,7 +16,8 @@ from sr_video.read.facts import ColorTags, Matrix9
 class EncoderSettings:
     """Everything an encoder is told. `options` are the final FFmpeg options, HDR not yet included.
 
-    `device` is the GPU of an encoder that takes one; it makes no difference to the bytes.
+    `device` is the GPU of an encoder that takes one; it makes no difference to the bytes. Nor does `card`: where the
+    encoder reads frames besides ordinary memory (`sr_video.decide.card_frames`).
     """
 
     codec: VideoCodec
@@ -35,6 +36,7 @@ class EncoderSettings:
     keeps_captions: bool
     is_rgb_source: bool
     device: int | None = None
+    card: int | None = None
 
 
 def stored_tags(settings: EncoderSettings) -> ColorTags:

@@ -6,7 +6,8 @@
     Apple   h264_videotoolbox hevc_videotoolbox FFmpeg's qscale, 118 times 1..100 of which 100 is best
 
 Names, options and formats are those of PyAV 19's FFmpeg (tests look them up). Nothing here ran on a card. They take
-frames from ordinary memory: NV12 or P010. `--crf` is their quality option, smaller is better, on each one's own scale.
+frames from ordinary memory, NVENC also from its card (`sr_video.decide.card_frames`). `--crf` is their quality option,
+smaller is better, on each one's own scale.
 """
 
 from __future__ import annotations
@@ -88,9 +89,9 @@ def _videotoolbox(codec: str, *pix_fmts: str) -> VideoCodec:
 HARDWARE_ENCODERS: dict[str, VideoCodec] = {
     row.encoder: row
     for row in (
-        _nvenc("h264", "19", 4096, "yuv420p", "yuv444p"),
-        _nvenc("hevc", "21", 8192, "yuv420p", "p010le", "yuv444p"),
-        _nvenc("av1", "26", 8192, "yuv420p", "p010le"),
+        _nvenc("h264", "19", 4096, "yuv420p", "nv12", "yuv444p"),
+        _nvenc("hevc", "21", 8192, "yuv420p", "nv12", "p010le", "yuv444p"),
+        _nvenc("av1", "26", 8192, "yuv420p", "nv12", "p010le"),
         _qsv("h264", "19", "nv12"),
         _qsv("hevc", "21", "nv12", "p010le"),
         _qsv("av1", "24", "nv12", "p010le"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from sr_core.errors import BadInput, StorageError
 from sr_core.model_spec import LARGEST_SCALE
 from sr_core.wording import option, text_from_bytes
+from sr_video.decide.card_frames import card_of_encoder
 from sr_video.decide.chapters import Chapter, plan_chapters
 from sr_video.decide.codecs import check_size, choose_pix_fmt, encoder_options, video_codec
 from sr_video.decide.containers import OutputFormat, lasting_tags, muxer_options, output_format
@@ -145,6 +146,8 @@ def plan_output(source: Source, request: Request) -> Plan:
         is_rgb_source=facts.format.family == "rgb",
         device=request.device,
     )
+    card, card_notes = card_of_encoder(settings, facts, engine_scale, source.card)
+    settings = replace(settings, card=card)
     _check_tags(settings, container)
     streams, stream_notes = plan_streams(source.container, facts.index, container, keeps_audio=request.keeps_audio)
     tags = lasting_tags(source.container.metadata, is_stream=False)
@@ -171,6 +174,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         frames_expected=_frames_expected(facts, request, rate),
         notes=(
             *source.notes,
+            *card_notes,
             *_video_notes(facts, settings),
             *list_lost_layouts(source, container),
             *format_notes,

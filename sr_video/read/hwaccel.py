@@ -71,6 +71,11 @@ def find_departures(decoder: Decoder, stream: VideoStream, first: av.VideoFrame,
     return []
 
 
+def card_of_frames(decoder: Decoder | None, departures: list[str]) -> int | None:
+    """The card that decoded frames stay on; None: they are in ordinary memory, or are not read on the card."""
+    return decoder.index if decoder is not None and decoder.shares_frames and not departures else None
+
+
 def decoding_threads(codec: str) -> int:
     """FFmpeg's threads for a decoder on the card, each of which takes surfaces of its own.
 

@@ -49,7 +49,7 @@ from sr_video.read.device_frames import hidden_edges, on_host, samples_name
 from sr_video.read.facts import MICROSECOND, VideoFacts, choose_video, color_after, duration_of, facts_of
 from sr_video.read.faults import Faults
 from sr_video.read.held_packets import HeldPackets, begins_after
-from sr_video.read.hwaccel import Decoder, decoder_on, decoding_threads, find_departures
+from sr_video.read.hwaccel import Decoder, card_of_frames, decoder_on, decoding_threads, find_departures
 from sr_video.read.matroska_chain import MatroskaChain
 from sr_video.read.source_frame import SourceFrame, Unit
 from sr_video.read.timestamps import FrameTimes
@@ -155,8 +155,9 @@ class Source:
             raise kind(f"no frame of {self.name} can be decoded{detail}", hint="does it play elsewhere?")
         self._ready.appendleft(first)
         self.facts: VideoFacts = facts_of(self.stream, first, duration_seconds=duration_of(self.container, self.stream))
-        if self._decoder is not None:
-            self.notes += find_departures(self._decoder, self.stream, first, self.facts)
+        departures = find_departures(self._decoder, self.stream, first, self.facts) if self._decoder else []
+        self.notes += departures
+        self.card = card_of_frames(self._decoder, departures)
 
     def _first_in_software(self) -> av.VideoFrame | None:
         """The first frame by the CPU, of an input of which the card gave none: its own reason is kept as a note."""

@@ -100,6 +100,7 @@ class Record:
         bytes, digest: of its file.
         damage: what was wrong with its part of the input; '' for nothing.
         retimed: frames whose time had to be changed to rise.
+        tile: what each tile of all its frames read; '' for engines without tiles.
     """
 
     number: int
@@ -111,6 +112,7 @@ class Record:
     digest: str
     damage: str
     retimed: int
+    tile: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

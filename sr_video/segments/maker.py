@@ -41,6 +41,9 @@ class SegmentEngine(FrameEngine, Protocol):
 
     def identity(self, frames: Any) -> dict[str, str]: ...
 
+    def tile_now(self, frames: Any) -> str:
+        """What a tile reads, which becomes less where a device's memory runs out; '' where there is none."""
+
 
 SegmentRecipe = Recipe[SegmentEngine]
 
@@ -120,12 +123,19 @@ class SegmentMaker:
         if isinstance(item, SpeedItem):
             return seconds_per_frame(item, self._engine, report) if self._site.is_here else None, None
         task = item.task if self._site.is_here else self._task_here(item.task)
-        with _released_once(self._turn) as let_go:
-            report(0)
-            record = make_segment(task, item.segment, self._engine, report=report, fed=let_go)
+        record = None
+        while record is None:  # memory runs out a few times at most: tiles are halved each time
+            with _released_once(self._turn) as let_go:
+                report(0)
+                record = make_segment(
+                    task, item.segment, self._engine, report=report, fed=let_go, tile_now=self._tile_now
+                )
         if self._site.is_here:
             return record, None
         return record, self._site.send(WorkFolder(task.folder).segment_path(record.number, task.manifest))
+
+    def _tile_now(self) -> str:
+        return self._engine.tile_now(self._facts)
 
     def _task_here(self, task: Task) -> Task:
         """`task` for a node of its own, which must be like the coordinator's machine."""

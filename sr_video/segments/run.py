@@ -127,8 +127,16 @@ class _Job:
 
     def _work(self, source: Source, plan: Plan, manifest: Manifest | None) -> Work:
         """What a worker opens; the engine of a job that was begun is the one its manifest names."""
-        recipe = self.recipe if manifest is None else self.recipe.like(manifest.engine)
+        recipe = self.recipe
+        if manifest is not None:
+            tile = self._least_tile(manifest)
+            recipe = recipe.like(manifest.engine | ({"tile now": tile} if tile else {}))
         return work_of(recipe, plan.engine_scale, source.facts, self.segmenting.pool)
+
+    def _least_tile(self, manifest: Manifest) -> str:
+        """The smallest tile that a segment so far was made with: memory ran out once, and may again. '' for none."""
+        records = [self.folder.read_record(segment.number, manifest) for segment in manifest.segments]
+        return min((record.tile for record in records if record and record.tile), key=_area, default="")
 
     def _terms(self, source: Source, plan: Plan, workers: Workers) -> Terms:
         return Terms(
@@ -201,8 +209,12 @@ class _Job:
                 hwaccel=self.request.hwaccel,
             )
             try:
+                tile = manifest.engine.get("tile", "")
                 for record in make_segments(workers, task, missing, self._report(manifest)):
                     records[record.number] = record
+                    if record.tile and tile and _area(record.tile) < _area(tile):
+                        tile = record.tile
+                        workers.bind(self._work(source, plan, manifest))
                     if folder.take_pause() and len(records) < len(manifest.segments):
                         raise Cancelled("paused after a segment", hint=_say_what_is_kept(len(records), manifest))
             except KeyboardInterrupt:
@@ -285,6 +297,12 @@ class _Job:
             retimed_frames=retimed,
             packets_copied=packets_copied,
         )
+
+
+def _area(tile: str) -> int:
+    """Of '512x288'."""
+    width, _, height = tile.partition("x")
+    return int(width) * int(height)
 
 
 def _damage_of(records: Iterable[Record]) -> Damage:

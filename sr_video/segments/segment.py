@@ -89,12 +89,18 @@ def make_segment(
     *,
     report: Callable[[int], None],
     fed: Callable[[], None] = lambda: None,
-) -> Record:
+    tile_now: Callable[[], str] = lambda: "",
+) -> Record | None:
     """Decode, upscale and encode `segment`; its file and record lie in the task's folder afterwards.
 
     Args:
         report: called a few times a second with the frames done; what it raises stops the work.
         fed: called once the engine has been given the last frame.
+        tile_now: what a tile of the engine reads.
+
+    Returns:
+        The record; None, and no segment, where tiles became smaller in the middle of it: one segment is made with
+        one size of tiles, so that whoever makes it again makes the same bytes.
 
     Raises:
         SrError: as decoding, upscaling and encoding do; nothing half-written is left.
@@ -104,7 +110,7 @@ def make_segment(
             f"{Path(task.source).name} was changed while it was being upscaled",
             hint=f"restore it, or begin anew with {option('restart', True)}",
         )
-    seeks = segment.seek_ticks
+    seeks, tile = segment.seek_ticks, tile_now()
     with Source(task.source, salvage=task.salvage, hwaccel=task.hwaccel, file=task.remote) as source:
         sink = _SegmentSink(task, segment)
         try:
@@ -122,7 +128,11 @@ def make_segment(
             sink.discard()
             raise
     report(len(sink.ticks))
-    record = sink.publish(damage=str(source.damage) if source.damage else "", retimed=source.retimed.changed)
+    if tile_now() != tile:
+        sink.discard()
+        return None
+    damage = str(source.damage) if source.damage else ""
+    record = replace(sink.publish(damage=damage, retimed=source.retimed.changed), tile=tile)
     WorkFolder(task.folder).write_record(record)
     return record
 

@@ -218,6 +218,6 @@ def _digest_of(settings: EncoderSettings, *more: str) -> str:
     told = {
         field.name: repr(getattr(settings, field.name))
         for field in fields(settings)
-        if field.name not in ("codec", "device") and getattr(settings, field.name) != field.default
+        if field.name not in ("codec", "device", "card") and getattr(settings, field.name) != field.default
     }
     return hashlib.blake2b(json.dumps([told, *more], sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -1,6 +1,7 @@
 """The output file: encoded, muxed, read back and compared.
 
 encoder       one encoder stream: planes in, packets out
+on_card       frames that stay on a card, for an encoder that reads them there
 sink          OUT.part: streams, tags, chapters, packets; renamed when verified
 sound         sound a container cannot hold, without further loss
 subtitles     text subtitles from one codec to another

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from importlib import import_module
+from typing import cast
 
 import av
 from av.codec.context import Flags
@@ -13,14 +14,17 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from sr_core.errors import BadInput, NotAvailable
-from sr_core.frame import PixelFormat, Planes
+from sr_core.frame import Device, GivenPlanes, PixelFormat, Planes
 from sr_core.wording import option
 from sr_video.convert import convert_frame
+from sr_video.decide.card_frames import accel_on, take_card_frames
 from sr_video.decide.encoding import EncoderSettings, becomes_limited, stored_tags
 from sr_video.hdr import encoder_parameters, pour_into
 from sr_video.native import last_words
 from sr_video.pixels import copy_into, ffmpeg_name, frame_of
+from sr_video.read.device_frames import samples_name
 from sr_video.timing import decoding_ticks, reordering
+from sr_video.write.on_card import device_of_encoder, frame_on_card
 
 _UNKNOWN_RATE = Fraction(25)  # rate control wants one; timestamps never come from it
 
@@ -39,7 +43,8 @@ class VideoEncoder:
         self._has_given = False
         options = _with_hdr(settings)
         try:
-            stream = container.add_stream(settings.codec.encoder, options=options)
+            accel = None if settings.card is None else accel_on(settings.card)
+            stream = container.add_stream(settings.codec.encoder, options=options, hwaccel=accel)
         except ValueError as error:
             raise BadInput(
                 f"a {container.format.name} file cannot hold {settings.codec.codec} video",
@@ -55,6 +60,8 @@ class VideoEncoder:
         context.thread_type = "AUTO"  # PyAV's default makes x264 slice its frames
         context.width, context.height = settings.width, settings.height
         context.pix_fmt = settings.pix_fmt
+        if settings.card is not None:
+            take_card_frames(context, settings.pix_fmt)
         stream.time_base = settings.time_base
         context.time_base = settings.time_base
         rate = settings.frame_rate or _UNKNOWN_RATE
@@ -81,6 +88,11 @@ class VideoEncoder:
         if settings.display_matrix is not None:
             stream.set_display_matrix(settings.display_matrix)
 
+    @property
+    def device(self) -> Device | None:
+        """Where it also takes frames as they lie; None: arrays only."""
+        return device_of_encoder(self.settings)
+
     def check_options(self) -> None:
         """Refuse options the opened encoder did not know; FFmpeg ignores them silently."""
         unknown = sorted(set(self.stream.codec_context.options) - {"threads"})
@@ -92,7 +104,7 @@ class VideoEncoder:
 
     def encode(
         self,
-        planes: Planes,
+        planes: GivenPlanes,
         fmt: PixelFormat,
         *,
         ticks: int,
@@ -101,12 +113,12 @@ class VideoEncoder:
     ) -> list[Packet[VideoStream]]:
         """Encode one frame; `source` lends its captions where these are kept."""
         settings = self.settings
-        frame = self._with_captions(planes, fmt, source) or frame_of(planes, fmt)
+        frame = frame_on_card(planes, fmt) or self._in_memory(cast(Planes, planes), fmt, source)
         frame.colorspace = settings.tags.matrix if fmt.family == "yuv" else 0
         size = (settings.width, settings.height)
         tags = stored_tags(settings)
         to_limited = becomes_limited(settings)
-        if to_limited or frame.format.name != settings.pix_fmt or (frame.width, frame.height) != size:
+        if to_limited or samples_name(frame) != settings.pix_fmt or (frame.width, frame.height) != size:
             frame = convert_frame(
                 self._reformatter,
                 frame,
@@ -123,7 +135,7 @@ class VideoEncoder:
         frame.time_base = settings.time_base
         frame.pts, frame.duration = ticks, duration_ticks
         # encode() would silently rescale anything else
-        assert (frame.width, frame.height, frame.format.name) == (*size, settings.pix_fmt)
+        assert (frame.width, frame.height, samples_name(frame)) == (*size, settings.pix_fmt)
         packets = self.stream.encode(frame)
         self._has_given = self._has_given or bool(packets)
         return packets
@@ -134,6 +146,9 @@ class VideoEncoder:
         if self.settings.codec.encoder == "libx265" and not self._has_given:
             _decode_in_order(packets)
         return packets
+
+    def _in_memory(self, planes: Planes, fmt: PixelFormat, source: av.VideoFrame | None) -> av.VideoFrame:
+        return self._with_captions(planes, fmt, source) or frame_of(planes, fmt)
 
     def _with_captions(self, planes: Planes, fmt: PixelFormat, source: av.VideoFrame | None) -> av.VideoFrame | None:
         """A frame of ours that carries the source's side data: PyAV copies it only when scaling."""

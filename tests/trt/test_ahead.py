@@ -38,6 +38,7 @@ def test_what_was_built_ahead_is_what_the_upscaler_asks_for_later(tmp_path: Path
 
         name, device, version = "tensorrt_rtx", "L4", "-"
         contexts, on_cpu, plane_device = AheadBackend.contexts, AheadBackend.on_cpu, None
+        memory_bytes = L4.memory_bytes
 
         def open(self, graph, *, precision="auto", progress=None):  # type: ignore[no-untyped-def]
             def building(phase: str, share: float) -> None:
@@ -57,6 +58,7 @@ def test_tiles_on_a_card_read_little_more_than_the_frame(tmp_path: Path, size: t
     model, spec = network()
     store = EngineStore(tmp_path)
     backend = AheadBackend(load_library("tensorrt_rtx"), targets=["sm89"], store=store)
+    backend.memory_bytes = 1 << 20  # no room for a whole frame
     with Upscaler(model, spec, backend) as upscaler:
         upscaler.precision_for(NV12, ColorSpec(), *size)
         halo = upscaler.halo_px

@@ -19,6 +19,7 @@ from sr_core.frame import Array, yuv
 from sr_core.model_spec import spec_of
 from sr_core.testing import picture, random_model
 from sr_core.upscaler import Upscaler
+from srvid.recipe import EngineRecipe
 from tests.trt.fake_cuda import FakeCuda
 from tests.trt.fake_tensorrt import FakeRtxLibrary, FakeTensorRt
 from tests.trt.networks import NV12
@@ -150,3 +151,39 @@ def test_where_no_tile_fits_it_ends_or_the_next_device_goes_on() -> None:
     assert "going on with openvino" in said[0]
     expected, _ = enlarged(cpu)
     assert all(np.array_equal(actual, wanted) for actual, wanted in zip(got, expected, strict=True))
+
+
+class Frames:
+    """What `identity` asks of a video."""
+
+    format, color, width, height = yuv("420"), ColorSpec(), 700, 300
+
+
+def test_a_job_that_goes_on_begins_with_what_memory_left_and_is_still_the_same_job() -> None:
+    assert SPEC is not None
+    planes = tuple(np.full(shape, 90, np.uint8) for shape in yuv("420").plane_shapes(700, 300))
+    with Upscaler(MODEL, SPEC, RunsShort(0)) as upscaler:
+        begun = upscaler.identity(Frames())
+        upscaler.submit(planes, yuv("420"), ColorSpec()).result(timeout=300)
+        assert upscaler.identity(Frames()) == begun
+        left = upscaler.tile_now(Frames())
+        assert left != begun["tile"]
+    recipe = EngineRecipe().like(begun | {"tile now": left})
+    device = RunsShort(1 << 30)  # its memory is free again
+    with Upscaler(MODEL, SPEC, device, tile=recipe.tile) as resumed:
+        assert resumed.identity(Frames()) == begun
+        assert resumed.tile_now(Frames()) == left
+        assert device.open_sizes == [tuple(map(int, left.split("x")))]
+
+
+def test_a_tile_that_a_job_began_with_gives_way_where_memory_is_short() -> None:
+    """It was chosen, not asked for: the card that goes on may be a smaller one."""
+    assert SPEC is not None
+    with Upscaler(MODEL, SPEC, RunsShort(1 << 30)) as upscaler:
+        begun = upscaler.identity(Frames())
+    planes = tuple(np.full(shape, 90, np.uint8) for shape in yuv("420").plane_shapes(700, 300))
+    with Upscaler(MODEL, SPEC, RunsShort(0), tile=EngineRecipe().like(begun).tile) as resumed:
+        resumed.submit(planes, yuv("420"), ColorSpec()).result(timeout=300)
+        assert resumed.tile_now(Frames()) != begun["tile"]
+        assert resumed.identity(Frames()) == begun
+    assert EngineRecipe(tile=256).like(begun).tile == 256  # asked for

@@ -216,22 +216,6 @@ def test_planes_on_the_gpu_with_a_pitch_give_the_same_picture(plans: dict[str, b
     assert all(np.array_equal(a, w) for a, w in zip(got, alone(plans["nv12"], planes), strict=True))
 
 
-def test_planes_can_stay_on_the_gpu(plans: dict[str, bytes]) -> None:
-    planes = frames("nv12", 1)[0]
-    session = open_session(plans["nv12"], FakeCuda(5))
-    got: list[Array] = []
-
-    def deliver(outputs: object) -> None:
-        for plane in outputs:  # type: ignore[attr-defined]
-            assert plane.device == (CUDA, 0)
-            host = DevicePlane(plane.pointer, plane.shape, plane.dtype, device=(1, 0))  # the fake's GPU is our memory
-            got.append(np.from_dlpack(host).copy())
-
-    session.run_on_device(planes, deliver)
-    session.close()
-    assert all(np.array_equal(a, w) for a, w in zip(got, alone(plans["nv12"], planes), strict=True))
-
-
 def test_a_plane_on_another_device_is_refused(plans: dict[str, bytes]) -> None:
     session = open_session(plans["nv12"], FakeCuda())
     planes = frames("nv12", 1)[0]

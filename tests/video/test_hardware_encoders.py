@@ -99,6 +99,13 @@ def test_one_that_this_build_lacks_is_refused_with_what_works(name: str) -> None
     assert "works anywhere; srkit doctor lists what opens here" in caught.value.hint
 
 
+def test_nvenc_names_the_driver_that_pyavs_build_needs() -> None:
+    """Its NVENC headers are version 13.0, which drivers before 570 refuse."""
+    assert {row.needs for name, row in HARDWARE_ENCODERS.items() if name.endswith("_nvenc")} == {
+        "an NVIDIA GPU and driver 570 or newer"
+    }
+
+
 def test_doctor_tries_every_one() -> None:
     said = CliRunner().invoke(doctor, [], catch_exceptions=False).output
     for name, row in HARDWARE_ENCODERS.items():
@@ -119,6 +126,7 @@ def test_amd_gets_one_quality_for_both_kinds_of_frames() -> None:
     ("name", "depth", "taken", "loses"),
     [
         ("h264_nvenc", 10, "yuv420p", True),
+        ("hevc_nvenc", 10, "p010le", False),
         ("h264_qsv", 10, "nv12", True),
         ("hevc_qsv", 10, "p010le", False),
         ("hevc_amf", 10, "p010le", False),
