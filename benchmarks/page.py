@@ -99,7 +99,9 @@ def scrub(browser: Any, clip: Path, cache: Path, model: str, scale: int, runs: i
         page.route("**/estimates", lambda route: route.abort())  # else the engines are measured at the same time
         page.goto(address)
         page.check(f"#run-{model}", timeout=120_000)
-        page.check(f"#scale-{scale}", force=True)
+        page.locator(
+            ".choice", has_text=f"×{scale}"
+        ).click()  # the page draws it anew: `check` would look at the old one
         shown = page.locator(".model input[type=checkbox]:checked").evaluate_all("boxes => boxes.map(box => box.id)")
         for box in shown:
             if box != f"show-{model}":
