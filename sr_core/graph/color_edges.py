@@ -119,17 +119,20 @@ class ColorEdges:
     def gray_kept(self, source: str, made: str) -> str:
         """`made`, but luma alone where `source` is gray within 3x3 pixels; elsewhere to the bit as it was."""
         build, scale = self.build, self.spec.scale
-        differences = np.array([[1.0, -1.0, 0.0], [0.0, -1.0, 1.0]])  # R - G, B - G: exactly 0 of equal codes
+        # 0 where R = G = B and else 1, as floats: x * 1 + y * 0 is x to the bit, and WebGPU runs no choice by booleans
+        # everywhere. Twice 4096 brings the smallest difference of 16-bit codes above 1, and is no infinity in FP16.
+        differences = 4096 * np.array([[1.0, -1.0, 0.0], [0.0, -1.0, 1.0]])  # R - G, B - G: exactly 0 of equal codes
         spread = build.op("in", "Abs", build.conv("in", source, differences[:, :, None, None]))
-        spread = build.conv("in", spread, np.ones((1, 2, 1, 1)))
+        spread = build.conv("in", spread, np.full((1, 2, 1, 1), 4096.0))
         spread = build.op("in", "MaxPool", spread, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        is_color = build.op("in", "Min", spread, build.constant(1.0))
         if scale > 1:
             factors = build.constant([1.0, 1.0, scale, scale])
             rule = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-            spread = build.op("in", "Resize", spread, "", factors, **rule)
-        is_color = build.op("out", "Greater", spread, build.constant(0.0))
+            is_color = build.op("in", "Resize", is_color, "", factors, **rule)
+        is_gray = build.op("out", "Sub", build.constant(1.0), is_color)
         luma = build.conv("out", made, ycc_from_rgb("bt601")[0].reshape(1, 3, 1, 1))
-        return build.op("out", "Where", is_color, made, luma)
+        return build.op("out", "Add", build.op("out", "Mul", made, is_color), build.op("out", "Mul", luma, is_gray))
 
     def rgb_in(self) -> str:
         build, codes = self.build, self.codes

@@ -8,9 +8,9 @@ input clear keeps more.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import av
@@ -57,7 +57,7 @@ def compression_of(path: str, index: int | None = None) -> Compression:
     What is no file of this machine (pipes, also by name, and URLs) is not read and counts as clean.
     """
     unknown = Compression(hardness="clean", quantizer=None, bits_per_pixel=None)
-    if not is_local(path) or not Path(path).is_file():
+    if not is_local(path) or not os.path.isfile(path):
         return unknown
     with suppress(av.FFmpegError, OSError), av.open(native_path(path)) as container:
         stream = container.streams.best("video") if index is None else container.streams[index]
