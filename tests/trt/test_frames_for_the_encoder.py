@@ -245,12 +245,14 @@ def test_frames_that_are_lent_when_the_ring_ends_are_freed_when_they_come_back()
     cuda = FakeCuda()
     ring = FrameRing(Cuda(cuda), 1, NV12, 64, 48)
     lent = ring.lend()
+    cuda.cudaSetDevice(0)  # as another thread, such as the one that closes
     cuda.used_devices.clear()
     ring.close()
     assert list(cuda.memory) == [lent[0].pointer]
     part = lent[1][0:4, 0:4]
     del lent
     assert len(cuda.memory) == 1  # a view of it is still held
+    cuda.cudaSetDevice(0)
     del part
     assert not cuda.memory
     assert cuda.used_devices == {1}

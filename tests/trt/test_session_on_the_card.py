@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -187,3 +189,15 @@ def test_the_driver_is_told_by_its_release_not_by_its_cuda_version(
     assert driver_release() == "580.95.05"
     (tmp_path / "version").unlink()
     assert driver_release() == ""
+
+
+def test_a_cards_driver_is_named_by_its_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the file of a `.verified`: two releases of one CUDA version are two verdicts."""
+    properties = SimpleNamespace(name=b"L4", major=8, minor=9, multiProcessorCount=58, totalGlobalMem=24 << 30)
+    fake: Any = FakeCuda()
+    fake.cudaGetDeviceCount = lambda: (0, 1)
+    fake.cudaDriverGetVersion = lambda: (0, 13000)
+    fake.cudaGetDeviceProperties = lambda index: (0, properties)
+    monkeypatch.setattr(cuda_module, "driver_release", lambda: "580.95.05")
+    (gpu,) = cuda_module.find_gpus(fake)
+    assert gpu.driver == "driver 580.95.05, CUDA 13.0"
