@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -94,13 +95,18 @@ def skip_or_fail(message: str) -> NoReturn:
     pytest.skip(message)
 
 
-@pytest.fixture(scope="session")
-def host_tree() -> HostTree:
-    """The tree of `make test-hosts`; without it these tests are skipped, or fail if hosts are required."""
+@pytest.fixture(scope="module")
+def host_tree() -> Iterator[HostTree]:
+    """The tree of `make test-hosts`; without it these tests are skipped, or fail if hosts are required.
+
+    One module has it at a time: modules share the homes of GIMP and Krita in it, and install other plug-ins there.
+    """
     root = Path(os.environ.get("SRVID_HOST_TREE") or Path.home() / ".cache/srvid-hosts/trixie")
     if not (root / "usr/bin/gimp-console").exists() or os.geteuid() != 0:
         skip_or_fail(f"needs the real GIMP and Krita in {root}, and root: make test-hosts")
-    return HostTree(root)
+    with (root / "tmp/srvid-tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield HostTree(root)
 
 
 @pytest.fixture(scope="module")
