@@ -28,7 +28,8 @@ from sr_train.imresize import Image8
 from sr_train.losses import Loss, make_loss
 from sr_train.metrics import Y_WEIGHTS, luma_from_rgb, psnr
 from sr_train.optimisers import make_optimisers
-from sr_train.warm_starts import find_warm_start, warm_start
+from sr_train.recipes import find_warm_start
+from sr_train.warm_starts import warm_start
 from sr_zoo.archs.registry import build_network, find_arch
 
 SAVE_EVERY_SECONDS = 120.0

@@ -15,7 +15,7 @@ from sr_core.wording import closest
 from sr_train.compiler import has_compiler
 from sr_train.config import TrainConfig
 from sr_train.images import SUFFIXES
-from sr_train.warm_starts import find_warm_start
+from sr_zoo.models import find_model, shipped_names
 
 _HELD_OUT_SHARE = 10  # one picture of so many is measured on
 _MOST_HELD_OUT = 12  # measuring must stay short beside training
@@ -45,6 +45,13 @@ def find_recipe(name: str) -> Path:
         return recipe_folder() / f"{name}.toml"
     guess = closest(name, recipe_names())
     raise BadInput(f"no recipe {name!r}", hint=f"{guess}give a .toml file, or one of: {', '.join(recipe_names())}")
+
+
+def find_warm_start(source: str) -> Path | None:
+    """The file that `optim.warm_start` means; None where it is not here."""
+    if source in shipped_names():
+        return find_model(source)
+    return Path(source) if Path(source).exists() else None
 
 
 def adapt(config: TrainConfig, root: Path, out: Path) -> tuple[TrainConfig, Path, list[str]]:

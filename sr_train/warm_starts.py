@@ -13,14 +13,6 @@ from sr_core.errors import BadInput
 from sr_core.model_spec import load_model
 from sr_train.checkpoints import read_checkpoint
 from sr_zoo.archs.restore import Restore
-from sr_zoo.models import find_model, shipped_names
-
-
-def find_warm_start(source: str) -> Path | None:
-    """The file that `optim.warm_start` means; None where it is not here."""
-    if source in shipped_names():
-        return find_model(source)
-    return Path(source) if Path(source).exists() else None
 
 
 def warm_start(network: nn.Module, path: Path) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from srvid_cli.progress import ProgressLine
 from srvid_cli.srkit import group
 from srvid_cli.srkit.train import _Report
 
+PROJECT = Path(__file__).resolve().parents[2]
 RECIPE = """
 [model]
 name = "tiny-x2"
@@ -144,3 +148,17 @@ def test_eval_measures_on_a_plain_folder(tmp_path: Path) -> None:
     _pictures(tmp_path / "sharp", 2)
     printed = srkit("eval", "bicubic", "--scale", "2", "--set", str(tmp_path / "sharp")).output
     assert "| bicubic x2 | " in printed
+
+
+def test_without_torch_recipes_are_listed_and_shown_and_training_says_what_to_install(tmp_path: Path) -> None:
+    """In a process of its own, as a plain `pip install srvid` leaves it."""
+    code = "import sys; sys.modules['torch'] = None; from srvid_cli.srkit import main; main()"
+    told = {}
+    for words in (("--list",), ("swift-x2", "--show"), ("swift-x2", "--data", str(tmp_path))):
+        command = [sys.executable, "-c", code, "train", *words]
+        paths = os.pathsep.join([str(PROJECT), str(PROJECT / "cli")])
+        environment = os.environ | {"PYTHONPATH": paths}
+        told[words[-1]] = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert "swift-x2" in told["--list"].stdout, told["--list"].stderr
+    assert "[model]" in told["--show"].stdout, told["--show"].stderr
+    assert told[str(tmp_path)].stderr == "srkit: training needs torch\nhint: pip install 'srvid[train]'\n"

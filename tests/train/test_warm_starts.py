@@ -10,7 +10,8 @@ import torch
 
 from sr_core.errors import BadInput
 from sr_core.model_spec import ModelSpec, load_model
-from sr_train.warm_starts import find_warm_start, warm_start
+from sr_train.recipes import find_warm_start
+from sr_train.warm_starts import warm_start
 from sr_zoo.archs.registry import build_network
 from sr_zoo.archs.restore import Restore
 from sr_zoo.export import export_model
