@@ -25,7 +25,7 @@ from tests.docs.pages import FENCE, PAGES, PROGRAMS, PROJECT, name_of, shell_lin
 LINES = {
     r"pip install srvid\b": "tests/house/test_installed_wheel.py",
     r"pip install 'srvid\[": "tests/docs/test_documents.py: the extras are there; release/make_dist.py resolves each",
-    r"curl -": "tests/ui/test_documented_curl.py",
+    r"curl -": "tests/ui/test_server_life.py",
     r"(mkdir -p|cc|export VAPOURSYNTH_EXTRA_PLUGIN_PATH)\b": "tests/vapoursynth/test_native.py",
     r"vspipe -c y4m script.vpy - \| (x264|ffmpeg|mpv) ": "tests/vapoursynth/test_pipes.py",
     r"mpv --vf=vapoursynth": "tests/vapoursynth/test_mpv.py, where there is an mpv with VapourSynth",

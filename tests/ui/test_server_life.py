@@ -19,6 +19,7 @@ import pytest
 from sr_ui import server as server_module
 from sr_ui.handlers import Handlers
 from sr_ui.server import ServerOptions
+from tests.conftest import skip_or_fail
 from tests.ui.conftest import QUIET_SECONDS, MakeClip, Ui
 
 Start = Callable[..., Ui]
@@ -110,10 +111,11 @@ def test_the_events_of_a_job_are_those_of_srvid_json(ui: Start, make_clip: MakeC
     assert (error["event"], "overwrite" in error["hint"]) == ("error", True)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_documented_lines_of_curl_queue_a_file_and_follow_it(
     ui: Start, make_clip: MakeClip, tmp_path: Path
 ) -> None:
+    if shutil.which("curl") is None:
+        skip_or_fail("needs curl")
     text = (PROJECT / "docs" / "ui.md").read_text().replace("\\\n", "")
     lines = [re.sub(r"\s+#.*", "", line.strip()) for line in text.splitlines() if line.strip().startswith("curl")]
     make_clip("film.mp4")
