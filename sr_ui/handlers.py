@@ -167,7 +167,7 @@ class Handlers:
     def sheet_picture(self, call: Call) -> Response:
         """One image of a folder's contact sheet, small."""
         paths = images_of(self._opened(call, kind="folder").path)
-        return _thumbnail(paths[_number(call, len(paths), "no such image")])
+        return _thumbnail(self.library.inside(paths[_number(call, len(paths), "no such image")]))
 
     def frame(self, call: Call) -> Response:
         opened = self._opened(call)

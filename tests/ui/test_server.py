@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import pytest
+from PIL import Image
 
 from tests.ui.conftest import QUIET_SECONDS, MakeClip, Ui
 
@@ -63,6 +64,20 @@ def test_no_path_outside_of_the_roots_is_opened_not_even_through_a_link(ui: Star
     assert raw(server, "PUT", "/api/uploads?name=a.mp4", Authorization=f"Bearer {server.token}") == 411
     large = {"Authorization": f"Bearer {server.token}", "Content-Length": "2000000001"}
     assert raw(server, "PUT", "/api/uploads?name=a.mp4", **large) == 422  # refused before a byte is sent
+
+
+def test_a_contact_sheet_shows_no_picture_that_a_link_leads_out_to(
+    ui: Start, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "secret.png"
+    Image.new("RGB", (8, 8), "teal").save(outside)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (8, 8), "teal").save(folder / "a.png")
+    (folder / "b.png").symlink_to(outside)
+    server = ui(folder)
+    file = server.ask("GET", "/api/state")[1]["files"][0]["id"]
+    assert [server.ask("GET", f"/api/files/{file}/sheet/{number}")[0] for number in range(3)] == [200, 422, 404]
 
 
 def test_a_dropped_file_is_found_where_it_lies_and_a_small_one_is_kept_whole(
@@ -215,8 +230,6 @@ def test_jobs_change_places_and_a_cancelled_one_is_dropped_with_its_segments(
 
 
 def test_a_folder_of_images_runs_through_srbatch(ui: Start, tmp_path: Path) -> None:
-    from PIL import Image
-
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(3):
@@ -235,8 +248,6 @@ def test_a_folder_of_images_runs_through_srbatch(ui: Start, tmp_path: Path) -> N
 
 
 def test_ctrl_c_lets_those_go_who_wait_for_a_picture(ui: Start, tmp_path: Path) -> None:
-    from PIL import Image
-
     Image.effect_noise((2000, 1500), 60).save(tmp_path / "large.png")
     server = ui(tmp_path / "large.png")
     file = server.ask("GET", "/api/state")[1]["files"][0]["id"]
