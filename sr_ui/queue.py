@@ -174,7 +174,7 @@ class Queue:
     def replace(self, job: Job) -> None:
         """Let it wait for its turn again, and write over the output that was in its way."""
         with self._lock:
-            if not job.can_replace:
+            if not job.can_replace or job.state not in ("failed", "cancelled"):
                 raise BadInput("nothing is in the way of that job", hint="let it go on")
             job.options["overwrite"] = True
         self.resume(job)
