@@ -94,7 +94,7 @@ class Looks:
         self._without.close()
 
     def look(self, asked: Asked) -> Look:
-        """The picture, from what is kept or made now.
+        """The picture, from what is kept or made now: once, also for two that ask at the same time.
 
         Raises:
             SrError: it cannot be read, or the model cannot run.
@@ -102,12 +102,9 @@ class Looks:
         if asked.model in (SOURCE, BICUBIC):
             return self._without.soon(lambda: self._plain(asked))
         key = (*_stamp(asked.path), asked.seconds, asked.model, asked.scale, asked.strength)
-        with self._kept_lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._kept.move_to_end(key)
+        kept = self._find_kept(key)
         if kept is None:
-            kept = self._with_engines.soon(lambda: self._enlarged(asked, key))
+            kept = self._with_engines.soon(lambda: self._find_kept(key) or self._enlarged(asked, key))
         return self._without.soon(lambda: _look(kept, asked))
 
     def estimate(self, path: Path, target: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +122,13 @@ class Looks:
         if asked.model == SOURCE:
             return _look(source, asked)
         return _look(source, asked, size=_size_of(source, asked.scale))
+
+    def _find_kept(self, key: Key) -> Picture | None:
+        with self._kept_lock:
+            kept = self._kept.get(key)
+            if kept is not None:
+                self._kept.move_to_end(key)
+            return kept
 
     def _enlarged(self, asked: Asked, key: Key) -> Picture:
         source = self._source(asked)
