@@ -78,7 +78,7 @@ def _told_by_bytes(head: bytes) -> str:
         if head[offset : offset + len(sign)] == sign:
             return what
     begin = head.lstrip()
-    if begin.startswith(b"{"):
+    if begin.startswith(b"{") and b"\0" not in head[:8]:  # the length of a safetensors header may read as " {"
         is_tensorflow = b"layers-model" in head or b"modelTopology" in head or b"graph-model" in head
         return "a TensorFlow.js model" if is_tensorflow else "a text of JSON, not a model's weights"
     if begin.startswith(b"<?xml") and b"<net" in head:

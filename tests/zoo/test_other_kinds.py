@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 
 from sr_core.testing import random_model
 from sr_zoo import convert
+from sr_zoo.first_bytes import refuse_what_is_no_model
 from srvid_cli.errors import run_command
 from srvid_cli.srkit import group
 
@@ -151,3 +152,10 @@ def test_it_is_named_in_one_line_with_a_hint(
     assert words in said[0]
     assert said[1].startswith("hint: ")
     assert not any(word in " ".join(said) for word in ("Traceback", "Error:", "Exception", "site-packages"))
+
+
+def test_safetensors_whose_length_reads_as_the_begin_of_json_are_no_text(tmp_path: Path) -> None:
+    header = b'{"weight":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+    for length in (0x7B20, 0x7B2020, 0x01_7B20):  # little-endian: " {", "  {", " {"
+        (tmp_path / "a.safetensors").write_bytes(length.to_bytes(8, "little") + header.ljust(length))
+        refuse_what_is_no_model(tmp_path / "a.safetensors")
