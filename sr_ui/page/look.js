@@ -41,7 +41,7 @@ export function createLook(file, models, opened, goQueue) {
     const found = facts.advice.suggestion ?? { model: models[0].name, scale: 2, codec: "" };
     Object.assign(look, { model: found.model, scale: found.scale, codec: found.codec, target: facts.target });
     look.shown = [...new Set([look.model, ...OFFERED])].filter(name => gives(modelOf(name), look.scale)).slice(0, SHOWN);
-    side = createSide({ file, facts, models, look, costs, keyOf, gives, timesReason, changed, measureShown, goQueue });
+    side = createSide({ file, facts, models, look, costs, keyOf, gives, isFaithful, timesReason, changed, measureShown, goQueue });
     aside.append(side.root);
     if (file.kind === "video") addScrubber();
     if (file.kind === "folder") showSheet();
@@ -59,9 +59,12 @@ export function createLook(file, models, opened, goQueue) {
     const isChosen = name === look.model;
     return { model: isChosen && look.before ? `${look.before},${name}` : name, scale: look.scale, ...(isChosen && look.strength < 1 ? { strength: look.strength } : {}) };
   }
+  const isFaithful = () => look.model === "clear" && !look.before; // what a strength below 1 mixes in: clear takes none
   const labelOf = name => parted([engineOf(name).model.replaceAll(",", " → "), engineOf(name).strength < 1 ? words.percent(look.strength) : ""]);
 
   function changed() {
+    if (look.before === look.model) look.before = ""; // not offered: it would run unseen
+    if (isFaithful()) look.strength = 1;
     side.draw();
     refresh();
   }

@@ -40,7 +40,7 @@ export function createSide(at) {
     const others = usable.filter(model => !isNear(model));
     return el("section", { class: "block" }, el("h2", {}, words.models), isFolder ? null : el("p", { class: "hint" }, words.modelsHint),
       el("div", { role: "radiogroup", "aria-label": words.choose }, usable.filter(isNear).map(modelRow), others.length ? more("papers", words.otherModels, others.map(modelRow)) : null),
-      more("chain", words.chain, beforeField(usable), strengthField()));
+      more("chain", words.chain, beforeField(), strengthField()));
   }
   function modelRow(model) {
     const name = model.name, isChosen = look.model === name, isShown = look.shown.includes(name);
@@ -69,13 +69,13 @@ export function createSide(at) {
     look.shown = look.shown.includes(name) ? look.shown.filter(other => other !== name) : [...look.shown, name];
     at.changed();
   }
-  function beforeField(usable) {
+  function beforeField() {
     return el("label", { class: "field" }, el("span", {}, words.before),
       el("select", { id: "before", onchange: event => { look.before = event.target.value; at.changed(); } },
         [["", words.nothing], ...models.filter(model => model.name !== look.model).map(model => [model.name, model.name])].map(([value, text]) => el("option", { value, selected: value === look.before }, text))));
   }
   function strengthField() {
-    const isFaithful = look.model === "clear" && !look.before;
+    const isFaithful = at.isFaithful();
     const shown = el("span", {}, words.strengthOf(look.strength));
     return el("label", { class: "field" }, shown,
       el("input", { type: "range", id: "strength", min: "0", max: "1", step: "0.05", value: String(look.strength), disabled: isFaithful, "aria-label": words.strength,

@@ -262,3 +262,30 @@ def test_every_word_of_the_page_is_in_one_file() -> None:
                 if re.search(r"\b[A-Z][a-z]+ [a-z]+|\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b", literal):
                     found.append((path.name, literal))
     assert [entry for entry in found if not entry[1].startswith(("button ", "minmax", "repeat"))] == []
+
+
+def test_what_is_chosen_is_what_runs_also_after_another_choice(
+    ui: Start, make_clip: MakeClip, chromium: Windows
+) -> None:
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    without_measuring(page)
+    page.route("**/frame?*", lambda route: route.abort())  # not looked at here
+    page.goto(ui(make_clip("film.mp4", width=64, height=48)).address)
+    queued: list[dict[str, Any]] = []
+
+    def keep(route: Any) -> None:
+        queued.append(json.loads(route.request.post_data)["options"])
+        route.fulfill(status=422, json={"error": "kept", "hint": ""})
+
+    page.route("**/api/jobs", keep)
+    page.check("#run-swift")
+    page.get_by_text("Chain and strength").click()
+    page.select_option("#before", "restore")
+    page.locator("#strength").evaluate("node => { node.value = 0.6; node.dispatchEvent(new Event('change')); }")
+    for name in ("restore", "clear"):
+        page.check(f"#run-{name}")
+        with page.expect_response("**/api/jobs"):
+            page.click("#run")
+    assert page.input_value("#before") == ""
+    chosen = [(options["model"], options.get("strength")) for options in queued]
+    assert chosen == [("restore", 0.6), ("clear", None)]  # clear is what a strength mixes in
