@@ -18,7 +18,8 @@ export const shown = value => (typeof value === "string" ? value.toWellFormed?.(
 // Nothing is redrawn under a finger that is down: the click would go to what is not there any more.
 let isDown = false;
 const putOff = new Map();
-addEventListener("pointerdown", () => { isDown = true; }, true);
+// the left button alone: where another opens a menu, the page may never hear that it came up
+addEventListener("pointerdown", event => { if (event.button === 0) isDown = true; }, true);
 for (const name of ["pointerup", "pointercancel", "dragend"]) addEventListener(name, () => { isDown = false; setTimeout(release); }, true); // after the click
 function release() {
   if (isDown) return;

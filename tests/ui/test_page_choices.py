@@ -289,3 +289,17 @@ def test_what_is_chosen_is_what_runs_also_after_another_choice(
     assert page.input_value("#before") == ""
     chosen = [(options["model"], options.get("strength")) for options in queued]
     assert chosen == [("restore", 0.6), ("clear", None)]  # clear is what a strength mixes in
+
+
+def test_a_menu_of_the_right_button_does_not_hold_the_page_still(ui: Start, chromium: Windows) -> None:
+    page = chromium.new_page()
+    page.goto(ui().address)
+    drawn = """async button => {
+      const { whenReleased } = await import("/page/dom.js");
+      let isDrawn = false;
+      window.dispatchEvent(new PointerEvent("pointerdown", { button }));
+      whenReleased("test", () => { isDrawn = true; });
+      return isDrawn;
+    }"""
+    assert page.evaluate(drawn, 2)  # that it came up, the menu hears
+    assert not page.evaluate(drawn, 0)
