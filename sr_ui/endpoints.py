@@ -180,7 +180,7 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
         Endpoint(
             method=get,
             path="/api/jobs/{id}/events",
-            summary="The events of `srvid --json`, from the first on, one a line, until the job is over",
+            summary="The events of `srvid --json`, one a line, until the job is over; of those before the last 400",
             streams=h.job_events,
             answers="application/x-ndjson",
         ),
