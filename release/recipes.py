@@ -4,7 +4,7 @@
     aur/PKGBUILD         for makepkg
     homebrew/srvid.rb    for a tap
 
-None for winget: it takes installers, and srvid is a wheel (CONTRIBUTING.md says what Windows users type instead).
+None for winget: it takes installers, and srvid is a wheel (docs/index.md says what Windows users type instead).
 """
 
 from __future__ import annotations
