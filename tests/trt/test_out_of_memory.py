@@ -77,7 +77,7 @@ def test_a_tile_that_was_asked_for_is_not_made_smaller() -> None:
 class RunsShort:
     """A device whose memory is taken by somebody else at its `at`-th tile: from then on larger ones do not run."""
 
-    name, device, contexts, on_cpu, plane_device = "onnx", "shared card", 3, False, None
+    name, device, contexts, on_cpu, plane_device = "onnxruntime", "shared card", 3, False, None
 
     most_pixels = 1 << 16
 

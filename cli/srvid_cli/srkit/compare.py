@@ -67,7 +67,7 @@ def command(
         raise BadInput("a picture compares files; models are tried for a page", hint="write a page: look.html")
     check_output(look, inputs=(before, *afters), overwrite=overwrite, endings=(*_FORMATS, *_PAGES))
     for path in afters:
-        if not path.is_file():
+        if not path.exists() or path.is_dir():  # what else is no file is told where it is read
             raise BadInput(f"no file {path}", hint="LOOK, the file to write, comes last")
     if not look.absolute().parent.is_dir():
         raise BadInput(f"no folder {look.absolute().parent}", hint="create it, or choose another LOOK")
