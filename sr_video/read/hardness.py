@@ -61,7 +61,7 @@ def compression_of(path: str, index: int | None = None) -> Compression:
         return unknown
     with suppress(av.FFmpegError, OSError), av.open(native_path(path)) as container:
         stream = container.streams.best("video") if index is None else container.streams[index]
-        if not isinstance(stream, VideoStream):
+        if not isinstance(stream, VideoStream) or stream.codec_context is None:
             return unknown
         rate = stream.codec_context.bit_rate or (container.bit_rate if len(container.streams) == 1 else 0)
         pixels = stream.width * stream.height * float(exact(stream.average_rate) if stream.average_rate else 25)

@@ -92,6 +92,12 @@ def test_what_cannot_be_measured_gets_the_usual_model(name: str) -> None:
     assert fitting_model(name) == (DEFAULT_MODEL, "")
 
 
+def test_a_video_that_nothing_here_decodes_gets_the_usual_model_and_is_left_to_who_opens_it(tmp_path: Path) -> None:
+    path = tmp_path / "unknown.mp4"
+    path.write_bytes(CLIP.read_bytes().replace(b"avc1", b"zzzz"))
+    assert fitting_model(str(path)) == (DEFAULT_MODEL, "")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_by_name_is_not_read_before_its_turn(tmp_path: Path) -> None:
     fifo = tmp_path / "in.mp4"
