@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 from sr_core.errors import Cancelled
 from sr_video.decide.plan import Request
 from sr_video.nearest import NearestUpscaler
+from sr_video.segments import maker
 from sr_video.segments import run as run_module
 from sr_video.segments.job import Record, WorkFolder
 from sr_video.segments.run import upscale
@@ -30,7 +30,6 @@ LARGE, SMALL = "64x48", "32x24"
 class Tiled:
     """A recipe whose engine makes other bytes with other tiles, and whose memory runs out at one frame."""
 
-    folder: Path
     runs_out_at: int | None = None
     tile: str = LARGE
     first: str = LARGE
@@ -57,8 +56,6 @@ class TiledUpscaler(NearestUpscaler):
 
     def submit(self, planes: Any, fmt: Any, color: Any) -> Future[Any]:
         if self.frames == self.recipe.runs_out_at:
-            while not (self.recipe.folder / "00000.json").exists():  # segment 0 is none of it
-                time.sleep(0.01)
             self.tile = SMALL
         self.frames += 1
         tile = self.tile
@@ -83,6 +80,12 @@ def run(source: Path, target: Path, recipe: Tiled) -> Quiet:
     return listener
 
 
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two threads, either may be the first: frame 60 is to be one of segment 1."""
+    monkeypatch.setattr(maker, "_SLOTS_HERE", 1)
+
+
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> list[Record]:
     """Of every segment that counted, as it was finished."""
@@ -101,7 +104,7 @@ def test_a_job_goes_on_with_the_tiles_that_memory_left_and_gives_the_same_bytes(
     clip: Clip, tmp_path: Path, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, target = tmp_path / "whole.mkv", tmp_path / "out.mkv"
-    run(clip("plain.mp4"), whole, Tiled(tmp_path / "whole.mkv.srvid", runs_out_at=60))
+    run(clip("plain.mp4"), whole, Tiled(runs_out_at=60))
     assert {record.number: record.tile for record in records} == {0: LARGE, 1: SMALL, 2: SMALL}
     assert len(records) == 3  # what was made with two sizes never counted
     work = WorkFolder.of(target)
@@ -112,9 +115,9 @@ def test_a_job_goes_on_with_the_tiles_that_memory_left_and_gives_the_same_bytes(
     with monkeypatch.context() as patched:
         patched.setattr(run_module, "write_joined", die)
         with pytest.raises(Cancelled):
-            run(clip("plain.mp4"), target, Tiled(work.path, runs_out_at=60))
+            run(clip("plain.mp4"), target, Tiled(runs_out_at=60))
     work.forget(2)  # it had not come so far
-    again = Tiled(work.path)  # somebody gave the memory back
+    again = Tiled()  # somebody gave the memory back
     assert run(clip("plain.mp4"), target, again).resumed == [2]
     assert again.opened == [SMALL]
     assert target.read_bytes() == whole.read_bytes()
@@ -123,8 +126,8 @@ def test_a_job_goes_on_with_the_tiles_that_memory_left_and_gives_the_same_bytes(
 def test_what_was_made_with_two_sizes_is_made_again_with_the_smaller(
     clip: Clip, tmp_path: Path, records: list[Record]
 ) -> None:
-    run(clip("plain.mp4"), tmp_path / "mixed.mkv", Tiled(tmp_path / "mixed.mkv.srvid", runs_out_at=60))
-    run(clip("plain.mp4"), tmp_path / "small.mkv", Tiled(tmp_path / "small.mkv.srvid", tile=SMALL, first=SMALL))
+    run(clip("plain.mp4"), tmp_path / "mixed.mkv", Tiled(runs_out_at=60))
+    run(clip("plain.mp4"), tmp_path / "small.mkv", Tiled(tile=SMALL, first=SMALL))
     digests = {(record.number, record.tile): record.digest for record in records}
     by_number = [record for record in records if (record.number, record.tile) in ((1, SMALL), (2, SMALL))]
     assert len(by_number) == 4
@@ -145,5 +148,5 @@ def test_workers_that_open_later_are_told_of_the_smaller_tiles(
         bind(workers, work)
 
     monkeypatch.setattr(Workers, "bind", keep)
-    run(clip("plain.mp4"), tmp_path / "out.mkv", Tiled(tmp_path / "out.mkv.srvid", runs_out_at=60))
+    run(clip("plain.mp4"), tmp_path / "out.mkv", Tiled(runs_out_at=60))
     assert told == [LARGE, SMALL]
