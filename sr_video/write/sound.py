@@ -52,10 +52,9 @@ class SoundConverter:
         Raises:
             BadInput: it does not open, or says nothing of its samples.
         """
-        if self._decoder.is_open:
-            return
         try:
-            self._decoder.open()
+            if not self._decoder.is_open:
+                self._decoder.open()
         except (av.FFmpegError, ValueError) as error:
             raise BadInput(f"its decoder does not open: {last_words(error)}") from error
         if self._decoder.format is None:

@@ -6,12 +6,16 @@ import shutil
 import subprocess
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from sr_core.errors import BadInput
 from sr_video.decide.languages import stored_language
+from sr_video.write.sound import SoundConverter
 from tests.conftest import skip_or_fail
 from tests.video.conftest import Clip, read_back, upscaled
 
@@ -163,3 +167,12 @@ def test_sound_whose_decoder_does_not_open_is_left_out_and_said_once(ending: str
     assert "is lost" in note
     assert "its decoder does not open" in note
     assert read_back(tmp_path / f"out.{ending}").kinds == ["video"]
+
+
+def test_sound_whose_decoder_does_not_say_its_samples_is_refused_each_time(tmp_path: Path) -> None:
+    """A pipe's decoder is the same at every trial: at the second it is open already."""
+    decoder = av.CodecContext.create("truehd", "r")
+    source: Any = SimpleNamespace(index=1, codec_context=decoder)
+    for number in range(2):
+        with av.open(str(tmp_path / f"{number}.mov"), "w") as out, pytest.raises(BadInput, match="does not say what"):
+            SoundConverter(out, source, "alac", lambda *_: None)
