@@ -15,11 +15,13 @@ from __future__ import annotations
 import mmap
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sr_core.wording import text_from_bytes
 
+_Data = mmap.mmap | bytes
 _PADDING = b"\0\xff\r\n \x1a"  # cameras and mail programs fill up with it
 _JPEG_STOP = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in entropy-coded data: not 00, a restart, or fill
 _ALONE = range(0xD0, 0xD9)  # JPEG markers without a segment: restarts, start of image
@@ -37,7 +39,7 @@ def note_behind(path: Path, format_name: str, *, skips_pictures: bool = False) -
     size = path.stat().st_size
     if find_end is None or not size:
         return ""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with _content(path) as data:
         end = find_end(data, 0)
         while skips_pictures and end is not None and (further := _next_jpeg(data, end)) is not None:
             end = further
@@ -47,7 +49,18 @@ def note_behind(path: Path, format_name: str, *, skips_pictures: bool = False) -
         return f"{text_from_bytes(size - end)} behind the end of the picture left out"
 
 
-def _next_jpeg(data: mmap.mmap, at: int) -> int | None:
+@contextmanager
+def _content(path: Path) -> Iterator[_Data]:
+    with path.open("rb") as file, ExitStack() as stack:
+        data: _Data
+        try:
+            data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except OSError:  # FUSE and 9p refuse it in some of their modes
+            data = file.read()
+        yield data
+
+
+def _next_jpeg(data: _Data, at: int) -> int | None:
     """The end of the JPEG that begins at `at`, behind padding; None where none does."""
     begin = data.find(b"\xff\xd8\xff", at)
     if begin < 0 or data[at:begin].strip(_PADDING):
@@ -55,7 +68,7 @@ def _next_jpeg(data: mmap.mmap, at: int) -> int | None:
     return _jpeg_end(data, begin)
 
 
-def _jpeg_end(data: mmap.mmap, at: int) -> int | None:
+def _jpeg_end(data: _Data, at: int) -> int | None:
     """ITU-T T.81 §B.1.1: markers, most with a segment of a stated length; a scan's data has none."""
     while at + 4 <= len(data):
         if data[at] != 0xFF:
@@ -77,7 +90,7 @@ def _jpeg_end(data: mmap.mmap, at: int) -> int | None:
     return at + 2 if data[at : at + 2] == b"\xff\xd9" else None
 
 
-def _png_end(data: mmap.mmap, at: int) -> int | None:
+def _png_end(data: _Data, at: int) -> int | None:
     at += 8
     while at + 12 <= len(data):
         size, kind = struct.unpack(">I4s", data[at : at + 8])
@@ -87,14 +100,14 @@ def _png_end(data: mmap.mmap, at: int) -> int | None:
     return None
 
 
-def _riff_end(data: mmap.mmap, at: int) -> int | None:
+def _riff_end(data: _Data, at: int) -> int | None:
     if len(data) < at + 8:
         return None
     length = int.from_bytes(data[at + 4 : at + 8], "little")
     return at + 8 + length + length % 2
 
 
-def _gif_end(data: mmap.mmap, at: int) -> int | None:
+def _gif_end(data: _Data, at: int) -> int | None:
     """GIF89a §17 to 27: extensions and pictures, each in blocks that state their length, then 3B."""
     if len(data) < at + 13:
         return None
@@ -114,7 +127,7 @@ def _table_bytes(flags: int) -> int:
     return 3 * (2 << (flags & 7)) if flags & _GIF_TABLE else 0
 
 
-def _boxes_end(data: mmap.mmap, at: int) -> int | None:
+def _boxes_end(data: _Data, at: int) -> int | None:
     """ISO/IEC 14496-12 §4.2: a length and a name; the first that cannot be a box begins what was appended."""
     if data[at + 4 : at + 8] not in (b"ftyp", b"JXL "):
         return None
@@ -130,7 +143,7 @@ def _boxes_end(data: mmap.mmap, at: int) -> int | None:
     return at
 
 
-_ENDS: dict[str, Callable[[mmap.mmap, int], int | None]] = {
+_ENDS: dict[str, Callable[[_Data, int], int | None]] = {
     "jpeg": _jpeg_end,
     "png": _png_end,
     "webp": _riff_end,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import mmap
+import os
 import zipfile
 from pathlib import Path
 
@@ -46,6 +49,21 @@ def test_an_archive_behind_a_picture_is_said_and_nothing_where_there_is_none(kin
     both = tmp_path / "both"
     both.write_bytes(saved(kind) + archive())
     assert note_behind(both, name) == "3.5 kB behind the end of the picture left out"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_system_that_maps_no_files_gives_the_same(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    path = tmp_path / "both"
+    path.write_bytes(saved(kind))
+    assert note_behind(path, kind.lower()) == ""
+    path.write_bytes(saved(kind) + archive())
+    assert note_behind(path, kind.lower()) == "3.5 kB behind the end of the picture left out"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
