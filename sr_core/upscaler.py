@@ -170,7 +170,8 @@ class Upscaler:
             planes: read only, may be strided views, and may lie on the device that `device_for`
                 names; must stay alive and unchanged until the future is done. Planes on a device
                 are never compared with the frame before: every tile is computed.
-            out: planes to write into (views allowed), in memory or as `lend_frame` gives them; new ones by default.
+            out: planes to write into (views allowed), in memory or as `lend_frame` gives them; new ones by default,
+                and instead of lent ones where tiles have become so small that they are blended.
 
         The result belongs to the caller, who must not write into it before the next frame's
         future is done: exact reuse copies unchanged tiles from it. Keep about `in_flight` futures
@@ -275,6 +276,8 @@ class Upscaler:
         wanted = fmt.plane_shapes(width, height)
         if out is not None and [plane.shape for plane in out] != list(wanted):
             raise BadInput(f"output planes are {[plane.shape for plane in out]}, expected {list(wanted)}")
+        if compiled.blends and out is not None and not are_arrays(out):
+            out = None  # tiles are summed in memory; it was lent before memory ran out for a whole frame
         is_padded = (plan.width, plan.height) != size
         if is_padded and out is not None and not are_arrays(out):
             raise BadInput("a frame that has to be padded cannot be made on a device")
@@ -347,8 +350,7 @@ class Upscaler:
         again, (error, *_) = job, job.too_large.values()
         while True:
             compiled = self._sessions.shrink(job.fmt, job.color, width, height, than=again.compiled.plan, error=error)
-            # on a device all of the frame is made again, in its place; what must be blended goes to arrays instead
-            there = None if job.fills_arrays or compiled.blends else job.out
+            there = None if job.fills_arrays else job.out  # on a device all of the frame is made again, in its place
             again = self._job(compiled, job.planes, job.fmt, job.color, (width, height), there)
             try:
                 for tile in compiled.plan:

@@ -285,3 +285,23 @@ def test_memory_that_runs_out_midway_costs_no_frame_on_the_card(machine: Machine
         for actual, wanted in zip(made, expected, strict=True):
             assert np.abs(np.from_dlpack(actual).astype(int) - wanted).max() <= 1  # type: ignore[arg-type]
         del session, out, made
+
+
+@pytest.mark.usefixtures("ordinary")
+def test_a_frame_that_was_lent_before_tiles_had_to_be_blended_goes_to_memory(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory ran out for another frame in between; the network's reach has no end."""
+    model, spec = network()
+    planes = tuple(np.random.default_rng(2).integers(16, 236, s, np.uint8) for s in NV12.plane_shapes(64, 48))
+    with Upscaler(model, spec, TensorRtRtx(ensure_engine=machine.ensure)) as upscaler:
+        expected = [p.copy() for p in upscaler.planes(planes, NV12, ColorSpec())]
+        out = upscaler.lend_frame((dlpack.CPU, 0), NV12, ColorSpec(), 64, 48)
+        assert out is not None
+        blended = replace(upscaler._sessions.for_frame(NV12, ColorSpec(), 64, 48), blends=True)
+        monkeypatch.setattr(upscaler._sessions, "for_frame", lambda *_: blended)
+        made = upscaler.submit(planes, NV12, ColorSpec(), out).result(timeout=300)
+        for actual, wanted in zip(made, expected, strict=True):
+            assert isinstance(actual, np.ndarray)
+            assert np.array_equal(actual, wanted)
+        del out
