@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from sr_core.backend import ComposedGraph, Precision, Progress, usable_cpus
-from sr_core.backends.choice import Trial, decide, interleaved_seconds
+from sr_core.backends.choice import Trial, cpu_clock, decide, interleaved_seconds
 from sr_core.backends.fidelity import fidelity_db, gate_planes, output_shapes
 from sr_core.backends.openvino_devices import CPU, config_for, contexts_of, device_called, full_name
 from sr_core.backends.openvino_session import OpenVinoSession
@@ -106,7 +106,7 @@ class OpenVino:
             for way, session in sessions.items()
         }
         tell = partial(progress, "choosing a precision") if progress else None
-        seconds = interleaved_seconds(runs, tell=tell, clock=time.process_time if self.on_cpu else time.perf_counter)
+        seconds = interleaved_seconds(runs, tell=tell, clock=cpu_clock() if self.on_cpu else time.perf_counter)
         for way in ways:
             if way in refused:
                 yield Trial(way=way, refusal=refused[way])

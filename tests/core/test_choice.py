@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sr_core.backends.choice import (
     ENOUGH_SECONDS,
     Trial,
     choose,
+    cpu_clock,
     decide,
     interleaved_seconds,
     read_verdicts,
@@ -125,3 +127,9 @@ def test_what_is_counted_is_the_clock_that_was_asked_for() -> None:
     works = {"a": lambda: work(0.1), "b": lambda: work(0.02)}
     seconds = interleaved_seconds(works, clock=lambda: now[0])
     assert seconds == pytest.approx({"a": 0.1, "b": 0.02})
+
+
+def test_windows_counts_a_processs_time_too_coarsely_to_compare_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    for platform, clock in (("linux", time.process_time), ("darwin", time.process_time), ("win32", time.perf_counter)):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert cpu_clock() is clock

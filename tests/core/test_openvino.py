@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from sr_core.backend import ComposedGraph
 from sr_core.backends import openvino as openvino_backend
-from sr_core.backends.choice import read_verdicts
+from sr_core.backends.choice import cpu_clock, read_verdicts
 from sr_core.backends.fidelity import fidelity_db
 from sr_core.backends.openvino import OpenVino
 from sr_core.backends.openvino_session import OpenVinoSession
@@ -108,7 +107,7 @@ def test_ways_on_a_cpu_are_compared_by_its_time_not_by_the_clock_on_the_wall(
 
     monkeypatch.setattr(openvino_backend, "interleaved_seconds", count)
     assert backend.open(composed_at(64, 48, yuv("420"))).precision == "f32"
-    assert clocks == [time.process_time]
+    assert clocks == [cpu_clock()]
 
 
 def test_threads_are_not_pinned_so_that_two_processes_use_two_cores(composed: ComposedGraph) -> None:
