@@ -80,10 +80,16 @@ def rehearse(source: Source, plan: Plan, folder: Path | None = None) -> Plan:
         StorageError: `folder` has no room for the other streams.
     """
     stage = _Stage(source, folder, _MAX_BYTES)
-    plan = _settled(stage, _noted_as_unread(source, plan))
-    has_more = is_local(source.path) and not stage.is_whole
-    if has_more and (plan.container.is_mp4_like or _copied(plan)):
-        plan = _settled(replace(stage, most_bytes=None), plan)
+    try:
+        plan = _settled(stage, _noted_as_unread(source, plan))
+        has_more = is_local(source.path) and not stage.is_whole
+        if has_more and (plan.container.is_mp4_like or _copied(plan)):
+            plan = _settled(replace(stage, most_bytes=None), plan)
+    except StorageError as error:
+        where = folder or "the folder for temporary files"
+        raise StorageError(
+            f"cannot try the other streams in {where}: {reason_of(error)}", hint=error.unspelled_hint
+        ) from error
     return plan
 
 

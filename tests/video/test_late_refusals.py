@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from pathlib import Path
 import av
 import pytest
 
-from sr_core.errors import BadInput, VerificationError
+from sr_core.errors import BadInput, StorageError, VerificationError
 from sr_video import transcode
 from sr_video.decide.plan import Request
+from sr_video.native import writing
 from sr_video.segments import run
 from sr_video.segments.run import Segmenting, upscale
 from sr_video.write import gaps, rehearsal
@@ -87,6 +89,21 @@ def test_all_of_the_other_streams_is_tried_in_a_file_without_a_name(
     assert len(tried) == 3
     assert tried[1][1] < tried[2][1] == len(read_back(source).packets[1])
     assert names == {source.name}
+
+
+def test_a_disk_without_room_for_the_trial_is_told_with_its_folder(
+    clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        with writing(Path("rehearsal")):  # as the trial's sink is called
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(transcode, "Run", None)  # nothing is upscaled
+    monkeypatch.setattr(Sink, "copy", full)
+    with pytest.raises(StorageError) as caught:
+        upscaled(clip(sound=True), tmp_path / "out.mkv")
+    assert caught.value.message == f"cannot try the other streams in {tmp_path}: No space left on device"
+    assert "free some space" in caught.value.hint
 
 
 @pytest.mark.usefixtures("short_first_part")
