@@ -59,14 +59,14 @@ def estimate(
     Args:
         adapts: segments are shorter where that is much work, see `adapt_seconds`.
         doing: told what begins now: the engine may have to be opened or built first.
-        is_wanted: asked at every frame.
+        is_wanted: asked at every packet that is read and at every frame.
 
     Raises:
         SrError: what a run would raise.
         Cancelled: it is not wanted any more.
     """
     with in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
-        plan = in_thread(lambda: rehearse(source, plan_output(source, request), folder_of(request.target)))
+        plan = in_thread(lambda: rehearse(source, plan_output(source, request), folder_of(request.target), is_wanted))
         doing("opening the engine")
         engine_facts, (frames, seconds, coded) = in_thread(lambda: _measure(source, plan, recipe, doing, is_wanted))
         length = length_seconds(source, plan)

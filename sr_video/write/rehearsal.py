@@ -33,7 +33,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
-from sr_core.errors import BadInput, NotAvailable, SrError, StorageError, VerificationError
+from sr_core.errors import BadInput, Cancelled, NotAvailable, SrError, StorageError, VerificationError
 from sr_core.wording import printable
 from sr_video.decide.plan import Plan, no_frame_between
 from sr_video.decide.streams import StreamPlan, alternatives
@@ -60,26 +60,32 @@ class _Stage:
         folder: for what does not fit into memory.
         most_bytes: read of the input; None: all of it.
         is_whole: all of it has been read.
+        is_wanted: asked at every packet.
     """
 
     source: Source
     folder: Path | None
     most_bytes: int | None
     is_whole: bool = False
+    is_wanted: Callable[[], bool] = lambda: True
 
 
-def rehearse(source: Source, plan: Plan, folder: Path | None = None) -> Plan:
+def rehearse(
+    source: Source, plan: Plan, folder: Path | None = None, is_wanted: Callable[[], bool] = lambda: True
+) -> Plan:
     """`plan` as its container keeps it, with notes on what is converted or lost for it.
 
     Args:
         folder: of the output.
+        is_wanted: asked at every packet: a large file takes minutes to read.
 
     Raises:
+        Cancelled: it is not wanted any more.
         BadInput: the container cannot hold the video itself, or not all of it together.
         NotAvailable: the encoder does not work here.
         StorageError: `folder` has no room for the other streams.
     """
-    stage = _Stage(source, folder, _MAX_BYTES)
+    stage = _Stage(source, folder, _MAX_BYTES, is_wanted=is_wanted)
     try:
         plan = _settled(stage, _noted_as_unread(source, plan))
         has_more = is_local(source.path) and not stage.is_whole
@@ -240,7 +246,7 @@ def _outcome(stage: _Stage, plan: Plan) -> str | LostTags:
     """Why the output of `plan` would be refused; where it is kept, the tags of streams that it lacks."""
     try:
         return _play(stage, plan)
-    except StorageError:
+    except (StorageError, Cancelled):
         raise  # no fault of the container's
     except (SrError, av.FFmpegError, ValueError, OverflowError) as error:  # muxers reject values in all these ways
         return reason_of(error)
@@ -258,7 +264,7 @@ def _play(stage: _Stage, plan: Plan, *, is_logged: bool = False) -> LostTags:
     is_read = is_local(source.path)
     container = av.open(native_path(source.path), "r") if is_read else source.container
     try:
-        script = _Script(container, source, stage.most_bytes)
+        script = _Script(container, source, stage.most_bytes, stage.is_wanted)
         with SpooledTemporaryFile(max_size=_MAX_BYTES, dir=folder) as memory:
             sink = Sink("rehearsal", script, plan, salvage=True, memory=memory, is_logged=is_logged)
             try:
@@ -282,6 +288,7 @@ class _Script:
 
     Attributes:
         most_bytes: to be read of it; None: all.
+        is_wanted: asked at every packet.
         is_whole: it was read to its end, or to the plan's, without an error.
         times: of the video's pictures, in ticks.
     """
@@ -289,6 +296,7 @@ class _Script:
     container: InputContainer
     source: Source
     most_bytes: int | None
+    is_wanted: Callable[[], bool]
     is_whole: bool = False
     times: array[int] = field(default_factory=partial(array, "q"))
 
@@ -352,6 +360,8 @@ class _Script:
                 self.container.seek(int(plan.start_seconds / MICROSECOND))
             late = None if plan.end_seconds is None else plan.end_seconds + APART_SECONDS
             for number, packet in enumerate(self.container.demux(wanted)):
+                if not self.is_wanted():
+                    raise Cancelled("the trial of the output is not wanted any more")
                 read += packet.size
                 if most is not None and (read > most or number > _MAX_PACKETS):
                     return

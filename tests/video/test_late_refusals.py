@@ -13,10 +13,11 @@ from pathlib import Path
 import av
 import pytest
 
-from sr_core.errors import BadInput, StorageError, VerificationError
+from sr_core.errors import BadInput, Cancelled, StorageError, VerificationError
 from sr_video import transcode
-from sr_video.decide.plan import Request
+from sr_video.decide.plan import Request, plan_output
 from sr_video.native import writing
+from sr_video.read.source import Source
 from sr_video.segments import run
 from sr_video.segments.run import Segmenting, upscale
 from sr_video.write import gaps, rehearsal
@@ -89,6 +90,22 @@ def test_all_of_the_other_streams_is_tried_in_a_file_without_a_name(
     assert len(tried) == 3
     assert tried[1][1] < tried[2][1] == len(read_back(source).packets[1])
     assert names == {source.name}
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_a_trial_that_is_not_wanted_any_more_ends_at_the_next_packet(ending: str, clip: Clip, tmp_path: Path) -> None:
+    source = clip(f"in.{ending}", codec="libx264", sound=True, frames=24)
+    asked = Counter[str]()
+
+    def is_wanted() -> bool:
+        asked["times"] += 1
+        return asked["times"] < 5
+
+    with Source(str(source)) as opened:
+        plan = plan_output(opened, Request(source=str(source), target=str(tmp_path / "out.mkv"), scale=2))
+        with pytest.raises(Cancelled):
+            rehearsal.rehearse(opened, plan, tmp_path, is_wanted)
+    assert asked["times"] == 5
 
 
 def test_a_disk_without_room_for_the_trial_is_told_with_its_folder(
