@@ -85,7 +85,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 def wait_for_nodes(nodes: Callable[[], Collection[str]], count: int) -> None:
     """Until `count` nodes are at work: how long one takes to begin depends on the machine's load."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(set(nodes())) < count:
         if time.monotonic() > deadline:
             raise TimeoutError(f"only {len(set(nodes()))} of {count} nodes began to work")

@@ -34,7 +34,7 @@ def test_ctrl_c_ends_processes_and_leaves_finished_files_only(tmp_path: Path) ->
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     assert not [name for name in tree(tmp_path / "out") if not name.endswith(".png") or name.startswith(".")]

@@ -271,7 +271,7 @@ def test_a_signal_while_a_module_is_loaded_gives_the_same_code(tmp_path: Path, n
 
 def _wait_until_it_reads(pid: int) -> None:
     """Until one of its threads waits for the first bytes of the pipe."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not any("pipe" in _waits_in(task) for task in Path(f"/proc/{pid}/task").iterdir()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

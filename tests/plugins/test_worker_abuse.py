@@ -120,7 +120,7 @@ def test_a_request_that_is_not_one_is_refused_without_a_traceback(
 def test_connections_without_a_token_do_not_keep_the_worker_awake(worker_file: Path) -> None:
     with RunningWorker(worker_file) as running, connect(worker_file):
         running.worker._idle_seconds = 0.0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while worker_file.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not worker_file.exists()

@@ -43,7 +43,7 @@ def test_a_model_nobody_uses_is_freed_and_opened_again_when_needed(worker_file: 
     with RunningWorker(worker_file, unload_seconds=0.3) as running:
         for _ in range(2):
             through_worker(noise(8, 8, 3), model="nearest", scale=2)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 600
             while running.worker._model_cache._entries and time.monotonic() < deadline:
                 time.sleep(0.02)
             assert not running.worker._model_cache._entries
@@ -97,7 +97,7 @@ def launched(worker_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {path.split(os.pathsep)!r}\n{SERVE}"]
     monkeypatch.setattr(client, "launch_facts", lambda: {"command": command})
     yield worker_file
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while any(process.poll() is None for process in client._STARTED):
         assert time.monotonic() < deadline, "a worker does not stop"
         if worker_file.exists():  # also of one that was so slow to start that it took over from a stopped one

@@ -229,7 +229,7 @@ def test_clips_with_the_same_options_share_an_upscaler_until_the_last_is_gone(ne
     gc.collect()
     assert engines.open_count() == before + 1
     del second
-    gives_up = time.monotonic() + 60  # a thread of VapourSynth lets go of the node a moment after its last frame
+    gives_up = time.monotonic() + 600  # a thread of VapourSynth lets go of the node a moment after its last frame
     while engines.open_count() > before and time.monotonic() < gives_up:
         gc.collect()
         time.sleep(0.01)

@@ -24,7 +24,7 @@ def enlarged(core, length, **options):
 
 def left_open():
     # A thread of VapourSynth lets go of a node's last frame a moment after it has handed that frame out.
-    gives_up = time.monotonic() + 60
+    gives_up = time.monotonic() + 600
     gc.collect()
     while open_count() and time.monotonic() < gives_up:
         time.sleep(0.01)

@@ -71,7 +71,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_next_run_says_so(
     process = start_srvid(*arguments)
     wait_for_segments(tmp_path / "out.mp4.srvid", process, 2)
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=600)
     assert process.returncode == 130, printed
     told = re.search(
         r"(\d+) of 6 segments are kept(; \d+ frames? will be made again)?: the same command goes on", printed

@@ -75,7 +75,7 @@ def test_an_input_replaced_while_running_is_noticed(clip: Clip, start_srvid: Sta
     other = tmp_path / "other.mp4"
     shutil.copy(clip("b-pyramid.mp4"), other)
     os.replace(other, source)
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=600)
     assert process.returncode == 1, printed
     assert "was changed while it was being upscaled" in printed
     assert not target.exists()
@@ -95,7 +95,7 @@ def test_a_second_srvid_on_the_same_output_is_refused(
     first.send_signal(signal.SIGCONT)
     assert second.returncode == 1
     assert "another srvid is writing out.mp4" in second.stderr
-    printed, _ = first.communicate(timeout=60)
+    printed, _ = first.communicate(timeout=600)
     assert first.returncode == 0, printed
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
