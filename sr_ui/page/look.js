@@ -20,10 +20,12 @@ export function createLook(file, models, opened, goQueue) {
   const look = { seconds: 0, shown: [], order: [], model: null, before: "", strength: 1, scale: 2, height: null, codec: "", format: "", target: "", isTargetTyped: false };
   const costs = new Map(); // of a key: null while it is measured, what was found, or { error }
   let facts = null, side = null, clip = null, measuring = Promise.resolve(), hasEnded = false;
+  let wanted = null, runs = null; // the model to show once its picture is there, and the one that was chosen before
 
   const layers = createLayers((found, more) => {
     if (clip?.isPlaying || hasEnded) return;
-    viewer.show(found.sort((one, other) => look.order.indexOf(one.name) - look.order.indexOf(other.name)));
+    viewer.show(found.sort((one, other) => look.order.indexOf(one.name) - look.order.indexOf(other.name)), wanted);
+    if (found.some(layer => layer.name === wanted)) wanted = null;
     viewer.setNote(more ? words.loading : noteOf(found));
     if (file.kind === "image") for (const layer of found) if (layer.engineSeconds) noteCost(layer);
   }, error => { viewer.setNote(""); tell(error); });
@@ -65,13 +67,14 @@ export function createLook(file, models, opened, goQueue) {
   function changed() {
     if (look.before === look.model) look.before = ""; // not offered: it would run unseen
     if (isFaithful()) look.strength = 1;
+    if (runs !== look.model) wanted = runs = look.model;
     side.draw();
     refresh();
   }
   function refresh() {
     if (file.kind === "folder" || !facts?.advice) return;
     const common = { file: file.id, seconds: look.seconds, aspect: facts.advice.sample_aspect, fit: viewer.fit() };
-    const first = [...viewer.names(), look.model]; // what is looked at comes first
+    const first = [...(wanted ? [wanted] : []), ...viewer.names(), look.model]; // what is looked at comes first
     const place = name => (first.includes(name) ? first.indexOf(name) : first.length);
     look.order = ["bicubic", ...look.shown];
     const names = look.order.toSorted((one, other) => (one === "bicubic" ? -1 : other === "bicubic" ? 1 : place(one) - place(other)));

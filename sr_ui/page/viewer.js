@@ -193,9 +193,10 @@ export function createViewer(words, zoomed = () => {}) {
 
   return {
     root,
-    // the pair that was chosen stays, by name
-    show(layers) {
-      const [left, right] = [state.layers[state.left]?.name, state.layers[state.right]?.name];
+    // the pair that was chosen stays, by name; `wanted` takes the right side once it is there
+    show(layers, wanted) {
+      let [left, right] = [state.layers[state.left]?.name, state.layers[state.right]?.name];
+      if (wanted !== right && layers.some(layer => layer.name === wanted)) [left, right] = [left === wanted ? right : left, wanted];
       state.layers = layers;
       const found = name => layers.findIndex(layer => layer.name === name);
       state.left = Math.max(0, found(left));
