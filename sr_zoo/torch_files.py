@@ -3,6 +3,7 @@
 Pickles are read with `weights_only`: a file that would run code on loading is refused, never executed.
 """
 
+import errno
 import pickle
 import zipfile
 from pathlib import Path
@@ -75,6 +76,12 @@ class _Called(nn.Module):
         return made
 
 
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, OSError):  # "invalid argument" is a place before the beginning that torch was sent to
+        return "its index points out of it" if error.errno == errno.EINVAL else error.strerror or type(error).__name__
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _read_tensors(path: Path) -> dict[str, Any]:
     """The file's state dict, without running any code of it."""
     with path.open("rb") as file:
@@ -105,8 +112,7 @@ def _read_tensors(path: Path) -> dict[str, Any]:
             hint="get a .safetensors version of the model, or its plain state dict",
         ) from error
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadModel(f"it cannot be read: {reason}", hint="is the download complete?") from error
+        raise BadModel(f"it cannot be read: {_reason_of(error)}", hint="is the download complete?") from error
     if not isinstance(loaded, dict):
         raise BadModel(f"it holds a {type(loaded).__name__}, not weights by name", hint=_OTHER_CODE)
     refuse_other_contents(loaded)

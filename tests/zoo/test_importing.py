@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import struct
 import subprocess
 import zipfile
 from pathlib import Path
@@ -207,6 +208,17 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path) -> 
     with pytest.raises(BadModel, match=r"refused|cannot be read"):
         read_torch_file(bare)
     assert not (tmp_path / "owned").exists()
+
+
+def test_an_index_that_points_out_of_its_file_is_told_in_words(tmp_path: Path) -> None:
+    """Torch answers with EINVAL, of which nobody learns anything."""
+    path = tmp_path / "torn.pth"
+    torch.save({"weight": torch.zeros(3, 3)}, path)
+    damaged = bytearray(path.read_bytes())
+    struct.pack_into("<Q", damaged, damaged.rfind(b"PK\x06\x06") + 48, 0xFFFFFFFFFFFFFF00)  # where zip64's index begins
+    path.write_bytes(damaged)
+    with pytest.raises(BadModel, match="its index points out of it"):
+        read_torch_file(path)
 
 
 def test_weights_of_no_known_network_are_refused(tmp_path: Path) -> None:
