@@ -93,6 +93,8 @@ class Clock:
     def __init__(self) -> None:
         self.samples: list[tuple[float, int]] = []
 
+    def reading(self) -> None: ...
+
     def planned(self, source: Source, plan: Plan) -> None: ...
 
     def progressed(self, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from queue import Empty, Full, Queue
 from typing import Protocol, runtime_checkable
@@ -100,6 +101,9 @@ class FrameSink(Protocol):
 class Listener(Protocol):
     """Who is told: before the first frame, while it runs, before it is checked."""
 
+    def reading(self) -> None:
+        """A long input is read to its end, for its sound and subtitles; minutes where it is large."""
+
     def planned(self, source: Source, plan: Plan) -> None: ...
 
     def progressed(self, progress: Progress) -> None: ...
@@ -143,7 +147,8 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
         in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source,
         ExitStack() as after_planning,
     ):
-        plan = in_thread(lambda: rehearse(source, plan_output(source, request), folder_of(request.target)))
+        plan = plan_output(source, request)
+        plan = in_thread(partial(rehearse, source, plan, folder_of(request.target), on_reading=listener.reading))
         listener.planned(source, plan)
         after_planning.enter_context(part_removed_on_failure(request.target))
         sink = Sink(request.target, source, plan, salvage=request.salvage)

@@ -267,6 +267,9 @@ class _Listener:
     def __init__(self, on_progress: Callable[[Progress], None] | None, on_note: Callable[[str], None] | None) -> None:
         self._progress, self._note = on_progress, on_note
 
+    def reading(self) -> None:
+        pass  # before the first frame
+
     def planned(self, source: Source, plan: Plan) -> None:
         for note in plan.notes:
             self.noted(note)

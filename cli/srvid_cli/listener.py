@@ -49,6 +49,9 @@ class VideoListener:
         if not self._is_silent and (advice := encoding_advice(text, self._codec)):
             self.noted(advice)
 
+    def reading(self) -> None:
+        self.line.phase("reading sound and subtitles")
+
     def planned(self, source: Source, plan: Plan) -> None:
         facts, encoder = source.facts, plan.encoder
         self.line.say(

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 
 import av
 
@@ -66,7 +67,9 @@ def estimate(
         Cancelled: it is not wanted any more.
     """
     with in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source:
-        plan = in_thread(lambda: rehearse(source, plan_output(source, request), folder_of(request.target), is_wanted))
+        plan, folder = plan_output(source, request), folder_of(request.target)
+        reading = partial(doing, "reading sound and subtitles")
+        plan = in_thread(partial(rehearse, source, plan, folder, is_wanted=is_wanted, on_reading=reading))
         doing("opening the engine")
         engine_facts, (frames, seconds, coded) = in_thread(lambda: _measure(source, plan, recipe, doing, is_wanted))
         length = length_seconds(source, plan)

@@ -107,7 +107,8 @@ class _Job:
             plan = plan_output(source, request)
             if unfinished is None and self._is_short(source, plan):
                 return _straight(request, self.recipe, self.listener, self.segmenting)
-            plan = in_thread(partial(rehearse, source, plan, self.folder.path.parent))
+            folder_beside = self.folder.path.parent
+            plan = in_thread(partial(rehearse, source, plan, folder_beside, on_reading=self.listener.reading))
             if unfinished is not None and was_joined_into(unfinished, Path(request.target)):
                 return self._already_joined(unfinished, source, plan)
             with self._workers(source, plan, unfinished) as workers:

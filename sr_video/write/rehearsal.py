@@ -71,13 +71,19 @@ class _Stage:
 
 
 def rehearse(
-    source: Source, plan: Plan, folder: Path | None = None, is_wanted: Callable[[], bool] = lambda: True
+    source: Source,
+    plan: Plan,
+    folder: Path | None = None,
+    *,
+    is_wanted: Callable[[], bool] = lambda: True,
+    on_reading: Callable[[], None] = lambda: None,
 ) -> Plan:
     """`plan` as its container keeps it, with notes on what is converted or lost for it.
 
     Args:
         folder: of the output.
         is_wanted: asked at every packet: a large file takes minutes to read.
+        on_reading: called before a longer input is read to its end.
 
     Raises:
         Cancelled: it is not wanted any more.
@@ -90,6 +96,7 @@ def rehearse(
         plan = _settled(stage, _noted_as_unread(source, plan))
         has_more = is_local(source.path) and not stage.is_whole
         if has_more and (plan.container.is_mp4_like or _copied(plan)):
+            on_reading()
             plan = _settled(replace(stage, most_bytes=None), plan)
     except StorageError as error:
         where = folder or "the folder for temporary files"

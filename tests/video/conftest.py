@@ -25,8 +25,12 @@ class Heard:
 
     notes: list[str] = field(default_factory=list)
     plan: Plan | None = None
+    times_read: int = 0
     progress: list[Progress] = field(default_factory=list)
     summary: Summary | None = None
+
+    def reading(self) -> None:
+        self.times_read += 1
 
     def planned(self, source: Source, plan: Plan) -> None:
         self.plan = plan

@@ -86,7 +86,7 @@ def test_all_of_the_other_streams_is_tried_in_a_file_without_a_name(
         verify(sink)
 
     monkeypatch.setattr(Sink, "verify", looking)
-    upscaled(source, tmp_path / "out.mkv")
+    assert upscaled(source, tmp_path / "out.mkv").times_read == 1
     assert len(tried) == 3
     assert tried[1][1] < tried[2][1] == len(read_back(source).packets[1])
     assert names == {source.name}
@@ -104,7 +104,7 @@ def test_a_trial_that_is_not_wanted_any_more_ends_at_the_next_packet(ending: str
     with Source(str(source)) as opened:
         plan = plan_output(opened, Request(source=str(source), target=str(tmp_path / "out.mkv"), scale=2))
         with pytest.raises(Cancelled):
-            rehearsal.rehearse(opened, plan, tmp_path, is_wanted)
+            rehearsal.rehearse(opened, plan, tmp_path, is_wanted=is_wanted)
     assert asked["times"] == 5
 
 
@@ -146,7 +146,7 @@ def test_tags_that_are_lost_are_said_once_however_often_it_is_tried(clip: Clip, 
 def test_what_is_refused_behind_the_rehearsal_costs_that_stream_its_rest_only(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transcode, "rehearse", lambda source, plan, folder: plan)
+    monkeypatch.setattr(transcode, "rehearse", lambda source, plan, folder, on_reading: plan)
     source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
     with pytest.raises(VerificationError, match=r"stream 1 .* does not reach its end in the output: .* jump") as caught:
         upscaled(source, tmp_path / "out.mp4", codec="libx264")
@@ -166,7 +166,7 @@ class _Told(Heard):
 def test_segments_are_joined_into_what_is_kept_where_a_stream_is_refused(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "rehearse", lambda source, plan, folder: plan)
+    monkeypatch.setattr(run, "rehearse", lambda source, plan, folder, on_reading: plan)
     source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
     request = Request(
         source=str(source), target=str(tmp_path / "out.mp4"), scale=2, codec="libx264", preset="ultrafast"
@@ -189,7 +189,7 @@ def test_what_fails_while_it_is_joined_is_never_called_complete(
         assert sink.refused
         raise VerificationError("segment 1 does not hold the frames that were put into it")
 
-    monkeypatch.setattr(run, "rehearse", lambda source, plan, folder: plan)
+    monkeypatch.setattr(run, "rehearse", lambda source, plan, folder, on_reading: plan)
     monkeypatch.setattr(run, "write_joined", torn)
     source = with_late_sound(clip(sound=True, frames=24), tmp_path / "late.mkv")
     request = Request(

@@ -125,7 +125,7 @@ def test_cues_that_arrive_late_fail_the_verification_and_the_rehearsal(
     monkeypatch.setattr(SubtitleConverter, "_end_by", unchanged)
     heard = upscaled(source, tmp_path / "out.mp4", codec="libx264")
     assert any("stream 1, subtitle" in note and "lost" in note for note in heard.notes)
-    monkeypatch.setattr(transcode, "rehearse", lambda source, plan, folder: plan)
+    monkeypatch.setattr(transcode, "rehearse", lambda source, plan, folder, on_reading: plan)
     with pytest.raises(VerificationError, match=r"stream 1 \(subtitle\) has a packet at"):
         upscaled(source, tmp_path / "again.mp4", codec="libx264")
 
