@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Hypothesis' own limit of 200 ms an example is one of the clock on the wall; under CI=true it has none either
-settings.register_profile("srvid", parent=settings.default, deadline=None)
-settings.load_profile("srvid")
+if find_spec("hypothesis") is not None:  # napari's own environment, where its tests run, lacks it
+    from hypothesis import settings
+
+    # its limit of 200 ms an example is one of the clock on the wall; under CI=true it has none either
+    settings.register_profile("srvid", parent=settings.default, deadline=None)
+    settings.load_profile("srvid")
 
 
 def skip_or_fail(message: str) -> NoReturn:
