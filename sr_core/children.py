@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 SAFE_PATH = "PYTHONSAFEPATH"  # the variable that stands for -P
@@ -33,17 +33,22 @@ def working_folder() -> str:
 
 
 @contextmanager
-def safe_spawning() -> Iterator[None]:
-    """Children that multiprocessing starts in this block do not import from the current folder."""
-    before = os.environ.get(SAFE_PATH)
-    os.environ[SAFE_PATH] = "1"
+def variable_set(name: str) -> Iterator[None]:
+    """The environment's variable `name` is 1 in this block, and what it was after it."""
+    before = os.environ.get(name)
+    os.environ[name] = "1"
     try:
         yield
     finally:
         if before is None:
-            del os.environ[SAFE_PATH]
+            del os.environ[name]
         else:
-            os.environ[SAFE_PATH] = before
+            os.environ[name] = before
+
+
+def safe_spawning() -> AbstractContextManager[None]:
+    """Children that multiprocessing starts in this block do not import from the current folder."""
+    return variable_set(SAFE_PATH)
 
 
 def _search_path() -> list[str]:

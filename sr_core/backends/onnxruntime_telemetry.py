@@ -6,22 +6,13 @@ under ~/.cache/Microsoft. The variable below, which it reads once, keeps it from
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from sr_core.children import variable_set
 
 _VARIABLE = "ORT_DISABLE_TELEMETRY"
 
 
-@contextmanager
-def telemetry_off() -> Iterator[None]:
+def telemetry_off() -> AbstractContextManager[None]:
     """Import onnxruntime in here, wherever it is imported first."""
-    before = os.environ.get(_VARIABLE)
-    os.environ[_VARIABLE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_VARIABLE]
-        else:
-            os.environ[_VARIABLE] = before
+    return variable_set(_VARIABLE)
