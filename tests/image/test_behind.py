@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import mmap
-import os
 import zipfile
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from PIL import Image
 
 from sr_core.upscaler import Upscaler
 from sr_image.enlarge import EnlargeOptions, enlarge
+from sr_image.formats.reader import decode_frames, open_image
 from sr_image.metadata.behind import note_behind
 from tests.image.conftest import noise
 
@@ -51,19 +50,28 @@ def test_an_archive_behind_a_picture_is_said_and_nothing_where_there_is_none(kin
     assert note_behind(both, name) == "3.5 kB behind the end of the picture left out"
 
 
-@pytest.mark.parametrize("kind", FORMATS)
-def test_a_file_system_that_maps_no_files_gives_the_same(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["jpg", "png", "gif", "webp", "bmp"])
+def test_no_picture_is_mapped_as_cutting_it_short_meanwhile_would_end_the_process(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+    path, mapped = tmp_path / f"picture.{name}", []
+    Image.fromarray(noise(48, 72, 3)).convert("L").save(path)
+    monkeypatch.setattr(mmap, "mmap", lambda *_, **__: mapped.append(name))
+    with open_image(path) as image:
+        assert sum(len(strip) for frame in decode_frames(image) for strip in frame.strips) == 48
+    assert not mapped
 
-    monkeypatch.setattr(mmap, "mmap", refuse)
+
+@pytest.mark.parametrize("size", range(2, 6))
+@pytest.mark.parametrize("kind", FORMATS)
+def test_pieces_of_any_size_give_the_same(
+    kind: str, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr_image.metadata.behind._PIECE_BYTES", size)
     path = tmp_path / "both"
-    path.write_bytes(saved(kind))
-    assert note_behind(path, kind.lower()) == ""
-    path.write_bytes(saved(kind) + archive())
+    path.write_bytes(saved(kind) + b"\0" * 7 + archive())
     assert note_behind(path, kind.lower()) == "3.5 kB behind the end of the picture left out"
+    assert note_behind(path, kind.lower(), skips_pictures=True) != ""
 
 
 @pytest.mark.parametrize("kind", FORMATS)
