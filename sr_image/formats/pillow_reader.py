@@ -59,6 +59,7 @@ class PillowImage:
         self._path, self._kind = path, kind
         self._file: ScanlineFile | None = None
         self._image: ImageFile.ImageFile = getattr(import_module(module), name)(str(path))
+        self._image.filename = ""  # by which Pillow would map it: cut short meanwhile, that ends the process (SIGBUS)
         try:
             self._refuse_impossible(max_pixels)
             self._setup(metadata, durations, loop)

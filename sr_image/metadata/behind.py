@@ -12,21 +12,21 @@ streams have no end that could be found without decoding them.
 
 from __future__ import annotations
 
-import mmap
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from sr_core.wording import text_from_bytes
 
-_Data = mmap.mmap | bytes
 _PADDING = b"\0\xff\r\n \x1a"  # cameras and mail programs fill up with it
 _JPEG_STOP = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # in entropy-coded data: not 00, a restart, or fill
 _ALONE = range(0xD0, 0xD9)  # JPEG markers without a segment: restarts, start of image
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _GIF_TABLE = 0x80  # flag: a colour table follows, of 2 << (flags & 7) entries
+_PIECE_BYTES = 1 << 14
 
 
 def note_behind(path: Path, format_name: str, *, skips_pictures: bool = False) -> str:
@@ -36,44 +36,69 @@ def note_behind(path: Path, format_name: str, *, skips_pictures: bool = False) -
         skips_pictures: JPEGs behind a JPEG have been spoken of.
     """
     find_end = _ENDS.get(format_name)
-    size = path.stat().st_size
-    if find_end is None or not size:
+    if find_end is None:
         return ""
-    with _content(path) as data:
+    with path.open("rb") as file:
+        data = _Data(file)
         end = find_end(data, 0)
         while skips_pictures and end is not None and (further := _next_jpeg(data, end)) is not None:
             end = further
-        rest = b"" if end is None else data[end : end + 64]
-        if end is None or not (rest.strip(_PADDING) or data[end:].strip(_PADDING)):
+        if end is None or data.skip_padding(end) is None:
             return ""
-        return f"{text_from_bytes(size - end)} behind the end of the picture left out"
+        return f"{text_from_bytes(len(data) - end)} behind the end of the picture left out"
 
 
-@contextmanager
-def _content(path: Path) -> Iterator[_Data]:
-    with path.open("rb") as file, ExitStack() as stack:
-        data: _Data
-        try:
-            data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except OSError:  # FUSE and 9p refuse it in some of their modes
-            data = file.read()
-        yield data
+class _Data:
+    """The bytes of an open file, read where they are asked for.
+
+    Not a map of it: where the file is cut short meanwhile, touching one ends the process (SIGBUS).
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: slice) -> bytes:
+        self._file.seek(place.start)
+        return self._file.read(place.stop - place.start)
+
+    def byte(self, at: int) -> int:
+        """The one at `at`; IndexError where the file ends before it."""
+        return self[at : at + 1][0]
+
+    def skip_padding(self, at: int) -> int | None:
+        """The place of the first byte from `at` on that is no padding."""
+        while piece := self[at : at + _PIECE_BYTES]:
+            if rest := piece.lstrip(_PADDING):
+                return at + len(piece) - len(rest)
+            at += len(piece)
+        return None
+
+    def find_marker(self, at: int) -> int | None:
+        """The place of the first marker from `at` on, in a JPEG's entropy-coded data."""
+        while piece := self[at : at + _PIECE_BYTES]:
+            if stop := _JPEG_STOP.search(piece):
+                return at + stop.start()
+            at += max(1, len(piece) - 1)  # a marker's second byte may be the next piece's first
+        return None
 
 
 def _next_jpeg(data: _Data, at: int) -> int | None:
     """The end of the JPEG that begins at `at`, behind padding; None where none does."""
-    begin = data.find(b"\xff\xd8\xff", at)
-    if begin < 0 or data[at:begin].strip(_PADDING):
+    begin = data.skip_padding(at)  # which FF is taken for: at the second byte of its first marker
+    if begin is None or begin == at or data[begin - 1 : begin + 2] != b"\xff\xd8\xff":
         return None
-    return _jpeg_end(data, begin)
+    return _jpeg_end(data, begin - 1)
 
 
 def _jpeg_end(data: _Data, at: int) -> int | None:
     """ITU-T T.81 §B.1.1: markers, most with a segment of a stated length; a scan's data has none."""
     while at + 4 <= len(data):
-        if data[at] != 0xFF:
+        if data.byte(at) != 0xFF:
             return None
-        marker = data[at + 1]
+        marker = data.byte(at + 1)
         if marker == 0xFF:
             at += 1  # fill
         elif marker == _EOI:
@@ -83,10 +108,10 @@ def _jpeg_end(data: _Data, at: int) -> int | None:
         else:
             at += 2 + max(2, int.from_bytes(data[at + 2 : at + 4], "big"))
             if marker == _SOS:
-                stop = _JPEG_STOP.search(data, at)
+                stop = data.find_marker(at)
                 if stop is None:
                     return None
-                at = stop.start()
+                at = stop
     return at + 2 if data[at : at + 2] == b"\xff\xd9" else None
 
 
@@ -111,14 +136,14 @@ def _gif_end(data: _Data, at: int) -> int | None:
     """GIF89a §17 to 27: extensions and pictures, each in blocks that state their length, then 3B."""
     if len(data) < at + 13:
         return None
-    at += 13 + _table_bytes(data[at + 10])
-    while at < len(data) and data[at] in b"!,":
+    at += 13 + _table_bytes(data.byte(at + 10))
+    while data[at : at + 1] in (b"!", b","):
         is_picture = data[at : at + 1] == b","
         if len(data) < at + 11:
             return None
-        at += 11 + _table_bytes(data[at + 9]) if is_picture else 2
-        while at < len(data) and data[at]:
-            at += 1 + data[at]
+        at += 11 + _table_bytes(data.byte(at + 9)) if is_picture else 2
+        while size := data[at : at + 1].strip(b"\0"):
+            at += 1 + size[0]
         at += 1
     return at + 1 if data[at : at + 1] == b";" else None
 
