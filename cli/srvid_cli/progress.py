@@ -4,6 +4,10 @@
 
 What matters most comes first, and what does not fit is left out from the end, so 60 columns show
 share and time left, and so do 30. Rich draws: it knows the terminal's width at every moment.
+
+A terminal that is made narrower breaks the line that stands there into several rows, and moves the cursor with
+the character it stands at. So the cursor waits at the line's first character: from there, wherever it is now,
+all rows of the old line can be erased. See _Drawn.
 """
 
 from __future__ import annotations
@@ -21,14 +25,14 @@ from srvid_cli.shown import terminal_of
 from srvid_cli.spelling import tell
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
-    from rich.text import Text
 
 _PLAIN_SECONDS = 30.0  # between lines where stderr is not a terminal
 _BAR_WIDTH, _LEAST_BAR = 24, 8
 _REDRAWS_PER_SECOND = 8
 _GAP = "  "
+_ERASE_BELOW = "\x1b[J"  # ECMA-48 §8.3.39: from the cursor to the end of the screen
 _FLOAT_NOISE = 1e-9  # 100 * 0.29 is 28.999999999999996
 
 
@@ -158,16 +162,30 @@ class ProgressLine:
             )
             self._live.start()
 
-    def _drawn(self) -> Text:
-        from rich.text import Text
-
+    def _drawn(self) -> _Drawn:
         assert self._console is not None
-        # one column is left free: a terminal that was made smaller does not break the line at once
-        return Text(self._status.text(self._console.width - 1), no_wrap=True, overflow="crop")
+        # one column is left free: some terminals wrap what fills the last one
+        return _Drawn(self._status.text(self._console.width - 1))
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The line as Rich renders it: what stood there is erased to the end of the screen, the cursor goes back."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.segment import ControlType, Segment
+        from rich.text import Text
+
+        # the codes are for the old Windows console, which knows no sequences and breaks no lines again
+        yield Segment(f"\r{_ERASE_BELOW}", None, [(ControlType.CARRIAGE_RETURN,)])
+        yield Text(self.text, no_wrap=True, overflow="crop", end="")
+        yield Segment("\r", None, [(ControlType.CARRIAGE_RETURN,)])
 
 
 class _Speed:
