@@ -9,21 +9,19 @@
 
 What is checked: twine and check-wheel-contents on every file; the files beside each other hold the same
 Python; the wheel of this machine in an empty environment, with the demo run from outside the checkout; that
-pip resolves every other platform from its tags alone, and here every extra that a hint can name; and the
-recipes, as far as try_recipes.py can.
+pip resolves every other platform from its tags alone, and here every extra that a hint can name (resolve.py);
+`uvx srvid` and `pipx run srvid` (try_runners.py); and the recipes, as far as try_recipes.py can. What could
+not be checked here is said at the end.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import tomllib
 import venv
 import zipfile
 from dataclasses import dataclass
@@ -31,12 +29,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from recipes import write_recipes
+from resolve import resolve, resolve_extras
+from run import PROJECT, run
 from sbom import write_sbom
 from try_recipes import try_recipe
+from try_runners import try_runners
 
-PROJECT = Path(__file__).resolve().parents[1]
 DIST = PROJECT / "dist"
-PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +77,6 @@ PLATFORMS = (
         pip_tags=("macosx_14_0_arm64", "macosx_13_0_arm64", "macosx_12_0_arm64", "macosx_11_0_arm64"),
     ),
 )
-
-
-def run(*command: object, cwd: Path = PROJECT, **environment: str) -> str:
-    """Run a command and return what it says; ends the release where it fails."""
-    words = [str(word) for word in command]
-    done = subprocess.run(
-        words, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        sys.exit(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def build() -> list[Path]:
@@ -137,41 +125,6 @@ def install_and_try(wheel: Path, folder: Path) -> Path:
     return programs / "python"
 
 
-def try_runners(folder: Path) -> None:
-    """The forms `uvx srvid` and `pipx run srvid`, against an index of files, where those programs are.
-
-    With this Python: neither looks at what srvid requires before it has chosen one.
-    """
-    for program, words in (
-        ("uvx", ("--python", sys.executable, "--find-links", DIST, "srvid")),
-        ("pipx", ("run", "--python", sys.executable, f"--pip-args=--find-links={DIST}", "srvid")),
-    ):
-        if shutil.which(program, path=PATH) is None:
-            print(f"not tried: {program} is not here")
-            continue
-        print(f"{program}: {run(shutil.which(program, path=PATH), *words, '--version', cwd=folder).strip()}")
-
-
-def resolve(platform: Platform, wheel: Path) -> int:
-    """How many packages pip would install on `platform`, by its tags alone; nothing is installed."""
-    tags = [word for tag in (*platform.pip_tags, platform.tag) for word in ("--platform", tag)]
-    report = run(
-        sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--report", "-",
-        "--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp", "--abi", "cp312", "--abi", "abi3",
-        "--abi", "none", "--target", DIST / "none", *tags, wheel,
-    )  # fmt: skip
-    return len(json.loads(report)["install"])
-
-
-def resolve_extras(wheel: Path) -> None:
-    """Every `pip install 'srvid[…]'` that a hint can name finds all it needs, for this machine."""
-    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    pip = (sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--report", "-")
-    for extra in extras:
-        found = json.loads(run(*pip, f"{wheel}[{extra}]"))["install"]
-        print(f"srvid[{extra}]: {len(found)} packages")
-
-
 def published_at() -> str:
     """The index to which twine uploads, as its users see it."""
     from twine.utils import DEFAULT_REPOSITORY
@@ -187,21 +140,24 @@ def main() -> None:
     files = build()
     check(files)
     wheels = {platform: next(path for path in files if platform.tag in path.name) for platform in PLATFORMS}
+    unknown = []
     if not skips:
         for platform, wheel in wheels.items():
-            print(f"{platform.tag}: pip resolves {resolve(platform, wheel)} packages")
+            count = resolve(wheel, pip_tags=(*platform.pip_tags, platform.tag))
+            print(f"{platform.tag}: pip resolves {count} packages", flush=True)
         with tempfile.TemporaryDirectory() as place:
             for platform, wheel in wheels.items():
                 if platform.is_here:
                     python = install_and_try(wheel, Path(place))
-                    resolve_extras(wheel)
+                    unknown += resolve_extras(wheel)
                     print(f"wrote {write_sbom(python, DIST / 'sbom.cdx.json')}")
-            try_runners(Path(place))
+            try_runners(list(wheels.values()), Path(place))
     sdist = next(path for path in files if path.suffix == ".gz")
     for path in write_recipes(PROJECT / "pyproject.toml", sdist, DIST / "recipes", index=published_at()):
         print(f"wrote {path.relative_to(PROJECT)}: {try_recipe(path, sdist, skips=skips)}")
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in files]
     (DIST / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
+    print("\n".join(unknown) if unknown else "all was checked")
 
 
 if __name__ == "__main__":

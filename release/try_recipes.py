@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from run import run
 
 SHELLS = {  # → where each looks for `srvid`
     "bash": "usr/share/bash-completion/completions/srvid",
@@ -51,7 +52,7 @@ def _aur(recipe: Path, sdist: Path, skips: bool) -> str:
         script = _INSTALL.format(**{name: shlex.quote(str(path)) for name, path in (
             ("srcdir", folder / "src"), ("pkgdir", folder / "pkg"), ("recipe", recipe)
         )})  # fmt: skip
-        _run("bash", "-c", f"PATH={shlex.quote(str(folder / 'bin'))}:$PATH\n{script}")
+        run("bash", "-c", f"PATH={shlex.quote(str(folder / 'bin'))}:$PATH\n{script}")
         return check_tree(folder / "pkg")
 
 
@@ -64,21 +65,13 @@ def check_tree(tree: Path) -> str:
         if not (tree / path).stat().st_size:
             sys.exit(f"{path} is empty")
     call = "from srvid_cli.srvid import main; main()"
-    return "package() installs " + _run(tree / "opt/srvid/bin/python", "-c", call, "--version").split(";")[0].strip()
+    return "package() installs " + run(tree / "opt/srvid/bin/python", "-c", call, "--version").split(";")[0].strip()
 
 
 def _homebrew(recipe: Path, sdist: Path, skips: bool) -> str:
     if shutil.which("ruby") is None:
         return "not tried: no ruby"
-    return f"Ruby says: {_run('ruby', '-c', recipe).strip()}"
-
-
-def _run(*command: object) -> str:
-    words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return f"Ruby says: {run('ruby', '-c', recipe).strip()}"
 
 
 TRIALS: dict[str, Callable[[Path, Path, bool], str]] = {

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +21,7 @@ from tests.conftest import skip_or_fail
 
 PROJECT = Path(__file__).resolve().parents[2]
 RELEASE = PROJECT / "release"
+INLINE_RUNNERS = re.compile(r"`((?:uvx|pipx run) [^`]+)`")
 
 
 def load(name: str) -> ModuleType:
@@ -117,7 +122,101 @@ def test_the_homebrew_formula_installs_every_program_its_pages_and_completions(
     assert completed == {f"/bin/{script}" for script in project["scripts"]}
 
 
+@pytest.fixture
+def resolving(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """resolve_extras() on a pip that says `stderr` of the extra tensorrt and finds everything else."""
+    load("run")
+    module = load("resolve")
+
+    def resolve_extras(stderr: str, *, is_reached: bool = False, is_published: bool = True) -> list[str]:
+        def pip(*words: object, **_: object) -> subprocess.CompletedProcess[str]:
+            fails = str(words[-1]).endswith("[tensorrt]") or ("--no-deps" in words and not is_published)
+            shown = [str(word) for word in words]
+            return subprocess.CompletedProcess(shown, int(fails), '{"install": []}', stderr if fails else "")
+
+        monkeypatch.setattr(module, "attempt", pip)
+        monkeypatch.setattr(sys.modules["run"], "attempt", pip)
+        monkeypatch.setattr(module, "can_reach", lambda index: is_reached)
+        unknown: list[str] = module.resolve_extras(Path("srvid.whl"))
+        return unknown
+
+    return resolve_extras
+
+
+PLACEHOLDER = """
+      The installation of tensorrt-cu13-libs for version 11.4.0.106 failed.
+
+      This is a special placeholder package which downloads a real wheel package
+      from https://index.example/. If https://index.example/ is not reachable, we
+      cannot download the real wheel file to install.
+"""
+
+
+def test_an_extra_behind_an_index_out_of_reach_is_said_to_be_unchecked(
+    resolving: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (unknown,) = resolving(PLACEHOLDER)
+    assert unknown.startswith("srvid[tensorrt]: not checked here: tensorrt-cu13-libs is a placeholder")
+    assert "https://index.example, which cannot be reached" in unknown
+    assert unknown in capsys.readouterr().out  # at once, and again at the end
+
+
+@pytest.mark.parametrize(
+    ("stderr", "facts"),
+    [
+        ("ERROR: No matching distribution found for tensorrt>=99", {}),
+        (PLACEHOLDER, {"is_reached": True}),  # then the placeholder itself is at fault
+        (PLACEHOLDER, {"is_published": False}),  # what is asked for is not even there
+    ],
+    ids=["no such version", "the index answers", "not published"],
+)
+def test_an_extra_that_cannot_be_installed_ends_the_release(
+    resolving: Callable[..., list[str]], stderr: str, facts: dict[str, bool]
+) -> None:
+    with pytest.raises(SystemExit, match=r"tensorrt"):
+        resolving(stderr, **facts)
+
+
+def test_the_local_index_holds_the_wheels_beside_what_pip_is_set_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("run")
+    runners = load("try_runners")
+    wheel = tmp_path / "srvid-9.9.9-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("srvid-9.9.9.dist-info/METADATA", "Metadata-Version: 2.1\nName: srvid\nVersion: 9.9.9\n")
+        archive.writestr("srvid-9.9.9.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    index = runners.write_index([wheel], tmp_path / "index")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    (tmp_path / "pip.conf").write_text("[global]\nextra-index-url = file:///one\n    file:///two\n")
+    environment = runners.environment_of(index, tmp_path)
+    assert environment["PIP_EXTRA_INDEX_URL"].split() == ["file:///one", "file:///two", index]
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--index-url",
+        index,
+        "--dest",
+        tmp_path / "got",
+        "srvid",
+    )
+    subprocess.run(pip, check=True, env={**os.environ, "PIP_NO_INDEX": "0"})
+    assert (tmp_path / "got" / wheel.name).exists()
+
+
+def test_every_form_in_the_documents_is_run_by_make_dist() -> None:
+    load("run")
+    tried = load("try_runners").LINES
+    for line in INLINE_RUNNERS.findall((PROJECT / "docs" / "index.md").read_text()):
+        assert any(run.startswith(line) for run in tried), line
+
+
 def test_every_recipe_is_tried_by_make_dist(recipes: ModuleType) -> None:
+    load("run")
     assert load("try_recipes").TRIALS.keys() == {Path(name).name for name in recipes.RECIPES}
 
 
