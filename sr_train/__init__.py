@@ -26,6 +26,7 @@ recipes         recipes by name, and on whatever pictures somebody has
 published       what the authors published: Y PSNR in dB by network, scale and set, from the authors' own tables
 report          what `srkit eval` prints and writes: one table, per-image CSV, JSON, a quality-against-cost plot
 shipping        from a finished training to a model file: export the averaged weights, measure them, write both
+unsharp         truths that are a little too sharp: an unsharp mask of luma
 vgg             VGG19 features
 warm_starts     weights to start a training from: another run's checkpoint, or a model file of ours
 """

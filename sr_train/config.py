@@ -40,7 +40,8 @@ class DataConfig:
     """Which images, and how a batch is cut from them. `copies` are sizes at which each image is used.
 
     With `clips` the images become so many short coded clips (`sr_train.clips`), and a batch pairs of their frames;
-    `chances` changes how often they are soft, noisy, ... (`sr_train.chances`).
+    `chances` changes how often they are soft, noisy, ... (`sr_train.chances`). `sharpen` is the share of an unsharp
+    mask in the truths (`sr_train.unsharp`).
     """
 
     folders: tuple[str, ...]
@@ -53,6 +54,7 @@ class DataConfig:
     validate: str = "eval/Set5"
     clips: int = 0
     chances: Mapping[str, Any] = field(default_factory=dict)
+    sharpen: float = 0.0
 
     def __post_init__(self) -> None:
         _demand(len(self.folders) > 0, "data.folders", self.folders, "at least one folder")
@@ -62,6 +64,7 @@ class DataConfig:
         if self.clips:
             _demand(self.batch % 2 == 0, "data.batch", self.batch, "an even number: frames come in pairs")
         chances_from_table(self.chances)
+        _demand(0.0 <= self.sharpen <= 1.0, "data.sharpen", self.sharpen, "0 to 1")
         _demand(self.variants >= 1, "data.variants", self.variants, "1 or more")
 
 

@@ -29,6 +29,7 @@ from sr_train.losses import Loss, make_loss
 from sr_train.metrics import Y_WEIGHTS, luma_from_rgb, psnr
 from sr_train.optimisers import make_optimisers
 from sr_train.recipes import find_warm_start
+from sr_train.unsharp import sharpen
 from sr_train.warm_starts import warm_start
 from sr_zoo.archs.registry import build_network, find_arch
 
@@ -200,7 +201,7 @@ def _batch(bank: ImageBank | ClipBank, config: TrainConfig, step: int, device: t
     """(LR, HR) as floats in [0, 1] on the device; they travel there as codes, most as uint8."""
     data = config.data
     low, high = bank.batch(seed=config.optim.seed, step=step, count=data.batch, patch_px=data.patch_px)
-    return _tensor(low, config, device), _tensor(high, config, device)
+    return _tensor(low, config, device), sharpen(_tensor(high, config, device), data.sharpen, bank.scale)
 
 
 def _tensor(images: Image8 | NDArray[np.float32], config: TrainConfig, device: torch.device) -> Tensor:
