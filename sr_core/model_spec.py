@@ -49,6 +49,7 @@ class ModelSpec:
         border_px: input pixels by which a picture is continued on every side for the network, its outermost
             samples repeated: then the zeros that convolutions see beyond it are that far away.
         keeps_gray: gray pictures are to come out gray; see Note [gray] in `sr_core.graph.color_edges`.
+        sharpen: 0 to 1: how much luma is sharpened behind the network; see `sr_core.graph.sharpen`.
         purpose: what it is for, in a few words, e.g. 'clean photos', 'anime', 'JPEG damage'.
         licence: SPDX id or a short text.
         training: how and how long it was trained, in a sentence.
@@ -67,6 +68,7 @@ class ModelSpec:
     fixed_size: tuple[int, int] | None = None
     border_px: int = 0
     keeps_gray: bool = False
+    sharpen: float = 0.0
     purpose: str = ""
     licence: str = ""
     training: str = ""
@@ -98,6 +100,8 @@ class ModelSpec:
                 f"model {self.name!r}: border_px {self.border_px}, expected a multiple of {BORDER_STEP} and of "
                 f"size_multiple, at most {LARGEST_BORDER}, and 0 beside a fixed_size"
             )
+        if not 0.0 <= self.sharpen <= 1.0:
+            raise BadModel(f"model {self.name!r}: sharpen {self.sharpen}, expected 0 to 1")
         if self.halo_px is not None and not 0 <= self.halo_px <= LARGEST_SIDE:
             raise BadModel(f"model {self.name!r}: halo_px {self.halo_px}, expected 0 to {LARGEST_SIDE}")
 
@@ -108,7 +112,10 @@ class ModelSpec:
 
     def to_json(self) -> str:
         """The spec as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True)
+        held = asdict(self)
+        if not self.sharpen:
+            del held["sharpen"]  # versions before it read these files
+        return json.dumps(held, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:

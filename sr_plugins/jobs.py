@@ -27,6 +27,7 @@ class Job:
         scale: 1 to 16, 1.5 too; one that the model does not give is made by the next larger and a resize down.
         order: 'rgb' or 'bgr' of 3 and 4 channels.
         strength: that much of the model, the rest of 'clear'.
+        sharpen: how much luma is sharpened.
         transfer: 'encoded' (gamma, as images are) or 'linear' light.
         alpha: 'straight' or 'premultiplied'.
         at_input_size: the result is averaged back to the input's size: a cleaner image, not a larger one.
@@ -39,6 +40,7 @@ class Job:
     scale: float
     model: str = DEFAULT_MODEL
     strength: float = 1.0
+    sharpen: float = 0.0
     backend: str = "auto"
     tile: int | None = None
     order: str = "rgb"
@@ -54,8 +56,10 @@ class Job:
                 raise BadInput(f"{name} is {value!r}, expected 1 to {most}")
         if self.tile is not None and type(self.tile) is not int:
             raise BadInput(f"tile is {self.tile!r}, expected a number of pixels or null")
-        if type(self.strength) not in (int, float) or not 0.0 <= self.strength <= 1.0:
-            raise BadInput(f"strength is {self.strength!r}, expected 0 to 1")
+        for name in ("strength", "sharpen"):
+            share = getattr(self, name)
+            if type(share) not in (int, float) or not 0.0 <= share <= 1.0:
+                raise BadInput(f"{name} is {share!r}, expected 0 to 1")
         if type(self.at_input_size) is not bool:
             raise BadInput(f"at_input_size is {self.at_input_size!r}, expected true or false")
         for name, choices in (

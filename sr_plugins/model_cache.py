@@ -20,7 +20,7 @@ from sr_plugins.jobs import Job
 
 MODELS_KEPT = 2
 POLL_SECONDS = 0.1
-_Key = tuple[str, float, float, str, int | None]
+_Key = tuple[str, float, float, float, str, int | None]
 ScaleFor = Callable[[str, Fraction], int]  # `srvid.model_choice.engine_scale`: what to open a model at for a factor
 
 
@@ -33,6 +33,7 @@ class Opener(Protocol):
         *,
         scale: int | None,
         strength: float,
+        sharpen: float,
         backend: str,
         tile: int | None,
         shared_tiles: bool,
@@ -84,7 +85,7 @@ class ModelCache:
             SrError: the model cannot be opened.
             Cancelled: the client is gone.
         """
-        key = (job.model, job.strength, job.scale, job.backend, job.tile)
+        key = (job.model, job.strength, job.sharpen, job.scale, job.backend, job.tile)
         with self._lock:
             entry = self._entries.setdefault(key, _Entry())
             entry.users += 1
@@ -132,6 +133,7 @@ class ModelCache:
                     job.model,
                     scale=self._scale_for(job.model, job.factor),
                     strength=job.strength,
+                    sharpen=job.sharpen,
                     backend=job.backend,
                     tile=job.tile,
                     shared_tiles=True,  # strips and images of all sizes: one compiled shape

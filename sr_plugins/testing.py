@@ -46,6 +46,7 @@ def open_test_model(
     *,
     scale: int | None,
     strength: float = 1.0,
+    sharpen: float = 0.0,
     backend: str,
     tile: int | None,
     shared_tiles: bool,

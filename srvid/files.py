@@ -41,6 +41,7 @@ def upscale_video(
     tile: int | None = None,
     threads: int | None = None,
     strength: float = 1.0,
+    sharpen: float = 0.0,
     self_ensemble: bool = False,
     device: int | str | None = None,
     hwaccel: Literal["cuda"] | None = None,
@@ -88,6 +89,7 @@ def upscale_video(
         tile=tile,
         threads=threads,
         strength=strength,
+        sharpen=sharpen,
         self_ensemble=self_ensemble,
         device=device,
     )

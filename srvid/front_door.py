@@ -30,20 +30,26 @@ def backend_names() -> tuple[str, ...]:
 
 
 def resolve_model(
-    model: str = DEFAULT_MODEL, *, scale: int | None = None, strength: float = 1.0, self_ensemble: bool = False
+    model: str = DEFAULT_MODEL,
+    *,
+    scale: int | None = None,
+    strength: float = 1.0,
+    sharpen: float = 0.0,
+    self_ensemble: bool = False,
 ) -> tuple[ModelProto, ModelSpec]:
     """Load a model by name ('clear', 'clear-x4'), a user's own file by path, or a chain of them.
 
     Args:
         scale: the wanted scale; None takes the model's own.
         strength: 0 to 1: that much of the model, the rest of 'clear', in one graph.
+        sharpen: 0 to 1: how much the edges of the result are sharpened, in the same graph; luma only.
         self_ensemble: average it over eight flips and turns (`sr_core.graph.ensemble`).
 
     Raises:
         BadInput: an unreadable file, a folder, or another scale than the model's.
         NotAvailable: unknown name, or no such scale; a .pth or .safetensors file without the `[import]` extra.
     """
-    loaded = load(model, scale=scale, strength=strength)
+    loaded = load(model, scale=scale, strength=strength, sharpen=sharpen)
     return _add_ensemble(loaded.proto) if self_ensemble else loaded.proto, loaded.spec
 
 
@@ -62,6 +68,7 @@ def open_upscaler(
     tile: int | tuple[int, int] | BegunTile | None = None,
     threads: int | None = None,
     strength: float = 1.0,
+    sharpen: float = 0.0,
     self_ensemble: bool = False,
     device: Device = None,
     shared_tiles: bool = False,
@@ -79,7 +86,7 @@ def open_upscaler(
         precision: 'auto', 'exact' (FP32 throughout) or 'fast'.
         tile: side, or (width, height), of what a tile reads, in input pixels; None = chosen here.
         threads: CPU threads to use; None = all.
-        strength, self_ensemble: see `resolve_model`; the latter is a little better, eight times slower.
+        strength, sharpen, self_ensemble: see `resolve_model`; the last is a little better, eight times slower.
         device: the GPU's number, as `srkit doctor` lists them, or 'GPU.0' or 'NPU', as OpenVINO calls Intel's;
             None = chosen here.
         shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
@@ -89,7 +96,7 @@ def open_upscaler(
     Raises:
         SrError: with what to do next; nothing is left open.
     """
-    loaded = load(model, scale=scale, strength=strength)
+    loaded = load(model, scale=scale, strength=strength, sharpen=sharpen)
     opened = choose_backend(
         backend,
         threads=threads,

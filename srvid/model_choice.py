@@ -4,14 +4,14 @@
     clear-x2, my-anime    one file by its name
     4x_Foo.pth            one file by its path
     clean.pth,clear       a chain: each after the one before, as one network
-    restore, 0.6          with a strength: 0.6 of it and 0.4 of `FAITHFUL` in one graph
+    restore, 0.6          with a strength: 0.6 of it and 0.4 of `FAITHFUL` in one graph; sharpening comes behind it
 
 A wanted factor that no network gives is made by the next larger one and a resize down: 1.5 by 2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -44,14 +44,15 @@ class LoadedModel:
     is_foreign: bool
 
 
-def load(model: str, *, scale: int | None = None, strength: float = 1.0) -> LoadedModel:
+def load(model: str, *, scale: int | None = None, strength: float = 1.0, sharpen: float = 0.0) -> LoadedModel:
     """Open what `model` names, at `scale`; None takes its own.
 
     Args:
         strength: below 1, what is left of 1 is made by `FAITHFUL`, at scale 1 by the input itself.
+        sharpen: 0 to 1: how much luma is sharpened behind it (`sr_core.graph.sharpen`).
 
     Raises:
-        BadInput: an unreadable file, a folder, another scale than the model's, or a strength that cannot be.
+        BadInput: an unreadable file, a folder, another scale than the model's, or no such strength or sharpening.
         NotAvailable: unknown name; a torch file without the `[import]` extra.
     """
     parts = parts_of(model)
@@ -73,20 +74,33 @@ def load(model: str, *, scale: int | None = None, strength: float = 1.0) -> Load
             is_foreign = is_foreign or not is_shipped
     proto, spec = chain(stages)
     if strength != 1.0:
-        proto, spec = _weaken(model, (proto, spec), check_strength(strength))
+        proto, spec = _weaken(model, (proto, spec), check_share("strength", strength))
+    if sharpen != 0.0:
+        proto, spec = _sharpened((proto, spec), check_share("sharpen", sharpen))
     return LoadedModel(proto, spec, is_foreign)
 
 
-def check_strength(strength: float) -> float:
-    """`strength`, if it is one.
+def check_share(name: str, share: float) -> float:
+    """`share`, what the option `name` is given, if it is one.
 
     Raises:
         BadInput: it is not within 0..1.
     """
-    is_number = isinstance(strength, int | float) and not isinstance(strength, bool)
-    if not is_number or not 0.0 <= strength <= 1.0:
-        raise BadInput(f"a strength is a number from 0 to 1, not {strength!r}")
-    return float(strength)
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    if not is_number or not 0.0 <= share <= 1.0:
+        raise BadInput(f"{option(name)} is a number from 0 to 1, not {share!r}")
+    return float(share)
+
+
+def _sharpened(stage: Stage, amount: float) -> Stage:
+    from onnx import ModelProto
+
+    from sr_core.model_spec import with_spec
+
+    proto = ModelProto()
+    proto.CopyFrom(stage[0])
+    facts = replace(stage[1], name=f"{stage[1].name}+sharpen{amount:g}", sharpen=amount, psnr_y={})
+    return with_spec(proto, facts), facts
 
 
 def _weaken(model: str, stage: Stage, strength: float) -> Stage:

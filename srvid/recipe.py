@@ -17,7 +17,7 @@ from sr_work.likeness import installed_versions
 from sr_zoo.models import DEFAULT_MODEL
 from srvid.backend_choice import NVIDIA
 from srvid.front_door import backend_names, open_upscaler
-from srvid.model_choice import check_strength, engine_scale, scales_of
+from srvid.model_choice import check_share, engine_scale, scales_of
 
 if TYPE_CHECKING:
     from sr_image.strips import StripUpscaler
@@ -40,6 +40,7 @@ class EngineRecipe:
     tile: int | tuple[int, int] | BegunTile | None = None
     threads: int | None = None
     strength: float = 1.0
+    sharpen: float = 0.0
     self_ensemble: bool = False
     device: int | str | None = None
     shared_tiles: bool = False
@@ -50,12 +51,14 @@ class EngineRecipe:
     def __post_init__(self) -> None:
         if self.backend not in backend_names():
             raise NotAvailable(f"unknown backend {self.backend!r}", hint=backend_hint(self.backend))
-        check_strength(self.strength)
+        check_share("strength", self.strength)
+        check_share("sharpen", self.sharpen)
         if self.model == NEAREST:
             given = {
                 "backend": self.backend != "auto", "precision": self.precision != "auto",
                 "tile": self.tile is not None, "device": self.device is not None,
-                "strength": self.strength != 1.0, "self_ensemble": self.self_ensemble,
+                "strength": self.strength != 1.0, "sharpen": self.sharpen != 0.0,
+                "self_ensemble": self.self_ensemble,
             }  # fmt: skip
             if idle := [option(name) for name, is_given in given.items() if is_given]:
                 raise BadInput(
@@ -101,6 +104,7 @@ class EngineRecipe:
             tile=self.tile,
             threads=self.threads,
             strength=self.strength,
+            sharpen=self.sharpen,
             self_ensemble=self.self_ensemble,
             device=self.device,
             shared_tiles=self.shared_tiles,

@@ -41,6 +41,7 @@ class EngineOptions:
     threads: int | None = None
     reuse: bool = True
     strength: float = 1.0
+    sharpen: float = 0.0
     self_ensemble: bool = False
     device: int | None = None
 
@@ -91,6 +92,7 @@ def lease(options: EngineOptions) -> Lease:
                     threads=options.threads,
                     reuse=options.reuse,
                     strength=options.strength,
+                    sharpen=options.sharpen,
                     self_ensemble=options.self_ensemble,
                     device=options.device,
                     progress=_tell_once(),

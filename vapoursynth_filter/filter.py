@@ -50,6 +50,7 @@ def upscale(
     threads: int | None = None,
     reuse: bool = True,
     strength: float = 1.0,
+    sharpen: float = 0.0,
     self_ensemble: bool = False,
     device: int | None = None,
     width: int | None = None,
@@ -72,6 +73,7 @@ def upscale(
         reuse: copy the parts of a frame that are bit-identical to the frame before; False computes
             everything. The output is the same.
         strength: 0 to 1: that much of the model, the rest of 'clear'.
+        sharpen: 0 to 1: how much the edges of the result are sharpened; luma only.
         self_ensemble: average eight flips and turns: a little better, eight times slower.
         device: number of the GPU to run on; None for the first, where the backend uses one.
         width, height: the output's size instead of `scale`: the smallest scale that reaches it, then
@@ -97,6 +99,7 @@ def upscale(
                 threads=threads,
                 reuse=bool(reuse),
                 strength=strength,
+                sharpen=sharpen,
                 self_ensemble=bool(self_ensemble),
                 device=device,
             ),

@@ -33,6 +33,14 @@ _OPTIONS = (
         help="How much of the model; the rest is made by clear, which changes nothing but the size.",
     ),
     group_options(
+        EVERYDAY,
+        "--sharpen",
+        type=click.FloatRange(0.0, 1.0),
+        default=0.0,
+        show_default=True,
+        help="How much to sharpen the result: edges without halos, colours as they are.",
+    ),
+    group_options(
         ENGINE,
         "--backend",
         default="auto",
@@ -76,6 +84,7 @@ class EngineOptions:
     tile: int | None
     threads: int | None
     strength: float
+    sharpen: float
     self_ensemble: bool
     device: int | str | None
 

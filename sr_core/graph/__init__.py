@@ -18,6 +18,7 @@ sub_pixel        the sub-pixel convolution that networks end in
 receptive_field  how far a network sees (Note [halo])
 chain            several networks after each other, as one
 blend            a network mixed with a more faithful one
+sharpen          luma made crisper behind the network
 ensemble         a network averaged over eight flips and turns
 onnx_builder     a small writer of ONNX graphs
 """

@@ -26,6 +26,7 @@ from sr_core.graph.onnx_builder import ONNX_TYPE, OnnxBuilder
 from sr_core.graph.packed_exit import PackedExit, can_pack
 from sr_core.graph.quantized import has_quantizers, store_weight_codes
 from sr_core.graph.receptive_field import receptive_radius
+from sr_core.graph.sharpen import sharpen_planes
 from sr_core.graph.static_shapes import at_size
 from sr_core.graph.sub_pixel import cut_tail
 from sr_core.model_spec import ModelSpec
@@ -62,6 +63,9 @@ def compose(
     edges = _entrance(spec, fmt, color, width=width, height=height)
     build = edges.build
     produced = edges.through_luma(network) if spec.color_space == "y" else edges.through_rgb(network)
+    if spec.sharpen:
+        border = spec.border_px * spec.scale
+        produced = sharpen_planes(edges.build, produced, amount=spec.sharpen, scale=spec.scale, border=border)
     shapes = fmt.plane_shapes(width * spec.scale, height * spec.scale)
     for (name, value), shape in zip(produced.items(), shapes, strict=True):
         edges.emit(value, name)
@@ -130,6 +134,8 @@ def _pack(
     is_int8: bool,
 ) -> PackedGraph | None:
     """See `ComposedGraph.packed`."""
+    if spec.sharpen:
+        return None  # luma is sharpened as a plane
     network, opset = prepare_network(model, spec, is_int8=is_int8)
     network = _settle(network, spec, width=width, height=height)
     edges = _entrance(spec, fmt, color, width=width, height=height)

@@ -94,7 +94,15 @@ def test_any_scale_a_model_has_is_hinted_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"backend": "onnxruntime"}, {"device": 0}, {"tile": 64}, {"strength": 0.5}, {"self_ensemble": True}]
+    "option",
+    [
+        {"backend": "onnxruntime"},
+        {"device": 0},
+        {"tile": 64},
+        {"strength": 0.5},
+        {"sharpen": 0.5},
+        {"self_ensemble": True},
+    ],
 )
 def test_options_that_nearest_cannot_heed_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="would do nothing"):

@@ -96,8 +96,8 @@ def test_every_format_gives_the_engines_bits_and_keeps_the_properties(video_form
         assert dict(frame.props) == dict(clip.get_frame(n).props)
 
 
-@pytest.mark.parametrize("options", [{"self_ensemble": True}, {"strength": 0.5}])
-def test_the_self_ensemble_and_the_strength_are_the_engines(options: dict[str, Any], model: Path) -> None:
+@pytest.mark.parametrize("options", [{"self_ensemble": True}, {"strength": 0.5}, {"sharpen": 0.5}])
+def test_what_is_asked_of_the_picture_is_asked_of_the_engine(options: dict[str, Any], model: Path) -> None:
     clip = noise_clip(vs.YUV420P8, 1)
     (frame,) = openvino(clip, model, **options).frames()
     color = ColorSpec(matrix="bt709", full_range=False)

@@ -236,7 +236,11 @@ class BatchOptions:
         if engine.model == NEAREST:
             return NEAREST
         proto, _ = resolve_model(
-            engine.model, scale=self.times, strength=engine.strength, self_ensemble=engine.self_ensemble
+            engine.model,
+            scale=self.times,
+            strength=engine.strength,
+            sharpen=engine.sharpen,
+            self_ensemble=engine.self_ensemble,
         )
         return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
 
