@@ -15,10 +15,13 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
         "seconds": s.SECONDS | {"default": 0.0},
         "model": s.MODEL | {"default": "source"},
         "scale": s.SCALE | {"default": 2},
-        "strength": s.STRENGTH | {"default": 1},
+        "strength": s.SHARE | {"default": 1},
+        "sharpen": s.SHARE | {"default": 0},
         "width": s.SIDE | {"default": LARGEST_SIDE},
     }
-    engine = s.record({"model": s.MODEL, "scale": s.SCALE, "start": s.SECONDS}, {"strength": s.STRENGTH})
+    engine = s.record(
+        {"model": s.MODEL, "scale": s.SCALE, "start": s.SECONDS}, {"strength": s.SHARE, "sharpen": s.SHARE}
+    )
     action = s.record(
         {"action": {"enum": ["pause", "resume", "replace", "cancel", "move"]}}, {"place": s.COUNT | {"maximum": 10_000}}
     )

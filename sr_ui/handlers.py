@@ -177,7 +177,7 @@ class Handlers:
         asked = Asked(
             path=opened.path, kind=opened.kind, model=query["model"], scale=exact(query["scale"]),
             seconds=Fraction(query["seconds"]).limit_denominator(1_000_000),
-            strength=float(query["strength"]), width=query["width"],
+            strength=float(query["strength"]), sharpen=float(query["sharpen"]), width=query["width"],
         )  # fmt: skip
         found = self.looks.look(asked)
         headers = {
@@ -198,7 +198,7 @@ class Handlers:
         opened = self._opened(call, kind="video")
         body = call.body
         start = Fraction(body["start"]).limit_denominator(1000)
-        options = {name: body[name] for name in ("model", "scale", "strength") if name in body}
+        options = {name: body[name] for name in ("model", "scale", "strength", "sharpen") if name in body}
         return self.clips.begin(opened.path, options, start=start).as_json()
 
     def clip(self, call: Call) -> dict[str, Any]:

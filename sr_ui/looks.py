@@ -70,6 +70,7 @@ class Asked:
     model: str
     scale: Fraction
     strength: float = 1.0
+    sharpen: float = 0.0
     width: int = LARGEST_SIDE
 
 
@@ -101,7 +102,7 @@ class Looks:
         """
         if asked.model in (SOURCE, BICUBIC):
             return self._without.soon(lambda: self._plain(asked))
-        key = (*_stamp(asked.path), asked.seconds, asked.model, asked.scale, asked.strength)
+        key = (*_stamp(asked.path), asked.seconds, asked.model, asked.scale, asked.strength, asked.sharpen)
         kept = self._find_kept(key)
         if kept is None:
             kept = self._with_engines.soon(lambda: self._find_kept(key) or self._enlarged(asked, key))
@@ -160,12 +161,12 @@ class Looks:
     def _engine(self, asked: Asked) -> Engine:
         from srvid.recipe import EngineRecipe
 
-        key = (asked.model, asked.scale, asked.strength)
+        key = (asked.model, asked.scale, asked.strength, asked.sharpen)
         if key not in self._engines:
             while len(self._engines) >= _ENGINES:
                 _, (_, stack) = self._engines.popitem(last=False)
                 stack.close()
-            recipe = EngineRecipe(model=asked.model, strength=asked.strength)
+            recipe = EngineRecipe(model=asked.model, strength=asked.strength, sharpen=asked.sharpen)
             stack = ExitStack()
             opened: AbstractContextManager[Engine] = recipe.open(_engine_scale(recipe, asked.scale))
             self._engines[key] = (stack.enter_context(opened), stack)
@@ -267,7 +268,9 @@ def _estimate(path: Path, target: Path, options: dict[str, Any], is_wanted: IsWa
     from sr_video.segments.terms import DEFAULT_SECONDS
     from srvid.recipe import EngineRecipe
 
-    recipe = EngineRecipe(model=options["model"], strength=options.get("strength", 1.0))
+    recipe = EngineRecipe(
+        model=options["model"], strength=options.get("strength", 1.0), sharpen=options.get("sharpen", 0.0)
+    )
     request = _request_of(path, target, recipe, options)
     found = estimate(request, recipe, segment_seconds=DEFAULT_SECONDS, is_wanted=is_wanted)
     encoder = found.plan.encoder

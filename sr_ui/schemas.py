@@ -31,7 +31,7 @@ NUMBER: Schema = {"type": "number", "minimum": 0}
 MAYBE: Schema = {"type": ["number", "null"]}
 FLAG: Schema = {"type": "boolean"}
 SCALE: Schema = {"type": "number", "minimum": 1, "maximum": LARGEST_SCALE}
-STRENGTH: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 SIDE: Schema = {"type": "integer", "minimum": 2, "maximum": LARGEST_SIDE}
 _NAME = "[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
 MODEL: Schema = {"type": "string", "pattern": f"^{_NAME}(,{_NAME}){{0,3}}$"}  # a chain: each after the one before
@@ -40,7 +40,8 @@ WORD: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_]{1,32}$"}
 OPTIONS = record(
     {"model": MODEL, "scale": SCALE},
     {
-        "strength": STRENGTH,
+        "strength": SHARE,
+        "sharpen": SHARE,
         "height": SIDE,
         "codec": WORD,
         "crf": {"type": "number", "minimum": 0, "maximum": 63},

@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Way:
+    """A model, and how it is used."""
+
+    model: str
+    strength: float = 1.0
+    sharpen: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Such as 'restore, strength 0.5, sharpen 0.3'."""
+        words = (f", {word} {value:g}" for word, value, usual in self._given() if value != usual)
+        return self.model + "".join(words)
+
+    def _given(self) -> tuple[tuple[str, float, float], ...]:
+        return ("strength", self.strength, 1.0), ("sharpen", self.sharpen, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tried:
     """One model.
 
@@ -33,8 +51,8 @@ class Tried:
     words: tuple[str, ...]
 
 
-def try_models(path: Path, models: Sequence[str], moments: Sequence[float | None], scale: float | None) -> list[Tried]:
-    """Each model on each of the `moments` of a video; of an image there is one, None.
+def try_ways(path: Path, ways: Sequence[Way], moments: Sequence[float | None], scale: float | None) -> list[Tried]:
+    """Each way on each of the `moments` of a video; of an image there is one, None.
 
     Args:
         scale: output over input; None takes the first model's own.
@@ -44,29 +62,33 @@ def try_models(path: Path, models: Sequence[str], moments: Sequence[float | None
     """
     from srvid.recipe import EngineRecipe
 
-    wanted = EngineRecipe(model=models[0]).scales()[0] if scale is None else exact(scale)
+    wanted = EngineRecipe(model=ways[0].model).scales()[0] if scale is None else exact(scale)
     looks = Looks()
     try:
-        return [_try(looks, path, model, moments, wanted) for model in models]
+        return [_try(looks, path, way, moments, wanted) for way in ways]
     finally:
         looks.close()
 
 
-def _try(looks: Looks, path: Path, model: str, moments: Sequence[float | None], scale: Fraction) -> Tried:
+def _try(looks: Looks, path: Path, way: Way, moments: Sequence[float | None], scale: Fraction) -> Tried:
     from PIL import Image
 
     pictures, seconds = [], 0.0
     for at in moments:
         begin = Fraction(at or 0).limit_denominator(1000)
-        look = looks.look(Asked(path=path, kind=kind_of(path), seconds=begin, model=model, scale=scale))
+        asked = Asked(
+            path=path, kind=kind_of(path), seconds=begin, scale=scale,
+            model=way.model, strength=way.strength, sharpen=way.sharpen,
+        )  # fmt: skip
+        look = looks.look(asked)
         pictures.append(Image.open(io.BytesIO(look.png)).convert("RGB"))
         seconds = look.engine_seconds
     if kind_of(path) == "image":
         figures: tuple[str, ...] = (f"{seconds:.1f} s here",)
     else:
-        options = {"model": model, "scale": float(scale)}
+        options = {"scale": float(scale), "model": way.model, "strength": way.strength, "sharpen": way.sharpen}
         figures = _figures(looks.estimate(path, suggest_target(path, options), options))
-    return Tried(name=model, pictures=tuple(pictures), words=(f"×{float(scale):g}", *figures))
+    return Tried(name=way.name, pictures=tuple(pictures), words=(f"×{float(scale):g}", *figures))
 
 
 def _figures(found: dict[str, Any]) -> tuple[str, ...]:

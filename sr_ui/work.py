@@ -23,6 +23,7 @@ _VIDEO_OPTIONS = (
     "model",
     "scale",
     "strength",
+    "sharpen",
     "height",
     "codec",
     "crf",
@@ -33,7 +34,18 @@ _VIDEO_OPTIONS = (
     "backend",
     "precision",
 )
-_IMAGE_OPTIONS = ("model", "scale", "strength", "height", "format", "quality", "suffix", "backend", "precision")
+_IMAGE_OPTIONS = (
+    "model",
+    "scale",
+    "strength",
+    "sharpen",
+    "height",
+    "format",
+    "quality",
+    "suffix",
+    "backend",
+    "precision",
+)
 LOCKED = "another srvid is writing"  # the child of a parent that was killed still ends: it is tried again,
 TRIES = 15
 RETRY_SECONDS = 1.0  # apart

@@ -17,7 +17,7 @@ export function createLook(file, models, opened, goQueue) {
   const aside = el("aside", { class: "side", "aria-label": words.facts });
   const root = el("div", { class: "looking" }, stage, aside);
   // what is chosen. scale: output over input; height: of the output where that was asked for; before: a model that runs first
-  const look = { seconds: 0, shown: [], order: [], model: null, before: "", strength: 1, scale: 2, height: null, codec: "", format: "", target: "", isTargetTyped: false };
+  const look = { seconds: 0, shown: [], order: [], model: null, before: "", strength: 1, sharpen: 0, scale: 2, height: null, codec: "", format: "", target: "", isTargetTyped: false };
   const costs = new Map(); // of a key: null while it is measured, what was found, or { error }
   let facts = null, side = null, clip = null, measuring = Promise.resolve(), hasEnded = false;
   let wanted = null, runs = null; // the model to show once its picture is there, and the one that was chosen before
@@ -59,10 +59,10 @@ export function createLook(file, models, opened, goQueue) {
   // the chosen one runs as it was set; the others beside it plainly
   function engineOf(name) {
     const isChosen = name === look.model;
-    return { model: isChosen && look.before ? `${look.before},${name}` : name, scale: look.scale, ...(isChosen && look.strength < 1 ? { strength: look.strength } : {}) };
+    return { model: isChosen && look.before ? `${look.before},${name}` : name, scale: look.scale, ...(isChosen && look.strength < 1 ? { strength: look.strength } : {}), ...(isChosen && look.sharpen > 0 ? { sharpen: look.sharpen } : {}) };
   }
   const isFaithful = () => look.model === "clear" && !look.before; // what a strength below 1 mixes in: clear takes none
-  const labelOf = name => parted([engineOf(name).model.replaceAll(",", " → "), engineOf(name).strength < 1 ? words.percent(look.strength) : ""]);
+  const labelOf = name => parted([engineOf(name).model.replaceAll(",", " → "), engineOf(name).strength < 1 ? words.percent(look.strength) : "", engineOf(name).sharpen ? words.sharpenOf(look.sharpen) : ""]);
 
   function changed() {
     if (look.before === look.model) look.before = ""; // not offered: it would run unseen
@@ -85,7 +85,7 @@ export function createLook(file, models, opened, goQueue) {
 
   // what a run would take ----------------------------------------------------------------------
 
-  function keyOf(name, scale = look.scale) { return JSON.stringify([engineOf(name).model, engineOf(name).strength ?? 1, scale, look.codec]); }
+  function keyOf(name, scale = look.scale) { return JSON.stringify([engineOf(name).model, engineOf(name).strength ?? 1, engineOf(name).sharpen ?? 0, scale, look.codec]); }
   // one after the other, the chosen first
   function measureShown() {
     if (file.kind !== "video") return;

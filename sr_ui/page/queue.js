@@ -149,6 +149,6 @@ function lineOf(job) {
   return parted(parts);
 }
 function engineOf(job) {
-  const { model, scale, height, strength } = job.options;
-  return parted([`${model.replaceAll(",", " → ")} ${height ? words.lines(height) : words.factor(scale)}`, strength === undefined ? "" : words.percent(strength)]);
+  const { model, scale, height, strength, sharpen } = job.options;
+  return parted([`${model.replaceAll(",", " → ")} ${height ? words.lines(height) : words.factor(scale)}`, strength === undefined ? "" : words.percent(strength), sharpen ? words.sharpenOf(sharpen) : ""]);
 }

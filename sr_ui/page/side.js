@@ -40,7 +40,7 @@ export function createSide(at) {
     const others = usable.filter(model => !isNear(model));
     return el("section", { class: "block" }, el("h2", {}, words.models), isFolder ? null : el("p", { class: "hint" }, words.modelsHint),
       el("div", { role: "radiogroup", "aria-label": words.choose }, usable.filter(isNear).map(modelRow), others.length ? more("papers", words.otherModels, others.map(modelRow)) : null),
-      more("chain", words.chain, beforeField(), strengthField()));
+      more("chain", words.chain, beforeField(), strengthField(), sharpenField()));
   }
   function modelRow(model) {
     const name = model.name, isChosen = look.model === name, isShown = look.shown.includes(name);
@@ -81,6 +81,13 @@ export function createSide(at) {
       el("input", { type: "range", id: "strength", min: "0", max: "1", step: "0.05", value: String(look.strength), disabled: isFaithful, "aria-label": words.strength,
         oninput: event => { shown.textContent = words.strengthOf(Number(event.target.value)); }, onchange: event => { look.strength = Number(event.target.value); at.changed(); } }),
       el("span", { class: "hint" }, isFaithful ? words.faithful : words.strengthHint));
+  }
+  function sharpenField() {
+    const shown = el("span", {}, words.sharpenOf(look.sharpen));
+    return el("label", { class: "field" }, shown,
+      el("input", { type: "range", id: "sharpen", min: "0", max: "1", step: "0.05", value: String(look.sharpen), "aria-label": words.sharpen,
+        oninput: event => { shown.textContent = words.sharpenOf(Number(event.target.value)); }, onchange: event => { look.sharpen = Number(event.target.value); at.changed(); } }),
+      el("span", { class: "hint" }, words.sharpenHint));
   }
 
   // size ---------------------------------------------------------------------------------------
@@ -141,6 +148,7 @@ export function createSide(at) {
     try {
       const options = { model: look.before ? `${look.before},${look.model}` : look.model, scale: look.scale };
       if (look.strength < 1) options.strength = look.strength;
+      if (look.sharpen > 0) options.sharpen = look.sharpen;
       if (look.height) options.height = look.height;
       if (isVideo) options.codec = look.codec;
       if (look.format) options.format = look.format;

@@ -135,21 +135,22 @@ def test_a_chain_a_strength_and_any_size_are_looked_at_and_run(
     page.get_by_text("Chain and strength").click()
     page.select_option("#before", "restore")
     page.locator("#strength").evaluate("node => { node.value = 0.6; node.dispatchEvent(new Event('change')); }")
+    page.locator("#sharpen").evaluate("node => { node.value = 0.4; node.dispatchEvent(new Event('change')); }")
     page.get_by_text("Other sizes").click()
     with page.expect_request(lambda request: "/frame?" in request.url and "restore%2Cswift" in request.url) as asked:
         page.locator("#height").fill("72")
         page.locator("#height").blur()
-    assert {"scale=1.5", "strength=0.6"} <= set(asked.value.url.partition("?")[2].split("&"))
+    assert {"scale=1.5", "strength=0.6", "sharpen=0.4"} <= set(asked.value.url.partition("?")[2].split("&"))
     assert asked.value.response().status == 200
     assert asked.value.response().headers["x-size"] == "96x72"
-    page.locator(".viewer .tag", has_text="restore → swift · 60 %").first.wait_for()
+    page.locator(".viewer .tag", has_text="restore → swift · 60 % · Sharpen: 40 %").first.wait_for()
     page.click("#run")
-    page.locator(".job", has_text="restore → swift 72p · 60 %").wait_for()
+    page.locator(".job", has_text="restore → swift 72p · 60 % · Sharpen: 40 %").wait_for()
     job = server.ask("GET", "/api/jobs")[1][0]
     assert job["target"] == str(tmp_path / "film-1.5x.mkv")
     found = server.wait_for(job["id"], "done")
     log = server.ask("GET", f"/api/jobs/{found['id']}/log")[1]["lines"]
-    assert "--model restore,swift --strength 0.6 --height 72" in log[0]
+    assert "--model restore,swift --strength 0.6 --sharpen 0.4 --height 72" in log[0]
     assert still_at(found["target"], Fraction(0)).facts.height == 72
 
 
@@ -160,11 +161,11 @@ def test_a_frame_by_a_chain_is_that_of_the_python_api(
     clip = make_clip("film.mp4", width=64, height=48)
     server = ui(clip)
     file = server.ask("GET", "/api/state")[1]["files"][0]["id"]
-    query = "seconds=0&model=swift,clear&scale=4&strength=0.5"
+    query = "seconds=0&model=swift,clear&scale=4&strength=0.5&sharpen=0.5"
     status, png = server.ask("GET", f"/api/files/{file}/frame?{query}")
     assert status == 200
     still = still_at(str(clip), Fraction(0))
-    with open_upscaler("swift,clear", scale=4, strength=0.5) as upscaler:
+    with open_upscaler("swift,clear", scale=4, strength=0.5, sharpen=0.5) as upscaler:
         planes = upscaler.planes(still.planes, still.facts.format, still.facts.color)
     expected = to_rgb8(planes, still.facts.format, still.facts.color)
     np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png))), expected)

@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from sr_ui.tried import Way
+
 _FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
 }  # fmt: skip
@@ -23,6 +25,22 @@ _ROUNDED = Fraction(1, 500)  # containers round times, Matroska to 1 ms: the sam
 @click.argument("rest", metavar="[AFTER]... LOOK", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--model", "models", multiple=True, help="Of a page: try this model on BEFORE, here and now; several are compared."
+)
+@click.option(
+    "--strength",
+    "strengths",
+    type=click.FloatRange(0, 1),
+    multiple=True,
+    default=(1.0,),
+    help="For --model: of each, so much; several are compared.",
+)
+@click.option(
+    "--sharpen",
+    "sharpens",
+    type=click.FloatRange(0, 1),
+    multiple=True,
+    default=(0.0,),
+    help="For --model: each so much sharpened; several are compared.",
 )
 @click.option("--scale", type=click.FloatRange(1, 16), help="For --model. Default: that of AFTER, or the model's own.")
 @click.option(
@@ -38,6 +56,8 @@ def command(
     before: Path,
     rest: tuple[Path, ...],
     models: tuple[str, ...],
+    strengths: tuple[float, ...],
+    sharpens: tuple[float, ...],
     scale: float | None,
     moments: tuple[float, ...],
     frames: int,
@@ -54,11 +74,13 @@ def command(
     srkit compare in.mp4 out.mp4 look.png --at 12.5
     srkit compare in.mp4 clear.mp4 swift.mp4 look.html --frames 5
     srkit compare in.mp4 look.html --model clear --model swift --scale 2
+    srkit compare in.mp4 look.html --model restore --strength 0.3 --strength 0.6 --strength 1
     """
     from sr_core.errors import BadInput
     from sr_core.storage import write_atomically
     from srvid_cli.outputs import check_output
 
+    ways = _ways(models, strengths, sharpens)
     look, afters = rest[-1], rest[:-1]
     is_page = look.suffix.lower() in _PAGES
     if not afters and not models:
@@ -72,7 +94,7 @@ def command(
     if not look.absolute().parent.is_dir():
         raise BadInput(f"no folder {look.absolute().parent}", hint="create it, or choose another LOOK")
     if is_page:
-        content = _page(before, afters, moments or _moments_of(before, frames), models, scale)
+        content = _page(before, afters, moments or _moments_of(before, frames), ways, scale)
     elif len(moments) > 1:
         raise BadInput("a picture has one --at", hint="write a page: look.html")
     else:
@@ -105,6 +127,20 @@ def _picture(before: Path, afters: tuple[Path, ...], seconds: float | None, zoom
     return content.getvalue()
 
 
+def _ways(models: tuple[str, ...], strengths: tuple[float, ...], sharpens: tuple[float, ...]) -> list[Way]:
+    """Each model at each strength and sharpening."""
+    from sr_ui.tried import Way
+
+    if not models and (strengths, sharpens) != ((1.0,), (0.0,)):
+        raise click.UsageError("--strength and --sharpen are for --model")
+    return [
+        Way(model=model, strength=strength, sharpen=sharpen)
+        for model in models
+        for strength in strengths
+        for sharpen in sharpens
+    ]
+
+
 def _moments_of(before: Path, frames: int) -> tuple[float, ...]:
     """So many, evenly spread; none of an image."""
     if image_in(before) is not None:
@@ -114,19 +150,19 @@ def _moments_of(before: Path, frames: int) -> tuple[float, ...]:
 
 
 def _page(
-    before: Path, afters: tuple[Path, ...], moments: tuple[float, ...], models: tuple[str, ...], scale: float | None
+    before: Path, afters: tuple[Path, ...], moments: tuple[float, ...], ways: list[Way], scale: float | None
 ) -> bytes:
     from PIL import Image
 
     from sr_ui.sent import Moment, page_of
-    from sr_ui.tried import check_sizes, try_models
+    from sr_ui.tried import check_sizes, try_ways
     from srvid.advice import facts_in_words
 
     paths, times = (before, *afters), moments or (None,)
     found = [pictures_at(paths, at) for at in times]
     if afters and scale is None:
         scale = found[0][1].width / found[0][0].width
-    tried = try_models(before, models, times, scale) if models else []
+    tried = try_ways(before, ways, times, scale) if ways else []
     size = found[0][1].size if afters else tried[0].pictures[0].size
     check_sizes(tried, size)
     shown = [

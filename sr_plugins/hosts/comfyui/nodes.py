@@ -16,6 +16,7 @@ from .srvid_client import JobCancelled, model_names, scaled, upscale
 
 DEVICES = ["auto", "openvino", "tensorrt", "tensorrt_rtx", "onnxruntime"]
 OWN_MODEL = "instead of the above: a file (.onnx, .safetensors, .pth, .param), or several models: clean.pth,clear"
+SHARE = {"min": 0.0, "max": 1.0, "step": 0.05, "round": 0.001}
 STEPS = 100  # of the progress bar, an image
 
 
@@ -41,11 +42,21 @@ class SrvidUpscale:
                 "model_file": ("STRING", {"default": "", "tooltip": OWN_MODEL}),
                 "tile": ("INT", {"default": 0, "min": 0, "max": 4096, "step": 16, "tooltip": "0 = chosen for you"}),
                 "device": (DEVICES, {"default": "auto"}),
+                "strength": ("FLOAT", SHARE | {"default": 1.0, "tooltip": "that much of the model, the rest of clear"}),
+                "sharpen": ("FLOAT", SHARE | {"default": 0.0, "tooltip": "how much luma is sharpened"}),
             },
         }
 
     def upscale(
-        self, image: Any, model: str, scale: float, model_file: str = "", tile: int = 0, device: str = "auto"
+        self,
+        image: Any,
+        model: str,
+        scale: float,
+        model_file: str = "",
+        tile: int = 0,
+        device: str = "auto",
+        strength: float = 1.0,
+        sharpen: float = 0.0,
     ) -> tuple[Any]:
         """The node's work: (batch, rows, columns, channels) float32 in 0..1, the same larger."""
         count, height, width, channels = image.shape
@@ -60,6 +71,8 @@ class SrvidUpscale:
             "scale": scale,
             "tile": tile or None,
             "backend": device,
+            "strength": strength,
+            "sharpen": sharpen,
         }
         management.soft_empty_cache()  # the worker may want the same GPU
         for index in range(count):

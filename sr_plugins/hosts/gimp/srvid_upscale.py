@@ -68,6 +68,8 @@ class Options:
         typed = (config.get_property("models") or "").strip()
         self.model = typed or (own.get_path() if own is not None else config.get_property("model"))
         self.scale = config.get_property("scale")
+        self.strength = config.get_property("strength")
+        self.sharpen = config.get_property("sharpen")
         self.scope = config.get_property("scope")
 
 
@@ -117,6 +119,8 @@ def enlarged(drawable: Any, options: Options, bar: ProgressBar, rect: Any = None
     job = dict(
         samples.fields(rect.width, rect.height),
         scale=options.scale,
+        strength=options.strength,
+        sharpen=options.sharpen,
         model=options.model,
         at_input_size=keeps_size,
     )
@@ -335,6 +339,9 @@ class SrvidUpscale(Gimp.PlugIn):  # type: ignore[misc]
             flags,
         )
         procedure.add_double_argument("scale", "_Scale", "How many times as large, 1.5 too", 1.0, 16.0, 2.0, flags)
+        strength = "That much of the model, the rest of clear"
+        procedure.add_double_argument("strength", "S_trength", strength, 0.0, 1.0, 1.0, flags)
+        procedure.add_double_argument("sharpen", "S_harpen", "How much luma is sharpened", 0.0, 1.0, 0.0, flags)
         scope = Gimp.Choice.new()
         scope.add("image", 0, "Whole image", "Every layer, mask and the canvas")
         scope.add("layer", 1, "Layer to new image", "The selected layer, as an image of its own")

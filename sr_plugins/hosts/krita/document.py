@@ -29,10 +29,18 @@ LINEAR_MARKS = ("-g10", "linear")  # in the names of Krita's linear profiles
 class Options:
     """What the user, or a script, chose; `model` is a name, the path of a file, or several after each other."""
 
-    def __init__(self, model: str = client.DEFAULT_MODEL, scale: float = 2, scope: str = "image") -> None:
+    def __init__(
+        self,
+        model: str = client.DEFAULT_MODEL,
+        scale: float = 2,
+        scope: str = "image",
+        strength: float = 1.0,
+        sharpen: float = 0.0,
+    ) -> None:
         if scope not in SCOPES:
             raise client.WorkerError(f"unknown scope {scope!r}", "one of: " + ", ".join(SCOPES))
         self.model, self.scale, self.scope = model, scale, scope
+        self.strength, self.sharpen = strength, sharpen
 
 
 class Part:
@@ -69,6 +77,8 @@ class Part:
             "transfer": "linear" if is_linear else "encoded",
             "model": options.model,
             "scale": options.scale,
+            "strength": options.strength,
+            "sharpen": options.sharpen,
             "at_input_size": options.scope == "selection",
         }
 

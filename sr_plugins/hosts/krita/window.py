@@ -145,6 +145,9 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
         self.scale.setRange(1, 16)
         self.scale.setSingleStep(0.5)
         self.scale.setValue(float(krita.readSetting(SETTINGS, "scale", "2")))
+        self.strength, self.sharpen = self._share("strength", "1"), self._share("sharpen", "0")
+        self.strength.setToolTip("that much of the model, the rest of clear")
+        self.sharpen.setToolTip("how much luma is sharpened")
         self.scope = QComboBox(self)
         for scope, label in SCOPE_LABELS.items():
             if scope != "selection" or has_selection:
@@ -158,15 +161,31 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
         form = QFormLayout(self)
         form.addRow("Model", self.models)
         form.addRow("Scale", self.scale)
+        form.addRow("Strength", self.strength)
+        form.addRow("Sharpen", self.sharpen)
         form.addRow("What", self.scope)
         form.addRow(buttons)
 
     def options(self) -> Any:
         """The choice, which is also remembered."""
-        chosen = pixels.Options(self.models.currentText().strip(), self.scale.value(), self.scope.currentData())
-        for name, value in (("model", chosen.model), ("scale", str(chosen.scale)), ("scope", chosen.scope)):
-            Krita.instance().writeSetting(SETTINGS, name, value)
+        chosen = pixels.Options(
+            self.models.currentText().strip(),
+            self.scale.value(),
+            self.scope.currentData(),
+            self.strength.value(),
+            self.sharpen.value(),
+        )
+        for name in ("model", "scale", "scope", "strength", "sharpen"):
+            Krita.instance().writeSetting(SETTINGS, name, str(getattr(chosen, name)))
         return chosen
+
+    def _share(self, name: str, default: str) -> Any:
+        """A box for a number from 0 to 1, as it was the last time."""
+        box = QDoubleSpinBox(self)
+        box.setRange(0, 1)
+        box.setSingleStep(0.05)
+        box.setValue(float(Krita.instance().readSetting(SETTINGS, name, default)))
+        return box
 
     def _ask_for_file(self, index: int) -> None:
         if self.models.itemText(index) != OWN_MODEL:

@@ -34,10 +34,16 @@ def make_widget() -> Any:
             self.model_file = FileEdit(label="own model", nullable=True, filter="*.onnx *.safetensors *.pth *.param")
             self.models = LineEdit(label="or several", tooltip="after each other: clean.pth,clear")
             self.scale = FloatSpinBox(label="scale", min=1, max=16, step=0.5, value=2)
+            self.strength = FloatSpinBox(
+                label="strength", min=0, max=1, step=0.05, value=1, tooltip="that much of the model, the rest of clear"
+            )
+            self.sharpen = FloatSpinBox(
+                label="sharpen", min=0, max=1, step=0.05, value=0, tooltip="how much luma is sharpened"
+            )
             self.run = PushButton(text="Upscale")
             self.cancel = PushButton(text="Cancel", enabled=False)
             self.worker: Any = None
-            choices = [self.layer, self.model, self.model_file, self.models, self.scale]
+            choices = [self.layer, self.model, self.model_file, self.models, self.scale, self.strength, self.sharpen]
             super().__init__(widgets=[*choices, self.run, self.cancel])
             self.run.clicked.connect(self.start)
             self.cancel.clicked.connect(self.stop)
@@ -48,7 +54,13 @@ def make_widget() -> Any:
                 return
             own = str(self.model_file.value) if self.model_file.value else self.model.value
             model = self.models.value.strip() or own
-            worker = self.worker = start_job(self.layer.value, model=model, scale=self.scale.value)
+            worker = self.worker = start_job(
+                self.layer.value,
+                model=model,
+                scale=self.scale.value,
+                strength=self.strength.value,
+                sharpen=self.sharpen.value,
+            )
             worker.finished.connect(lambda: self.ended(worker))
             self.run.enabled, self.cancel.enabled = False, True
             worker.start()
@@ -68,7 +80,7 @@ def make_widget() -> Any:
     return Upscale()
 
 
-def start_job(layer: Any, *, model: str, scale: float) -> Any:
+def start_job(layer: Any, *, model: str, scale: float, strength: float = 1.0, sharpen: float = 0.0) -> Any:
     """A napari worker that enlarges `layer` and adds the result to the viewer that shows it."""
     from napari import current_viewer
     from napari.qt.threading import GeneratorWorker, thread_worker
@@ -97,7 +109,7 @@ def start_job(layer: Any, *, model: str, scale: float) -> Any:
     def work() -> Generator[float, None, Array | None]:
         try:
             opened = engine_scale(model, Fraction(str(scale)))
-            with srvid.open_upscaler(model, scale=opened, reuse=False) as upscaler:
+            with srvid.open_upscaler(model, scale=opened, reuse=False, strength=strength, sharpen=sharpen) as upscaler:
                 engine = CancellableUpscaler(upscaler, Job.cancellation)
                 return (yield from enlarge_planes(data, engine, is_rgb=is_rgb, scale=scale))
         except SrError as error:
