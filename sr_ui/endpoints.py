@@ -61,7 +61,8 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
             summary="Find a dropped file by its name and size, a folder by its name and what it holds",
             handler=h.locate,
             body=s.record(
-                {"name": s.PATH, "size": s.COUNT}, {"folder": s.PATH, "holds": s.listed(s.PATH) | {"maxItems": 100}}
+                {"name": s.PATH, "size": s.COUNT},
+                {"folder": s.PATH, "holds": s.listed(s.PATH) | {"minItems": 1, "maxItems": 100}},
             ),
             answers=s.record({"path": {"type": ["string", "null"]}}),
         ),

@@ -43,6 +43,7 @@ class Handlers:
         self.listeners = 0
         self.is_ending = False  # pages that listen are let go
         self._strips: dict[str, list[Any]] = {}
+        self._sheets: dict[str, list[Path]] = {}  # the images that a page numbers
         self._clipping = threading.Lock()
 
     def changed(self) -> None:
@@ -134,12 +135,16 @@ class Handlers:
 
     def facts(self, call: Call) -> dict[str, Any]:
         opened = self._opened(call)
-        return {"file": _file(opened)} | facts_of(opened, sheet=_MAX_SHEET)
+        found = facts_of(opened, sheet=_MAX_SHEET)
+        if opened.kind == "folder":
+            self._sheets[opened.id] = [Path(path) for path in found["images"]]
+        return {"file": _file(opened)} | found
 
     def close_file(self, call: Call) -> dict[str, Any]:
         opened = self._opened(call)
         self.library.close(opened.id)
         self._strips.pop(opened.id, None)
+        self._sheets.pop(opened.id, None)
         self.changed()
         return _file(opened)
 
@@ -166,7 +171,10 @@ class Handlers:
 
     def sheet_picture(self, call: Call) -> Response:
         """One image of a folder's contact sheet, small."""
-        paths = images_of(self._opened(call, kind="folder").path)
+        opened = self._opened(call, kind="folder")
+        if opened.id not in self._sheets:
+            self._sheets[opened.id] = images_of(opened.path)[:_MAX_SHEET]
+        paths = self._sheets[opened.id]
         return _thumbnail(self.library.inside(paths[_number(call, len(paths), "no such image")]))
 
     def frame(self, call: Call) -> Response:

@@ -29,6 +29,7 @@ class Lane:
         self._tasks: PriorityQueue[tuple[int, int, _Task, Future[Any]]] = PriorityQueue()
         self._numbers = itertools.count()
         self._waited_for: set[Future[Any]] = set()
+        self._is_over = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -63,6 +64,8 @@ class Lane:
         self._waited_for.add(future)
         try:
             self._tasks.put((priority, next(self._numbers), task, future))
+            if self._is_over:  # asked after the future is waited for: `let_go` settles it, or this does
+                self.let_go()
             return future.result()
         finally:
             self._waited_for.discard(future)
@@ -71,6 +74,7 @@ class Lane:
         while True:
             priority, number, task, future = self._tasks.get()
             if priority == _END:
+                self._is_over = True
                 self.let_go()
                 task(lambda: True)
                 return

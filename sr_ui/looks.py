@@ -9,7 +9,6 @@ beside it. Enlarged planes are kept until they fill a budget: swapping between m
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sr_core.file_stamp import stamp_of
 from sr_core.model_spec import LARGEST_SIDE
 from sr_ui.lane import IsWanted, Lane
 from sr_ui.library import Kind
@@ -287,5 +287,4 @@ def _estimate(path: Path, target: Path, options: dict[str, Any], is_wanted: IsWa
 
 
 def _stamp(path: Path) -> Key:
-    status = os.stat(path)
-    return str(path), status.st_size, status.st_mtime_ns
+    return str(path), stamp_of(str(path))

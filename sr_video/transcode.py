@@ -34,6 +34,7 @@ from sr_video.decide.paths import check_source, check_target
 from sr_video.decide.plan import Plan, Request, plan_output
 from sr_video.native import STDOUT
 from sr_video.read.damage import Damage
+from sr_video.read.facts import VideoFacts
 from sr_video.read.source import Source
 from sr_video.read.source_frame import SourceFrame, Unit
 from sr_video.write.encoder import VideoEncoder
@@ -124,6 +125,23 @@ class CardEngine(FrameEngine, Protocol):
         self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: GivenPlanes | None = None
     ) -> Future[Planes]:
         """Into `out`, which is what the future then holds."""
+
+
+def submit_frame(
+    engine: FrameEngine, facts: VideoFacts, frame: SourceFrame, encoder_device: Device | None
+) -> Future[Planes]:
+    """`frame` given to `engine`, to be left where the encoder reads it, if that is on a card.
+
+    Args:
+        encoder_device: where the encoder takes frames as they lie; None: arrays only.
+    """
+    size, out = (facts.width, facts.height), None
+    if encoder_device is not None and isinstance(engine, CardEngine):
+        out = engine.lend_frame(encoder_device, facts.format, frame.color, *size)
+    planes = frame.planes(engine.device_for(facts.format, *size))  # asked each time: known when a graph has opened
+    if out is not None and isinstance(engine, CardEngine):
+        return engine.submit(planes, facts.format, frame.color, out)
+    return engine.submit(planes, facts.format, frame.color)
 
 
 OpenEngine = Callable[[int], AbstractContextManager[FrameEngine]]
@@ -282,15 +300,7 @@ class Run:
         self._put(None)
 
     def _submit(self, frame: SourceFrame) -> Future[Planes]:
-        engine, facts = self.engine, self.source.facts
-        size, card = (facts.width, facts.height), self.sink.encoder.device
-        out = None
-        if card is not None and isinstance(engine, CardEngine):
-            out = engine.lend_frame(card, facts.format, frame.color, *size)
-        planes = frame.planes(engine.device_for(facts.format, *size))  # asked each time: known when a graph has opened
-        if out is not None and isinstance(engine, CardEngine):
-            return engine.submit(planes, facts.format, frame.color, out)
-        return engine.submit(planes, facts.format, frame.color)
+        return submit_frame(self.engine, self.source.facts, frame, self.sink.encoder.device)
 
     def _put(self, work: Work | None) -> None:
         while not self._stop.is_set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -44,17 +44,15 @@ def open_image(path: Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Iterator[
         DamagedMedia: empty, truncated or corrupt; also while frames are read.
         NotAvailable: the format needs a package that is not installed.
     """
-    image: ImageFile | None = None
-    with decoding_errors():
-        image = _open(path, max_pixels)
-        image.metadata = _without_promises(_drop_damaged_exif(image.metadata), image.header.format)
-        image.metadata = _said_behind(image.metadata, image.header.format, path)
-    try:
+    with ExitStack() as opened:
+        with decoding_errors():
+            image = _open(path, max_pixels)
+            opened.callback(image.close)
+            image.metadata = _without_promises(_drop_damaged_exif(image.metadata), image.header.format)
+            image.metadata = _said_behind(image.metadata, image.header.format, path)
         header = image.header
         refuse_bomb(header.width, header.height, header.frames, max_pixels)
         yield image
-    finally:
-        image.close()
 
 
 def _open(path: Path, max_pixels: int) -> ImageFile:

@@ -67,6 +67,7 @@ export function acceptDrops(opened) {
 async function takeFolder(entry, opened) {
   try {
     const held = await new Promise((done, fail) => entry.createReader().readEntries(done, fail));
+    if (!held.length) { say(words.folderIsEmpty(entry.name)); return; } // by its name alone it could be any
     const { path } = await server.locateFolder(entry.name, held.slice(0, 50).map(other => other.name), folderShown ?? undefined);
     if (path) opened(await server.open(path));
     else say(words.folderElsewhere(entry.name));

@@ -36,6 +36,7 @@ export const words = {
   watch: "Watch what is done", compare: "Before / after", log: "Log", hideLog: "Hide log",
   folderUp: "Up", pathLabel: "Path on this machine", go: "Open", openThisFolder: "Open this folder's images", emptyFolder: "No folders, videos or images here",
   copying: (name, share) => `copying ${name}: ${Math.round(100 * share)} %`, notSent: "the file could not be sent", answered: status => `the server answered ${status}`, tooLarge: "It lies somewhere this page cannot guess, and is too large to copy. Paste its path under Open….",
+  folderIsEmpty: name => `${name} is empty`,
   folderElsewhere: name => `${name} lies somewhere this page cannot guess. Paste its path under Open….`,
   gone: "The server has ended. Start it again with: srkit ui",
   watched: "Watched folders", watching: "watching", notWatching: "not watched now",

@@ -34,7 +34,7 @@ from sr_video.segments.job import Manifest, Record, WorkFolder
 from sr_video.segments.remote_file import RemoteFile
 from sr_video.timing import reordering
 from sr_video.transcode import FrameEngine, Run
-from sr_video.write.encoder import VideoEncoder, open_error
+from sr_video.write.encoder import VideoEncoder
 
 _SEGMENT_FORMATS = {"prores": "mov"}
 _X265_FRAME_THREADS = ((32, 6), (16, 5), (8, 3), (4, 2), (0, 1))  # CPUs → x265's own choice, with WPP
@@ -174,7 +174,8 @@ class _SegmentSink:
         with writing(self._part):
             self._container = av.open(native_path(str(self._part)), "w", format=task.manifest.segment_format)
         try:
-            self.encoder = open_encoder(self._container, task.plan.encoder)
+            with writing(self._part):
+                self.encoder = open_encoder(self._container, task.plan.encoder)
         except BaseException:
             self.discard()
             raise
@@ -238,9 +239,5 @@ def open_encoder(container: av.container.OutputContainer, settings: EncoderSetti
     """An encoder as the only stream of `container`, its header written."""
     encoder = VideoEncoder(container, settings)
     with logged(), keep_scheduling():
-        try:
-            container.start_encoding()
-        except av.FFmpegError as error:
-            raise open_error(error, settings) from error
-    encoder.check_options()
+        encoder.start(container)
     return encoder

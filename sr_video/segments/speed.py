@@ -23,7 +23,7 @@ from sr_video.native import is_local
 from sr_video.read.source import Source
 from sr_video.read.source_frame import SourceFrame
 from sr_video.segments.segment import open_encoder, segment_format
-from sr_video.transcode import FrameEngine
+from sr_video.transcode import FrameEngine, submit_frame
 
 WORK_SECONDS = 120.0  # about so much work is lost at most
 _MOST_WORK = 1.5 * WORK_SECONDS  # more, and the segment is halved
@@ -137,10 +137,9 @@ class Measurement:
 
     def _upscale_from(self, start: Fraction | None) -> None:
         facts = self._source.facts
-        device = self._engine.device_for(facts.format, facts.width, facts.height)
 
         def submit(frame: SourceFrame) -> Future[Planes]:
-            return self._engine.submit(frame.planes(device), facts.format, frame.color)
+            return submit_frame(self._engine, facts, frame, self._encoder.device)
 
         for frame, planes in in_order(self._frames(start), submit, in_flight=self._engine.in_flight):
             self._encode(frame, planes)

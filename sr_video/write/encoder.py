@@ -32,8 +32,7 @@ _UNKNOWN_RATE = Fraction(25)  # rate control wants one; timestamps never come fr
 class VideoEncoder:
     """Adds its stream to `container`; `encode` returns packets for that stream.
 
-    The container's header must be written (`start_encoding`) before the first frame, and
-    `check_options` called after that.
+    `start` must be called before the first frame.
     """
 
     def __init__(self, container: OutputContainer, settings: EncoderSettings) -> None:
@@ -93,7 +92,21 @@ class VideoEncoder:
         """Where it also takes frames as they lie; None: arrays only."""
         return device_of_encoder(self.settings)
 
-    def check_options(self) -> None:
+    def start(self, container: OutputContainer) -> None:
+        """Open the encoder and write the header of its container; what writing raises is left as it is.
+
+        Raises:
+            BadInput, NotAvailable: the encoder refuses.
+        """
+        try:
+            container.start_encoding()
+        except av.FFmpegError as error:
+            if self.stream.codec_context.is_open:
+                raise
+            raise open_error(error, self.settings) from error
+        self._check_options()
+
+    def _check_options(self) -> None:
         """Refuse options the opened encoder did not know; FFmpeg ignores them silently."""
         unknown = sorted(set(self.stream.codec_context.options) - {"threads"})
         if unknown:

@@ -29,7 +29,7 @@ from sr_video.decide.streams import Input, StreamPlan, add_copy, cover_bytes, co
 from sr_video.native import STDOUT, exact, keep_scheduling, logged, native_path, writing
 from sr_video.read.damage import SALVAGE_HINT, Damage
 from sr_video.write.copied_times import CopiedTimes
-from sr_video.write.encoder import VideoEncoder, open_error
+from sr_video.write.encoder import VideoEncoder
 from sr_video.write.gaps import Gaps
 from sr_video.write.sound import SoundConverter
 from sr_video.write.subtitles import SubtitleConverter
@@ -171,15 +171,8 @@ class Sink:
         return target
 
     def _start(self) -> None:
-        with logged() if self._is_logged else nullcontext(), keep_scheduling():
-            try:
-                self.container.start_encoding()
-            except av.FFmpegError as error:
-                if self.encoder.stream.codec_context.is_open:
-                    with writing(self.path):
-                        raise
-                raise open_error(error, self.plan.encoder) from error
-        self.encoder.check_options()
+        with writing(self.path), logged() if self._is_logged else nullcontext(), keep_scheduling():
+            self.encoder.start(self.container)
         for target, picture in self._covers:
             packet: Packet[Stream] = Packet(picture)
             packet.stream, packet.time_base = target, target.time_base

@@ -33,8 +33,10 @@ from sr_video.decide.card_frames import card_of_encoder, why_not_on_card
 from sr_video.decide.codecs import VIDEO_CODECS
 from sr_video.decide.hardware_encoders import HARDWARE_ENCODERS
 from sr_video.decide.plan import Request, plan_output
+from sr_video.decide.streams import Nowhere
 from sr_video.read import source as source_module
 from sr_video.read.source import Source
+from sr_video.segments.speed import Measurement
 from sr_video.transcode import upscale_video
 from sr_video.write import encoder as encoder_module
 from tests.trt.cards import has_gpu
@@ -98,6 +100,22 @@ def test_no_pixel_of_a_video_sees_the_host_and_the_file_is_the_one_of_arrays(
         assert (machine.cuda.copied_bytes[TO_HOST] == 0) == (kind is Upscaler)
         made[kind] = target.read_bytes()
     assert made[Upscaler] == made[OnArrays]
+
+
+@pytest.mark.usefixtures("nvenc")
+def test_what_is_measured_before_a_run_takes_the_same_road(machine: Machine, clip: Clip) -> None:
+    path = clip("in.nut", codec="rawvideo", pix_fmt="nv12", size=SIZE, frames=8)
+    model, spec = network()
+    with (
+        Source(str(path)) as source,
+        Upscaler(model, spec, TensorRtRtx(ensure_engine=machine.ensure)) as engine,
+        av.open(Nowhere(), "w", format="matroska") as out,
+    ):
+        engine.precision_for(NV12, source.facts.color, *SIZE)
+        plan = plan_output(source, Request(source=str(path), target="out.mkv", scale=2, codec="libx264"))
+        machine.cuda.copied_bytes.clear()
+        assert Measurement(source, plan, engine, out).run(lambda frames, seconds: frames >= 2)[0] >= 2
+        assert machine.cuda.copied_bytes[TO_HOST] == 0
 
 
 @pytest.mark.usefixtures("nvenc")

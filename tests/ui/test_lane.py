@@ -72,5 +72,14 @@ def test_those_who_wait_are_let_go_and_the_last_task_is_the_lane_s_own() -> None
     assert last == ["test"]
 
 
+def test_who_asks_after_the_end_is_let_go_at_once() -> None:
+    lane = Lane("test")
+    lane.close()
+    with pytest.raises(Cancelled, match="the server ends"):
+        lane.soon(lambda: 3)
+    with pytest.raises(Cancelled, match="the server ends"):
+        lane.later(lambda is_wanted: 3)
+
+
 def _raise(error: Exception) -> None:
     raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from sr_video.native import writing
 from sr_video.read.source import Source
 from sr_video.segments import run
 from sr_video.segments.run import Segmenting, upscale
+from sr_video.segments.segment import open_encoder
 from sr_video.write import gaps, rehearsal
 from sr_video.write.sink import Sink
 from srvid.recipe import EngineRecipe
@@ -121,6 +123,23 @@ def test_a_disk_without_room_for_the_trial_is_told_with_its_folder(
         upscaled(clip(sound=True), tmp_path / "out.mkv")
     assert caught.value.message == f"cannot try the other streams in {tmp_path}: No space left on device"
     assert "free some space" in caught.value.hint
+
+
+class _Full(io.BytesIO):
+    def write(self, content: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_header_without_room_is_told_as_such_and_not_as_a_refusal_of_the_encoder(clip: Clip, tmp_path: Path) -> None:
+    source = clip()
+    with Source(str(source)) as opened:
+        request = Request(source=str(source), target=str(tmp_path / "out.mp4"), scale=2, codec="libx264")
+        plan = plan_output(opened, request)
+        with pytest.raises(StorageError, match="cannot write rehearsal: No space left on device"):
+            Sink("rehearsal", opened, plan, memory=_Full())
+    if os.path.exists("/dev/full"):
+        with av.open("/dev/full", "w", format="mp4") as out, pytest.raises(OSError, match="No space left"):
+            open_encoder(out, plan.encoder)
 
 
 @pytest.mark.usefixtures("short_first_part")
