@@ -40,8 +40,8 @@ NODE = "SrvidUpscale"
 USERS = (  # what is in a checkout beside the code
     "models custom_nodes input output temp user extra_model_paths.yaml venv .venv .git".split()
 )
-START_SECONDS = 300  # importing torch on a busy machine
-PROMPT_SECONDS = 120
+START_SECONDS = 600  # importing torch on a busy machine
+PROMPT_SECONDS = 600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class ComfyUI:
         """GET, or POST where there is a body."""
         request = urllib.request.Request(self.url + path, body, {"Content-Type": content_type})
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=600) as answer:
                 said: bytes = answer.read()
         except urllib.error.HTTPError as error:  # /prompt says in the body what is wrong with a prompt
             with error:
@@ -167,7 +167,7 @@ def python_of(checkout: Path) -> str:
 def options_of(checkout: Path, python: str, env: dict[str, str]) -> set[str]:
     """The options that this version of ComfyUI has."""
     done = subprocess.run(
-        [python, "main.py", "--help"], cwd=checkout, env=env, capture_output=True, text=True, timeout=120, check=False
+        [python, "main.py", "--help"], cwd=checkout, env=env, capture_output=True, text=True, timeout=600, check=False
     )
     assert "--port" in done.stdout, f"{python} main.py --help:\n{done.stdout}{done.stderr}"
     return set(re.findall(r"--[a-z][a-z0-9-]+", done.stdout))
@@ -278,7 +278,7 @@ def test_interrupt_drops_the_worker_s_job_and_the_next_prompt_runs(comfyui: Comf
     assert len(worker.begun) == begun + 1
     interrupted_at = time.time()
     comfyui.ask("/interrupt", b"{}")
-    wait_until(lambda: len(worker.drops) > dropped, 10, "the worker to drop the job")
+    wait_until(lambda: len(worker.drops) > dropped, PROMPT_SECONDS, "the worker to drop the job")
     assert worker.drops[-1].at - interrupted_at < CANCEL_DEADLINE_SECONDS
     result = comfyui.result(prompt_id)
     assert not result["status"]["completed"]

@@ -38,7 +38,7 @@ def screen(folder: Path) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(shown[:down, :across]))  # its window; the screen is black elsewhere
 
 
-def wait_for(path: Path, process: subprocess.Popen[Any], seconds: float = 120) -> None:
+def wait_for(path: Path, process: subprocess.Popen[Any], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert process.poll() is None, "GIMP ended"
@@ -87,7 +87,7 @@ def session(host_tree: Any, host_folder: Path, photo: Array) -> Session:
         )  # fmt: skip
         try:
             wait_for(host_folder / "asking", gimp)
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 600
             while not x_tool(host_tree, host_folder, f"xdotool search --onlyvisible --name '{DIALOG}'"):
                 assert time.monotonic() < deadline, "the dialog did not open"
             time.sleep(1)  # until it is drawn
@@ -102,7 +102,7 @@ def session(host_tree: Any, host_folder: Path, photo: Array) -> Session:
             wait_for(host_folder / "computing", gimp)
             clicked_at = click_cancel(host_tree, host_folder, running)
             wait_for(host_folder / "gui.json", gimp)
-            gimp.wait(60)
+            gimp.wait(600)
         finally:
             gimp.kill()
             gimp.wait()
@@ -115,7 +115,7 @@ def click_cancel(host_tree: Any, folder: Path, running: RunningWorker) -> float:
 
     Its place follows the window's width, 1094 to 1269 pixels with an image as large as this: a few are tried.
     """
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while share_computed(running) < 0.4 and time.monotonic() < deadline:
         time.sleep(0.02)
     keep(folder, "gimp-progress")

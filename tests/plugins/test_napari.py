@@ -26,7 +26,7 @@ def test_napari_s_own_tests_of_the_widget_pass(host_tree: Any, host_folder: Path
         **({"SRVID_PICTURES": inside} if "SRVID_PICTURES" in os.environ else {}),
     )  # fmt: skip
     done = subprocess.run(
-        command, env={**os.environ, "BIND": binds}, capture_output=True, text=True, timeout=400, check=False
+        command, env={**os.environ, "BIND": binds}, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     assert re.search(r"\b7 passed", done.stdout), done.stdout[-3000:]

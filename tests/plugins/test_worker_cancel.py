@@ -36,7 +36,7 @@ def busy(worker: RunningWorker) -> RunningWorker:
 
 def until_idle(running: RunningWorker) -> None:
     """Until the worker has no connection; the jobs here would take minutes to their end."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while running.connections():
         assert time.monotonic() < deadline, "the job goes on"
         time.sleep(0.005)

@@ -78,7 +78,7 @@ def run_python(environment: dict[str, str]) -> Callable[[str], Process]:
 
     def run(script: str) -> Process:
         return subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=600
         )
 
     return run

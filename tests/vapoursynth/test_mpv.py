@@ -41,7 +41,7 @@ def play(place: Path, line: str) -> str:
         ["bash", str(PROJECT / "tests/plugins/hosts/in_tree.sh"), tree, *settings,
          "bash", "-c", f"cd {shlex.quote(str(place))} && vapoursynth config && {line}"],
         env=os.environ | {"BIND": f"{PROJECT} {sys.base_prefix} {place}"},
-        capture_output=True, text=True, timeout=500, check=False,
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -55,7 +55,7 @@ def play(consumer: str, tmp_path: Path, model: Path, environment: dict[str, str]
     script.write_text(SCRIPT.format(colors=COLORS, model=str(model), output="clip.output(sys.stdout.buffer, y4m=True)"))
     with subprocess.Popen([sys.executable, str(script)], env=environment, stdout=subprocess.PIPE) as producer:
         done = subprocess.run(
-            consumer, shell=True, cwd=tmp_path, stdin=producer.stdout, capture_output=True, timeout=120, check=False
+            consumer, shell=True, cwd=tmp_path, stdin=producer.stdout, capture_output=True, timeout=600, check=False
         )
     assert done.returncode == 0, done.stderr.decode()
     assert producer.returncode == 0

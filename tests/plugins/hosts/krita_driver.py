@@ -66,7 +66,7 @@ def play(scenario):
     if "meets" in scenario:
         mine, theirs = scenario["meets"]
         open(path(mine), "w").close()
-        deadline = time.time() + 120
+        deadline = time.time() + 600
         while not os.path.exists(path(theirs)) and time.time() < deadline:
             time.sleep(0.01)
     shown = document

@@ -98,7 +98,7 @@ def run():
     undo = Krita.instance().action("edit_undo")
     FACTS["undo_steps"] = 0
     while undo.isEnabled() and not same(doc, "small.in") and FACTS["undo_steps"] < 9:
-        before, deadline = shape(doc), time.time() + 20
+        before, deadline = shape(doc), time.time() + 600
         undo.trigger()
         while shape(doc) == before and time.time() < deadline:  # Krita undoes when it comes to it
             doc.waitForDone()

@@ -36,8 +36,8 @@ def play(qtbot, viewer, widget, data, name="in", **layer):
     widget.layer.reset_choices()
     widget.layer.value = viewer.layers[name]
     widget.run.native.click()
-    qtbot.waitUntil(lambda: f"{name} x2" in viewer.layers, timeout=60000)
-    qtbot.waitUntil(lambda: widget.worker is None, timeout=10000)
+    qtbot.waitUntil(lambda: f"{name} x2" in viewer.layers, timeout=600_000)
+    qtbot.waitUntil(lambda: widget.worker is None, timeout=600_000)
     return viewer.layers[f"{name} x2"]
 
 
@@ -100,7 +100,7 @@ def test_several_models_are_typed_and_a_factor_between_two_lies_over_the_layer(q
     viewer.add_image(data, name="in")
     widget.layer.reset_choices()
     widget.run.native.click()
-    qtbot.waitUntil(lambda: "in x1.5" in viewer.layers, timeout=60000)
+    qtbot.waitUntil(lambda: "in x1.5" in viewer.layers, timeout=600_000)
     before, after = viewer.layers["in"], viewer.layers["in x1.5"]
     assert after.data.shape == (32, 47)
     for corner, finer in (((-0.5, -0.5), (-0.5, -0.5)), ((20.5, 30.5), (31.5, 46.5))):
@@ -122,7 +122,7 @@ def test_cancel_ends_within_half_a_second_and_adds_nothing(qtbot, viewer, widget
     widget.cancel.native.click()
     assert widget.run.enabled
     assert time.monotonic() - started < CANCEL_DEADLINE_SECONDS
-    qtbot.waitUntil(lambda: not worker.is_running, timeout=20000)
+    qtbot.waitUntil(lambda: not worker.is_running, timeout=600_000)
     assert time.monotonic() - started < 10 * CANCEL_DEADLINE_SECONDS, "tiles that had not begun were computed"
     assert [layer.name for layer in viewer.layers] == ["in"]
 
@@ -133,7 +133,7 @@ def test_an_error_is_shown_with_its_hint(qtbot, viewer, widget):
     viewer.add_image(np.full((8, 8), np.nan, np.float32), name="in")
     widget.layer.reset_choices()
     widget.run.native.click()
-    qtbot.waitUntil(lambda: widget.worker is None, timeout=60000)
+    qtbot.waitUntil(lambda: widget.worker is None, timeout=600_000)
     said = [str(record.message) for record in notification_manager.records]
     assert any("NaN" in text and "replace these pixels" in text for text in said), said
     assert len(viewer.layers) == 1
