@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from typing import Any, Callable, Dict, Iterable, Iterator
 
 DEFAULT_MODEL = "clear"  # srvid's own, for hosts that import nothing but this file
@@ -213,7 +214,7 @@ class Connection:
 
 def scaled(side: int, scale: float) -> int:
     """A side of the result in pixels, as the worker makes it: halves up."""
-    return max(1, int(side * scale + 0.5))
+    return max(1, int(side * Fraction(str(scale)) + Fraction(1, 2)))  # 1.005 is 201/200, and no float is
 
 
 def worker_file() -> str:

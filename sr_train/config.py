@@ -65,6 +65,9 @@ class DataConfig:
             _demand(self.batch % 2 == 0, "data.batch", self.batch, "an even number: frames come in pairs")
         chances_from_table(self.chances)
         _demand(0.0 <= self.sharpen <= 1.0, "data.sharpen", self.sharpen, "0 to 1")
+        _demand(
+            self.clips > 0 or not self.chances, "data.clips", self.clips, "1 or more, or no chances: they are of clips"
+        )
         _demand(self.variants >= 1, "data.variants", self.variants, "1 or more")
 
 

@@ -85,15 +85,23 @@ def middle_of(planes: Planes, fmt: PixelFormat | None, scale: float) -> Planes:
     shrink = (width * height * scale * scale / MAX_PIXELS) ** 0.5
     if shrink <= 1:
         return planes
-    inner_width, inner_height = (int(side / shrink) & ~15 for side in (width, height))
+    inner_width, inner_height = _inner_size(width, height, shrink)
     left, top = ((width - inner_width) // 2) & ~15, ((height - inner_height) // 2) & ~15
     names = fmt.plane_names if fmt is not None else ("rgb",)
     parts = []
     for name, plane in zip(names, planes, strict=True):
         across, down = (1, 1) if fmt is None else fmt.plane_divisor(name)
-        rows = slice(top // down, (top + inner_height) // down)
-        parts.append(np.ascontiguousarray(plane[rows, left // across : (left + inner_width) // across]))
+        rows = slice(top // down, -(-(top + inner_height) // down))  # of an odd height the last row of chroma, too
+        parts.append(np.ascontiguousarray(plane[rows, left // across : -(-(left + inner_width) // across)]))
     return tuple(parts)
+
+
+def _inner_size(width: int, height: int, shrink: float) -> Size:
+    """(width, height) of about a `shrink`th each, in sixteens; a strip keeps its short side, up to 16 pixels of it."""
+    short, long = sorted((width, height))
+    inner_short = max(min(16, short), int(short / shrink) & ~15)
+    inner_long = int(min(long / shrink, short * long / (shrink * shrink * inner_short))) & ~15
+    return (inner_long, inner_short) if width >= height else (inner_short, inner_long)
 
 
 def png_of(picture: Array, code_points: tuple[int, int] | None) -> bytes:

@@ -25,7 +25,7 @@ class Gaps:
 
     def __init__(self, container: OutputFormat) -> None:
         self._container = container
-        self._last: dict[int, Fraction] = {}
+        self._latest: dict[int, Fraction] = {}
 
     def check(self, packet: Packet[Any], target: Stream) -> None:
         """Refuse a packet for `target` that comes too long after the one before.
@@ -37,9 +37,9 @@ class Gaps:
         if stamp is None or not self._container.is_mp4_like:
             return
         seconds = stamp * exact(packet.time_base)
-        gap = seconds - self._last.get(target.index, seconds)
-        self._last[target.index] = seconds
-        self.refuse(gap, target)
+        latest = self._latest.get(target.index, seconds)
+        self._latest[target.index] = max(latest, seconds)  # clocks that jump back are held there (`CopiedTimes`)
+        self.refuse(seconds - latest, target)
 
     def refuse(self, gap: Fraction, target: Stream) -> None:
         """Refuse so many seconds between two packets for `target`, where they are more than it can store.

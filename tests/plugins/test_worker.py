@@ -227,3 +227,12 @@ def test_rows_past_the_end_of_the_image_are_refused(worker: RunningWorker) -> No
 
 
 # ---- cancel
+
+
+def test_a_side_of_the_result_is_exact_where_floats_are_not() -> None:
+    assert [client.scaled(side, scale) for side, scale in ((100, 1.005), (3, 1.5), (35, 1.1), (1, 0.2))] == [
+        101,
+        5,
+        39,
+        1,
+    ]

@@ -31,3 +31,9 @@ def test_only_what_a_recipe_names_is_changed() -> None:
 def test_what_is_no_chance_is_refused_by_name_when_the_recipe_is_read(table: dict[str, object], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         DataConfig(folders=("a",), chances=table)
+
+
+def test_chances_of_a_recipe_without_clips_are_refused_as_nothing_would_read_them() -> None:
+    with pytest.raises(BadInput, match="clips is 0"):
+        DataConfig(folders=("a",), chances={"blur": 0.2})
+    assert DataConfig(folders=("a",), chances={"blur": 0.2}, clips=8).clips == 8

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sr_ui.looks import Asked, Looks
-from sr_ui.pictures import Picture
+from sr_ui.pictures import MAX_PIXELS, Picture, middle_of
+from tests.trt.networks import YUV420P8
 
 
 def test_two_that_ask_for_one_picture_at_the_same_time_wait_for_one_run(
@@ -36,3 +38,13 @@ def test_two_that_ask_for_one_picture_at_the_same_time_wait_for_one_run(
         sizes = [(found.result().width, found.result().height) for found in waiting]
     looks.close()
     assert (sizes, len(made)) == ([(16, 12)] * 2, 1)
+
+
+@pytest.mark.parametrize(("width", "height"), [(400_000, 11), (400_001, 20), (11, 400_000), (9000, 7000), (640, 480)])
+def test_the_middle_of_any_shape_is_a_picture_within_the_budget(width: int, height: int) -> None:
+    planes = tuple(np.zeros(shape, np.uint8) for shape in YUV420P8.plane_shapes(width, height))
+    inner = middle_of(planes, YUV420P8, 4.0)
+    rows, columns = inner[0].shape
+    assert min(width, height, 16) <= min(rows, columns)
+    assert rows * columns * 16 <= MAX_PIXELS
+    assert tuple(plane.shape for plane in inner) == YUV420P8.plane_shapes(columns, rows)

@@ -8,14 +8,18 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import pytest
 
 from sr_core.errors import BadInput, Cancelled, StorageError, VerificationError
 from sr_video import transcode
+from sr_video.decide.containers import output_format
 from sr_video.decide.plan import Request, plan_output
 from sr_video.native import writing
 from sr_video.read.source import Source
@@ -123,6 +127,17 @@ def test_a_disk_without_room_for_the_trial_is_told_with_its_folder(
         upscaled(clip(sound=True), tmp_path / "out.mkv")
     assert caught.value.message == f"cannot try the other streams in {tmp_path}: No space left on device"
     assert "free some space" in caught.value.hint
+
+
+@pytest.mark.parametrize(("times", "is_refused"), [([0, 20_000, 0, 24_000], False), ([0, 20_000, 0, 44_000], True)])
+def test_a_clock_that_jumps_back_and_forth_is_measured_from_where_it_was(times: list[int], is_refused: bool) -> None:
+    """Such a packet is held at the latest time, so MP4 need store only what is beyond it."""
+    target: Any = SimpleNamespace(index=0, time_base=Fraction(1, 90_000))  # 23,860 s at the most
+    watched = gaps.Gaps(output_format("out.mp4"))
+    with pytest.raises(BadInput, match="jump") if is_refused else nullcontext():
+        for seconds in times:
+            packet: Any = SimpleNamespace(dts=seconds, pts=seconds, time_base=Fraction(1))
+            watched.check(packet, target)
 
 
 class _Full(io.BytesIO):
