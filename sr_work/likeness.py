@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 from sr_core.errors import NotAvailable
@@ -16,21 +17,38 @@ def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
     return [f"{name}: was {then}, now {now}" for name, then, now in pairs if then != now]
 
 
-def refuse_other(differing: list[str], *, makes: str) -> None:
-    """Refuse a node on which something differs from this run's coordinator.
+class Likeness:
+    """What a maker has here, found once when it is first asked for; the coordinator's must be the same.
 
     Args:
-        differing: what, as people read it.
         makes: what it would make of another kind, in the plural.
-
-    Raises:
-        NotAvailable: `differing` is not empty.
     """
-    if differing:
-        raise NotAvailable(
-            f"node {os.uname().nodename} would make other {makes}: {'; '.join(differing)}",
-            hint="install the same srvid, packages and models on every node",
-        )
+
+    def __init__(
+        self, find_versions: Callable[[], dict[str, str]], find_engine: Callable[[], dict[str, str]], *, makes: str
+    ) -> None:
+        self._find_versions, self._find_engine, self._makes = find_versions, find_engine, makes
+
+    def check(self, versions: dict[str, str], engine: dict[str, str]) -> None:
+        """Refuse to work for a coordinator that has these.
+
+        Raises:
+            NotAvailable: something differs.
+        """
+        differing = differences(versions, self._versions) + differences(engine, self._engine)
+        if differing:
+            raise NotAvailable(
+                f"node {os.uname().nodename} would make other {self._makes}: {'; '.join(differing)}",
+                hint="install the same srvid, packages and models on every node",
+            )
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        return self._find_versions()
+
+    @cached_property
+    def _engine(self) -> dict[str, str]:
+        return self._find_engine()
 
 
 def installed_versions(packages: Iterable[str]) -> dict[str, str]:

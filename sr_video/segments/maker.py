@@ -29,7 +29,7 @@ from sr_video.segments.segment import Task, make_segment, store_segment
 from sr_video.segments.speed import SpeedItem, seconds_per_frame
 from sr_video.transcode import FrameEngine
 from sr_work.here import Here
-from sr_work.likeness import differences, refuse_other
+from sr_work.likeness import Likeness
 from sr_work.scheduler import Workers
 from sr_work.work import Pool, Recipe, Report, Site, Work
 
@@ -104,7 +104,8 @@ class SegmentMaker:
     """See `sr_work.work.Maker`."""
 
     def __init__(self, recipe: SegmentRecipe, engine: SegmentEngine, facts: VideoFacts, site: Site) -> None:
-        self._recipe, self._engine, self._facts, self._site = recipe, engine, facts, site
+        self._engine, self._facts, self._site = engine, facts, site
+        self._likeness = Likeness(lambda: versions_of(recipe), self.identity, makes="segments")
         self._turn = threading.Lock()  # held by the segment that the engine is fed from
 
     @classmethod
@@ -140,8 +141,7 @@ class SegmentMaker:
     def _task_here(self, task: Task) -> Task:
         """`task` for a node of its own, which must be like the coordinator's machine."""
         manifest = task.manifest
-        differing = differences(manifest.versions, self._versions) + differences(manifest.engine, self._identity)
-        refuse_other(differing, makes="segments")
+        self._likeness.check(manifest.versions, manifest.engine)
         read = self._site.reader(task.source, manifest.stamp)
         remote = None if read is None else RemoteFile(read, size=manifest.stamp.bytes)
         return replace(task, folder=self._folder, remote=remote)
@@ -149,14 +149,6 @@ class SegmentMaker:
     @cached_property
     def _folder(self) -> Any:
         return self._site.folder()
-
-    @cached_property
-    def _versions(self) -> dict[str, str]:
-        return versions_of(self._recipe)
-
-    @cached_property
-    def _identity(self) -> dict[str, str]:
-        return self.identity()
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from sr_core.file_stamp import FileStamp
 from sr_core.frame import PixelFormat, rgb
 from sr_image.enlarge import EnlargeOptions, EnlargePlan, enlarge
 from sr_work.files import BLOCK_BYTES
-from sr_work.likeness import differences, installed_versions, refuse_other
+from sr_work.likeness import Likeness, installed_versions
 from sr_work.work import Recipe, Site
 from srvid_cli.batch.memory import MemoryBudget, default_memory
 from srvid_cli.batch.plan import failure_of
@@ -81,7 +81,8 @@ class ImageMaker:
     def __init__(
         self, recipe: Recipe[Engine], engine: Engine, options: EnlargeOptions, memory_bytes: int, site: Site
     ) -> None:
-        self._recipe, self._engine, self._options, self._site = recipe, engine, options, site
+        self._engine, self._options, self._site = engine, options, site
+        self._likeness = Likeness(lambda: versions_of(recipe), self.identity, makes="images")
         self._budget = MemoryBudget(memory_bytes if site.is_here else min(memory_bytes, default_memory()))
 
     @classmethod
@@ -105,8 +106,7 @@ class ImageMaker:
             Cancelled: the work was stopped.
         """
         if not self._site.is_here:
-            differing = differences(item.versions, self._versions) + differences(item.engine, self._identity)
-            refuse_other(differing, makes="images")
+            self._likeness.check(item.versions, item.engine)
         try:
             with self._budget.held(item.plan.memory_bytes), self._scratch(item) as (source, made):
                 return self._made(item.plan, source, made, report)
@@ -157,14 +157,6 @@ class ImageMaker:
     @cached_property
     def _folder(self) -> Path:
         return self._site.folder()
-
-    @cached_property
-    def _versions(self) -> dict[str, str]:
-        return versions_of(self._recipe)
-
-    @cached_property
-    def _identity(self) -> dict[str, str]:
-        return self.identity()
 
 
 def is_full_disk(error: BaseException | None) -> bool:
