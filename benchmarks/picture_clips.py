@@ -1,0 +1,125 @@
+"""Degraded clips for benchmarks/picture.py and picture_blind.py: frames shrunk, spoilt, coded and decoded.
+
+truth ─ bicubic shrink ─ [stored smaller and enlarged again] ─ [noise] ─ [first encode] ─ encode ─ what models get
+
+4:2:0 is made and undone by swscale, for every row alike.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+from PIL import Image
+
+Image8 = NDArray[np.uint8]
+CLIPS = {"bikes_640x272.mp4": 20, "flower_960x540.mp4": 10, "bbb_480p_30s.mp4": 300, "sar_64_45.mp4": 30}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """What happens to a shrunk clip.
+
+    resized: stored at this share of its size, enlarged by bilinear again, before all else, as sites do.
+    noise: sigma in codes of white noise on R, G and B, as of a camera in the dark.
+    encodes: (FFmpeg's encoder, its options), one after the other.
+    """
+
+    resized: float | None = None
+    noise: float = 0.0
+    encodes: tuple[tuple[str, dict[str, str]], ...]
+
+
+def _x264(*crfs: int) -> tuple[tuple[str, dict[str, str]], ...]:
+    return tuple(("libx264", {"crf": str(crf)}) for crf in crfs)
+
+
+CODINGS = {
+    "x264 crf 23": Coding(encodes=_x264(23)),
+    "x264 crf 28": Coding(encodes=_x264(28)),
+    "x264 crf 34": Coding(encodes=_x264(34)),
+    "x265 crf 30": Coding(encodes=(("libx265", {"crf": "30", "x265-params": "log-level=none"}),)),
+    "av1 crf 45": Coding(encodes=(("libsvtav1", {"crf": "45", "preset": "8"}),)),
+    "vp9 crf 40": Coding(
+        encodes=(("libvpx-vp9", {"crf": "40", "b": "0", "deadline": "realtime", "cpu-used": "6"}),),
+    ),
+    "mpeg2 q 8": Coding(encodes=(("mpeg2video", {"qmin": "8", "qmax": "8"}),)),
+    "noise 4, x264 crf 23": Coding(noise=4.0, encodes=_x264(23)),
+    "x264 crf 30, then 26": Coding(encodes=_x264(30, 26)),
+    "resized, x264 crf 28": Coding(resized=0.6, encodes=_x264(28)),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Frames (H, W, 3) of the truth and of what the models get."""
+
+    truth: list[Image8]
+    low: list[Image8]
+
+
+def read_frames(path: Path, *, skip: int, count: int) -> list[Image8]:
+    """`count` frames (H, W, 3) after the first `skip`; fewer where the file ends."""
+    frames = []
+    with av.open(str(path)) as source:
+        for index, frame in enumerate(source.decode(video=0)):
+            if index >= skip:
+                frames.append(frame.to_ndarray(format="rgb24"))
+            if len(frames) == count:
+                break
+    return frames
+
+
+def read_clip(path: Path, *, skip: int, count: int, scale: int, coding: str) -> Clip:
+    """`count` frames after `skip`, cropped to multiples of twice the scale, shrunk and made as CODINGS[coding] says."""
+    truth = []
+    for image in read_frames(path, skip=skip, count=count):
+        height, width = (side - side % (2 * scale) for side in image.shape[:2])
+        truth.append(np.ascontiguousarray(image[:height, :width]))
+    size = (truth[0].shape[1] // scale, truth[0].shape[0] // scale)
+    small = [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in truth]
+    return Clip(truth=truth, low=spoilt(small, CODINGS[coding]))
+
+
+def spoilt(frames: Sequence[Image8], coding: Coding) -> list[Image8]:
+    """`frames` as they come out of `coding`; the same every time."""
+    found = list(frames)
+    if coding.resized is not None:
+        found = [_resized_and_back(image, coding.resized) for image in found]
+    if coding.noise:
+        random = np.random.default_rng(0)
+        noisy = (image + random.normal(0, coding.noise, image.shape) for image in found)
+        found = [np.clip(np.rint(image), 0, 255).astype(np.uint8) for image in noisy]
+    for codec, options in coding.encodes:
+        found = coded(found, codec, options)
+    return found
+
+
+def _resized_and_back(image: Image8, factor: float) -> Image8:
+    picture = Image.fromarray(image)
+    small = picture.resize((round(picture.width * factor), round(picture.height * factor)), Image.Resampling.BICUBIC)
+    return np.asarray(small.resize(picture.size, Image.Resampling.BILINEAR))
+
+
+def coded(frames: Sequence[Image8], codec: str, options: dict[str, str]) -> list[Image8]:
+    """`frames` after one encode and decode in 4:2:0."""
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 prints a banner otherwise; 1 is errors
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as sink:
+        stream = sink.add_stream(codec, rate=25, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            sink.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        sink.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer) as source:
+        return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
