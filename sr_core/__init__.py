@@ -17,6 +17,7 @@ storage     where srvid keeps files of its own, and how a file gets its name
 records     JSON of our own, read as if somebody else had written it
 children    how a Python of our own is started, safe in any folder
 file_stamp  what tells, without reading a file, that it is still the same
+grain       film grain over what was made
 in_order    work submitted ahead of its results
 difference  how two pictures differ
 late_module modules that are loaded when their types are asked for

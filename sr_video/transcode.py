@@ -127,6 +127,16 @@ class CardEngine(FrameEngine, Protocol):
         """Into `out`, which is what the future then holds."""
 
 
+@runtime_checkable
+class TimedEngine(FrameEngine, Protocol):
+    """An upscaler whose result has something of its moment: film grain."""
+
+    def submit_at(
+        self, moment: int, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: GivenPlanes | None = None
+    ) -> Future[Planes]:
+        """As `submit`; `moment` is the same for the same frame of a source, wherever one begins to read."""
+
+
 def submit_frame(
     engine: FrameEngine, facts: VideoFacts, frame: SourceFrame, encoder_device: Device | None
 ) -> Future[Planes]:
@@ -139,6 +149,8 @@ def submit_frame(
     if encoder_device is not None and isinstance(engine, CardEngine):
         out = engine.lend_frame(encoder_device, facts.format, frame.color, *size)
     planes = frame.planes(engine.device_for(facts.format, *size))  # asked each time: known when a graph has opened
+    if isinstance(engine, TimedEngine):
+        return engine.submit_at(frame.ticks, planes, facts.format, frame.color, out)
     if out is not None and isinstance(engine, CardEngine):
         return engine.submit(planes, facts.format, frame.color, out)
     return engine.submit(planes, facts.format, frame.color)

@@ -43,6 +43,7 @@ def upscale_video(
     strength: float = 1.0,
     sharpen: float = 0.0,
     self_ensemble: bool = False,
+    grain: float | Literal["keep"] = 0.0,
     device: int | str | None = None,
     hwaccel: Literal["cuda"] | None = None,
     codec: str | None = None,
@@ -91,6 +92,7 @@ def upscale_video(
         strength=strength,
         sharpen=sharpen,
         self_ensemble=self_ensemble,
+        grain=grain,
         device=device,
     )
     factor, engine_scales = recipe.scales(None if scale is None else Fraction(scale).limit_denominator(1000))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Protocol
 
 import av
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from sr_core.color import ColorSpec
 from sr_core.errors import BadInput
-from sr_core.frame import PixelFormat, Planes
+from sr_core.frame import Device, GivenPlanes, PixelFormat, Planes
 from sr_core.in_order import in_order
-from sr_core.upscaler import Upscaler
 from sr_video.convert import convert_frame
 from sr_video.pixels import copy_into, ffmpeg_name, frame_of, nearest_format, pixel_format, planes_of
 from sr_video.read.device_frames import on_host, planes_on, samples_name
@@ -29,7 +29,17 @@ class _Kind:
     color: ColorSpec
 
 
-def enlarge_frames(upscaler: Upscaler, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+class _Engine(Protocol):
+    """What is asked of `srvid.Upscaler`."""
+
+    in_flight: int
+
+    def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None: ...
+
+    def submit_at(self, moment: int, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]: ...
+
+
+def enlarge_frames(upscaler: _Engine, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     """See `srvid.Upscaler.frames`."""
     kinds: list[_Kind] = []  # of the first frame, once it is known
     reformatter = VideoReformatter()
@@ -53,7 +63,7 @@ def _kind_of(frame: av.VideoFrame) -> _Kind:
     return _Kind(size=(frame.width, frame.height), format=fmt, color=color_of(frame, fmt))
 
 
-def _submit(upscaler: Upscaler, frame: av.VideoFrame, kind: _Kind, reformatter: VideoReformatter) -> Future[Planes]:
+def _submit(upscaler: _Engine, frame: av.VideoFrame, kind: _Kind, reformatter: VideoReformatter) -> Future[Planes]:
     size = frame.width, frame.height
     if size != kind.size:
         raise BadInput(
@@ -73,8 +83,8 @@ def _submit(upscaler: Upscaler, frame: av.VideoFrame, kind: _Kind, reformatter: 
         if pixel_format(samples_name(host)) != kind.format:
             host = convert_frame(reformatter, host, ffmpeg_name(kind.format), kind.color, given=color)
             color = kind.color
-        return upscaler.submit(planes_of(host, kind.format), kind.format, color)
-    return upscaler.submit(lent, kind.format, color)
+        return upscaler.submit_at(frame.pts or 0, planes_of(host, kind.format), kind.format, color)
+    return upscaler.submit_at(frame.pts or 0, lent, kind.format, color)
 
 
 def _finish(source: av.VideoFrame, fmt: PixelFormat, planes: Planes, reformatter: VideoReformatter) -> av.VideoFrame:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 from onnx import ModelProto
 
 from sr_core.backend import BACKENDS, Backend, Precision, Progress
+from sr_core.grain import check_grain
 from sr_core.model_spec import ModelSpec
 from sr_core.tiles.tiling import BegunTile
 from sr_zoo.models import DEFAULT_MODEL
@@ -70,6 +72,7 @@ def open_upscaler(
     strength: float = 1.0,
     sharpen: float = 0.0,
     self_ensemble: bool = False,
+    grain: float | Literal["keep"] = 0.0,
     device: Device = None,
     shared_tiles: bool = False,
     reuse: bool = True,
@@ -87,6 +90,7 @@ def open_upscaler(
         tile: side, or (width, height), of what a tile reads, in input pixels; None = chosen here.
         threads: CPU threads to use; None = all.
         strength, sharpen, self_ensemble: see `resolve_model`; the last is a little better, eight times slower.
+        grain: film grain over the result: 0 to 1, or 'keep' for what the input had and the network took away.
         device: the GPU's number, as `srkit doctor` lists them, or 'GPU.0' or 'NPU', as OpenVINO calls Intel's;
             None = chosen here.
         shared_tiles, reuse: see `sr_core.upscaler.Upscaler`.
@@ -96,6 +100,7 @@ def open_upscaler(
     Raises:
         SrError: with what to do next; nothing is left open.
     """
+    grain = check_grain(grain)
     loaded = load(model, scale=scale, strength=strength, sharpen=sharpen)
     opened = choose_backend(
         backend,
@@ -107,7 +112,7 @@ def open_upscaler(
     )
     if loaded.is_foreign:
         try_once(loaded.proto, loaded.spec, opened)
-    return Upscaler(
+    upscaler = Upscaler(
         _add_ensemble(loaded.proto) if self_ensemble else loaded.proto,
         loaded.spec,
         opened,
@@ -117,6 +122,8 @@ def open_upscaler(
         reuse=reuse,
         progress=progress,
     )
+    upscaler.grain = grain
+    return upscaler
 
 
 def _fastest_first(

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol, cast, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, cast, get_args
 
 from sr_core.backend import BACKENDS, Precision, Progress, backend_hint
 from sr_core.errors import BadInput, NotAvailable
+from sr_core.grain import check_grain
 from sr_core.model_spec import LARGEST_SCALE
 from sr_core.tiles.tiling import BegunTile
 from sr_core.wording import option
@@ -42,6 +43,7 @@ class EngineRecipe:
     strength: float = 1.0
     sharpen: float = 0.0
     self_ensemble: bool = False
+    grain: float | Literal["keep"] = 0.0
     device: int | str | None = None
     shared_tiles: bool = False
     wait_for_engine: bool = True
@@ -53,12 +55,13 @@ class EngineRecipe:
             raise NotAvailable(f"unknown backend {self.backend!r}", hint=backend_hint(self.backend))
         check_share("strength", self.strength)
         check_share("sharpen", self.sharpen)
+        check_grain(self.grain)
         if self.model == NEAREST:
             given = {
                 "backend": self.backend != "auto", "precision": self.precision != "auto",
                 "tile": self.tile is not None, "device": self.device is not None,
                 "strength": self.strength != 1.0, "sharpen": self.sharpen != 0.0,
-                "self_ensemble": self.self_ensemble,
+                "self_ensemble": self.self_ensemble, "grain": bool(self.grain),
             }  # fmt: skip
             if idle := [option(name) for name, is_given in given.items() if is_given]:
                 raise BadInput(
@@ -106,6 +109,7 @@ class EngineRecipe:
             strength=self.strength,
             sharpen=self.sharpen,
             self_ensemble=self.self_ensemble,
+            grain=self.grain,
             device=self.device,
             shared_tiles=self.shared_tiles,
             wait_for_engine=self.wait_for_engine,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from os import PathLike
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import sr_core.upscaler
-from sr_core.frame import Array
+from sr_core.color import FULL_RANGE_RGB, ColorSpec
+from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes
+from sr_core.grain import film_of, lay
 from sr_core.late_module import LateModule
 
 if TYPE_CHECKING:
@@ -22,8 +25,77 @@ class Upscaler(sr_core.upscaler.Upscaler):
     """A model, open on a backend. Close it, or use it in a `with` block; any thread may call it.
 
     `image` takes pictures as people hold them, `frames` decoded video; `planes` and `submit` are the
-    engine itself, for raw planes of any pixel format.
+    engine itself, for raw planes of any pixel format. Grain is laid by `image`, `frames` and the two that
+    are told a moment.
+
+    Attributes:
+        grain: how much film grain is laid over the result: 0 to 1, or 'keep' for what the input had (`sr_core.grain`).
     """
+
+    grain: float | Literal["keep"] = 0.0
+
+    def submit_at(
+        self, moment: int, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec, out: GivenPlanes | None = None
+    ) -> Future[Planes]:
+        """As `submit`, with the grain of the frame at `moment` of its source: pts or number."""
+        if not self.grain:
+            return self.submit(planes, fmt, color, out)
+        laid: Future[Planes] = Future()
+
+        def finish(made: Future[Planes]) -> None:
+            try:
+                laid.set_result(self._lay(moment, planes, made.result(), fmt, color, out))
+            except BaseException as error:  # handed to whoever waits for the frame
+                laid.set_exception(error)
+
+        # not into `out`: the next frame copies tiles without grain from what is made here
+        self.submit(planes, fmt, color).add_done_callback(finish)
+        return laid
+
+    def next_planes_at(
+        self, moment: int, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: Planes | None = None
+    ) -> Planes:
+        """As `next_planes`, with the grain of the frame at `moment`."""
+        if not self.grain:
+            return self.next_planes(planes, fmt, color, out)
+        return self._lay(moment, planes, self.next_planes(planes, fmt, color), fmt, color, out)
+
+    def _lay(
+        self,
+        moment: int,
+        given: GivenPlanes,
+        made: Planes,
+        fmt: PixelFormat,
+        color: ColorSpec,
+        out: GivenPlanes | None = None,
+    ) -> Planes:
+        """All in memory: `device_for` and `lend_frame` said so."""
+        film = film_of(self.grain, cast(Planes, given), made, fmt, color)
+        return lay(film, made, fmt, color, moment=moment, out=cast("Planes | None", out))
+
+    def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None:
+        """None where grain is laid: in memory."""
+        return None if self.grain else super().device_for(fmt, width, height)
+
+    def identity(self, frames: sr_core.upscaler.FrameKind) -> dict[str, str]:
+        """With the grain, where there is any."""
+        return super().identity(frames) | ({"grain": str(self.grain)} if self.grain else {})
+
+    def _picture(self, array: Array) -> Array:
+        """`sr_core`'s image, with grain over its colours."""
+        made = super().image(array)
+        if not self.grain:
+            return made
+        fmt = PixelFormat(family="gray", depth=made.dtype.itemsize * 8, is_float=made.dtype.kind == "f")
+        given, large = (picture.reshape(*picture.shape[:2], -1) for picture in (array, made))
+        if large.shape[2] > 2:
+            fmt = PixelFormat(family="rgb", layout="planar", depth=fmt.depth, is_float=fmt.is_float)
+        colors = range(len(fmt.plane_names))
+        before, after = (tuple(picture[..., n] for n in colors) for picture in (given, large))
+        laid = made.copy()
+        for n, plane in zip(colors, self._lay(0, before, after, fmt, FULL_RANGE_RGB), strict=True):
+            laid.reshape(large.shape)[..., n] = plane
+        return laid
 
     @overload
     def image(self, array: Array | str | PathLike[str]) -> Array: ...
@@ -51,7 +123,7 @@ class Upscaler(sr_core.upscaler.Upscaler):
         """
         from srvid.pictures import enlarge_picture
 
-        return enlarge_picture(super().image, array)
+        return enlarge_picture(self._picture, array)
 
     def frames(self, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         """Upscale decoded frames of one video in order, a few ahead of the one that is handed out.

@@ -18,6 +18,7 @@ import vapoursynth as vs
 import srvid
 from sr_core.backend import PRECISIONS, Precision, Progress
 from sr_core.errors import BadInput
+from sr_core.grain import check_grain
 from sr_zoo.models import DEFAULT_MODEL
 
 
@@ -43,11 +44,13 @@ class EngineOptions:
     strength: float = 1.0
     sharpen: float = 0.0
     self_ensemble: bool = False
+    grain: float | str = 0.0
     device: int | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("scale", 1), ("tile", 1), ("threads", 1), ("device", 0)):
             demand_whole(name, getattr(self, name), least=least)
+        object.__setattr__(self, "grain", check_grain(self.grain))  # "0" and 0 are one engine
         if self.precision not in PRECISIONS:
             raise BadInput(f"unknown precision {self.precision!r}", hint=f"one of: {', '.join(PRECISIONS)}")
 
@@ -94,6 +97,7 @@ def lease(options: EngineOptions) -> Lease:
                     strength=options.strength,
                     sharpen=options.sharpen,
                     self_ensemble=options.self_ensemble,
+                    grain=check_grain(options.grain),
                     device=options.device,
                     progress=_tell_once(),
                     say=_tell,

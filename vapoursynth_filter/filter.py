@@ -52,6 +52,7 @@ def upscale(
     strength: float = 1.0,
     sharpen: float = 0.0,
     self_ensemble: bool = False,
+    grain: float | str = 0.0,
     device: int | None = None,
     width: int | None = None,
     height: int | None = None,
@@ -75,6 +76,7 @@ def upscale(
         strength: 0 to 1: that much of the model, the rest of 'clear'.
         sharpen: 0 to 1: how much the edges of the result are sharpened; luma only.
         self_ensemble: average eight flips and turns: a little better, eight times slower.
+        grain: film grain over luma: 0 to 1, or 'keep' for what the clip had and the model took away.
         device: number of the GPU to run on; None for the first, where the backend uses one.
         width, height: the output's size instead of `scale`: the smallest scale that reaches it, then
             down by Lanczos. A side that is left out follows.
@@ -101,6 +103,7 @@ def upscale(
                 strength=strength,
                 sharpen=sharpen,
                 self_ensemble=bool(self_ensemble),
+                grain=grain,
                 device=device,
             ),
             streams,
@@ -185,7 +188,7 @@ def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, st
         try:
             color = color_from_props(f.props, pixels, width=f.width, height=f.height)
             result = _new_frame(core, f, held.upscaler.scale)
-            held.upscaler.next_planes(_planes(f), pixels, color, _planes(result))
+            held.upscaler.next_planes_at(first + n * step, _planes(f), pixels, color, _planes(result))
             alpha = f.props.get(ALPHA_PROP)
             if alpha is not None:
                 result.props[ALPHA_PROP] = _upscale_alpha(held, core, alpha)

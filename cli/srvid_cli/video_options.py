@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import click
 
@@ -27,11 +27,29 @@ ELSEWHERE = "h264_vaapi hevc_vaapi av1_vaapi".split()  # known, and refused with
 _ALSO = {"x264": "libx264", "h264": "libx264", "avc": "libx264", "x265": "libx265", "hevc": "libx265"}
 _ALSO |= {"h265": "libx265", "av1": "libsvtav1", "svtav1": "libsvtav1", "prores_ks": "prores"}
 
+
+def _grain(ctx: click.Context, param: click.Parameter, value: str) -> float | Literal["keep"]:
+    """'keep', or a number from 0 to 1."""
+    if value == "keep":
+        return "keep"
+    amount: float = click.FloatRange(0.0, 1.0)(value, param, ctx)
+    return amount
+
+
 _OPTIONS = (
     scale_option,
     group_options(EVERYDAY, "--height", type=int, help="Output height; the width follows. Instead of --scale."),
     group_options(EVERYDAY, "--width", type=int, help="Output width; the height follows."),
     engine_options,
+    group_options(
+        EVERYDAY,
+        "--grain",
+        metavar="keep|0..1",
+        default="0",
+        show_default=True,
+        callback=_grain,
+        help="Film grain over the result: so much, or as much as the input had and the model took away.",
+    ),
     group_options(EVERYDAY, "--start", metavar="TIME", help="Begin here: 90, 1:30, 1:02:03.5."),
     group_options(EVERYDAY, "--end", metavar="TIME", help="Stop before this."),
     group_options(
@@ -97,6 +115,7 @@ class VideoOptions:
     segment: float | None
     no_segments: bool
     restart: bool
+    grain: float | Literal["keep"]
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> Self:
@@ -157,7 +176,7 @@ class VideoOptions:
         if self.hwaccel and self.engine.model == NEAREST:
             engine["device"] = None  # the decoder's alone
         engine["threads"] = self.engine.threads or self.pool.threads_each()
-        return EngineRecipe(**engine, wait_for_engine=not self.no_wait, progress=progress, say=say)
+        return EngineRecipe(**engine, grain=self.grain, wait_for_engine=not self.no_wait, progress=progress, say=say)
 
     def segmenting(self) -> Segmenting:
         """How the work is divided, and among whom."""

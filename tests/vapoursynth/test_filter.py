@@ -16,7 +16,7 @@ import vapoursynth as vs
 
 import srvid
 from sr_core.color import ColorSpec
-from sr_core.frame import Array, Planes
+from sr_core.frame import Array, Planes, yuv
 from vapoursynth_filter import engines, upscale
 from vapoursynth_filter.formats import pixel_format_from_vs
 
@@ -104,6 +104,18 @@ def test_what_is_asked_of_the_picture_is_asked_of_the_engine(options: dict[str, 
     assert_same(planes_of(frame), engine_planes(clip, 0, model, color, **options))
     (plain,) = openvino(clip, model).frames()
     assert not np.array_equal(planes_of(frame)[0], planes_of(plain)[0])
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_frame_s_grain_is_of_its_number(streams: int, nearest: Path) -> None:
+    clip = noise_clip(vs.YUV420P8, 1) * 4
+    grainy = openvino(clip, nearest, grain="0.5", streams=streams)
+    color = ColorSpec(matrix="bt709", full_range=False)
+    with srvid.open_upscaler(str(nearest), scale=SCALE, backend="openvino", tile=TILE, grain=0.5) as upscaler:
+        for n in (3, 0, 2):  # as people seek
+            expected = upscaler.next_planes_at(n, planes_of(clip.get_frame(n)), yuv("420"), color)
+            assert_same(planes_of(grainy.get_frame(n)), expected)
+    assert not np.array_equal(planes_of(grainy.get_frame(1))[0], planes_of(grainy.get_frame(2))[0])
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 7])

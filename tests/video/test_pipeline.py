@@ -111,6 +111,22 @@ def test_no_more_frames_are_decoded_than_the_queue_holds(clip: Clip, tmp_path: P
     assert 2 <= peak <= 6
 
 
+def test_an_engine_that_asks_for_moments_is_told_those_of_the_source(clip: Clip, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    class Timed(NearestUpscaler):
+        def submit_at(
+            self, moment: int, planes: Planes, fmt: PixelFormat, color: ColorSpec, out: None = None
+        ) -> Future[Planes]:
+            told.append(moment)
+            return self.submit(planes, fmt, color)
+
+    source = clip(frames=6)
+    upscale_video(Request(source=str(source), target=str(tmp_path / "out.mkv"), scale=2), Timed, Heard())
+    with av.open(str(source)) as container:
+        assert told == [frame.pts for frame in container.decode(video=0)]
+
+
 def test_a_listener_that_is_interrupted_stops_everything(clip: Clip, tmp_path: Path) -> None:
     """Ctrl-C arrives in the main thread, which is the one that reports progress."""
 

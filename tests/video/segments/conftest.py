@@ -22,6 +22,7 @@ from sr_video.transcode import Progress
 from srvid.recipe import EngineRecipe
 from tests.conftest import skip_or_fail
 
+NEAREST = EngineRecipe(model="nearest")
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCE = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=6"]
 SOUND = ["-f", "lavfi", "-i", "sine=d=6:r=48000"]
@@ -103,11 +104,19 @@ class Quiet:
 def upscale_here() -> Callable[..., Quiet]:
     """Upscale in this process, which spares its start; `segment` in seconds, None for a straight run."""
 
-    def run(source: Path, target: Path, *, segment: float | None, codec: str = "ffv1", **cut: Fraction) -> Quiet:
+    def run(
+        source: Path,
+        target: Path,
+        *,
+        segment: float | None,
+        codec: str = "ffv1",
+        recipe: EngineRecipe = NEAREST,
+        **cut: Fraction,
+    ) -> Quiet:
         listener = Quiet()
         request = Request(source=str(source), target=str(target), scale=2, codec=codec, **cut)
         seconds = None if segment is None else Fraction(str(segment))
-        upscale(request, EngineRecipe(model="nearest"), listener, Segmenting(seconds=seconds))
+        upscale(request, recipe, listener, Segmenting(seconds=seconds))
         return listener
 
     return run

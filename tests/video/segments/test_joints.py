@@ -5,12 +5,17 @@ from __future__ import annotations
 import itertools
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import onnx
 import pytest
+
+from sr_core.testing import nearest_model
+from srvid.recipe import EngineRecipe
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Here = Callable[..., Any]
@@ -72,6 +77,31 @@ def test_a_cut_out_part_is_the_same_in_segments(clip: Clip, upscale_here: Here, 
     upscale_here(clip("plain.mp4"), straight, segment=None, **cut)
     assert shown(joined) == shown(straight)
     assert len(shown(joined)) == 80
+
+
+@pytest.mark.parametrize("name", ["vfr.mkv", "interlaced.mkv"])
+def test_a_frame_has_the_same_grain_in_segments_and_in_a_part(
+    name: str, clip: Clip, upscale_here: Here, shown: Shown, tmp_path: Path
+) -> None:
+    onnx.save(nearest_model(2), str(tmp_path / "repeats-x2.onnx"))
+    recipe = EngineRecipe(
+        model=str(tmp_path / "repeats-x2.onnx"), backend="openvino", precision="exact", tile=64, grain=0.5
+    )
+    runs: dict[str, dict[str, Any]] = {
+        "plain": {"recipe": replace(recipe, grain=0.0), "segment": None},
+        "straight": {"recipe": recipe, "segment": None},
+        "joined": {"recipe": recipe, "segment": 1},
+        "part": {"recipe": recipe, "segment": None, "start": Fraction("1.5"), "end": Fraction("3.5")},
+    }
+    found = {}
+    for run, options in runs.items():
+        upscale_here(clip(name), tmp_path / f"{run}.mkv", **options)
+        found[run] = shown(tmp_path / f"{run}.mkv")
+    assert found["joined"] == found["straight"]
+    pictures = [picture for _, picture in found["straight"]]
+    assert not set(pictures) & {picture for _, picture in found["plain"]}
+    assert len(found["part"]) >= 25
+    assert {picture for _, picture in found["part"]} <= set(pictures)
 
 
 def test_a_video_shorter_than_a_segment_is_streamed(clip: Clip, upscale_here: Here, tmp_path: Path) -> None:

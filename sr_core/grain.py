@@ -1,0 +1,238 @@
+"""Film grain laid over what an upscaler made: so much of it, or as much as the input had and the network took away.
+
+    moment ─► offset, flips, sign ─► a window of one template ─┐
+    luma made ─► gain by brightness ───────────────────────────┴ x ─► added to luma, rounded
+
+The sample at (x, y) of the frame at `moment` depends on nothing else: the same bytes on every run, whoever makes the
+frame and after whatever. Grain is of luma: RGB channels get the same amount. It is strongest in the middle tones and
+fades to black and to white [1], so that no sample leaves the nominal range. As in AV1's film grain [2], the template
+is Gaussian noise of unit strength, made once, of which each frame takes another part.
+
+`keep` compares the input with what was made, averaged back to the input's size: what flat parts lack is what the
+network removed. Its strength is the median over flat blocks of 8x8, without what rounding alone makes; its size is
+told by the correlation of neighbours, and grows with the scale. A frame's measure is its own: segments need no other.
+
+[1] Kodak, Print Grain Index (E-58), and Livingston, Physical Properties of Photographic Materials, 1929: granularity
+    peaks at medium densities.
+[2] Norkin, Birkbeck, Film Grain Synthesis for AV1 Video Codec, DCC 2018; AV1 specification, section 7.18.3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, log, sqrt
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sr_core.color import ColorSpec, code_scale
+from sr_core.errors import BadInput
+from sr_core.frame import Array, PixelFormat, Planes
+
+KEEP: Literal["keep"] = "keep"
+STRONGEST = 0.04  # standard deviation at amount 1, in parts of black to white: some 9 codes of 8 bits
+_LIMIT = 0.06  # of what is kept; 3 times that is still less than a tone's distance from black
+_FADE = 0.2  # of the range, at either end
+_OWN_SIZE = 6  # tenths of a pixel: the blur of grain that nothing measured
+_LARGEST = 40
+_SIDE = 1024  # of the template, which is periodic
+_ONE = 4096  # a standard deviation in its codes
+_CUT = 3 * _ONE
+_BLOCK = 8
+_FLAT = 2 / 255  # standard deviation of what was made, within a block
+_LEAST = 0.6 / 255  # what is weaker is taken for the coder's own error
+_ENOUGH = 16  # flat blocks
+_STRIP = 64  # rows at a time, which stay in the cache
+_LUMA = (54, 183, 19)  # of 256, ITU-R BT.709
+
+
+def check_grain(grain: float | str) -> float | Literal["keep"]:
+    """`grain`, if it is an amount or 'keep'; a text may hold either.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    if grain == KEEP:
+        return KEEP
+    try:
+        amount = float(grain)
+    except ValueError:
+        amount = -1.0
+    if isinstance(grain, bool) or not 0.0 <= amount <= 1.0:
+        raise BadInput(f"grain is a number from 0 to 1, or keep, not {grain!r}")
+    return amount
+
+
+@dataclass(frozen=True)
+class Film:
+    """Grain of a frame.
+
+    Attributes:
+        strength: standard deviation in the middle tones, in parts of black to white.
+        tenths: of a pixel: the blur that makes the grain's size.
+    """
+
+    strength: float
+    tenths: int = _OWN_SIZE
+
+
+def film_of(grain: float | Literal["keep"], given: Planes, made: Planes, fmt: PixelFormat, color: ColorSpec) -> Film:
+    """What `grain` means for one frame: `given` is what `made` was made of."""
+    return Film(STRONGEST * grain) if grain != KEEP else _measured(given, made, fmt, color)
+
+
+def lay(
+    film: Film, made: Planes, fmt: PixelFormat, color: ColorSpec, *, moment: int, out: Planes | None = None
+) -> Planes:
+    """`made` with `film` over it, in `out` or in new planes; `made` itself is not written to.
+
+    Args:
+        moment: the frame's place in its source: pts or number.
+    """
+    if out is None:
+        out = tuple(np.empty_like(plane) for plane in made)
+    lut = _gains(fmt, color, film.strength)
+    rows, columns = _window(moment, made[0].shape[0], made[0].shape[1])
+    template = _template(film.tenths)
+    channels = 3 if fmt.family == "rgb" and fmt.layout != "packed" else 1
+    for top in range(0, len(rows), _STRIP):
+        part = np.s_[top : top + _STRIP]
+        luma = _luma([plane[part] for plane in made], fmt)
+        noise = template[rows[part]][:, columns].astype(np.float32)
+        noise *= lut[luma]
+        for source, target in zip(made[:channels], out[:channels], strict=True):
+            _add(source[part], noise, target[part], fmt)
+    for source, target in zip(made[channels:], out[channels:], strict=True):
+        np.copyto(target, source)
+    return out
+
+
+def _add(source: Array, noise: npt.NDArray[np.float32], target: Array, fmt: PixelFormat) -> None:
+    noise = noise[..., None] if source.ndim == 3 else noise
+    if fmt.is_float:
+        target[...] = source + noise / np.float32(_PEAK)
+        return
+    shift = 16 - fmt.depth if fmt.msb_aligned else 0
+    codes = (source >> shift) + noise
+    np.rint(codes, out=codes)
+    np.clip(codes, 0, fmt.peak, out=codes)
+    target[...] = codes.astype(source.dtype) << shift if shift else codes.astype(source.dtype)
+
+
+_PEAK = 65535  # floats are looked at in so many codes
+
+
+def _luma(planes: list[Array], fmt: PixelFormat) -> Array:
+    """Luma in codes of an integer type, of any format."""
+    if fmt.family != "rgb":
+        return _codes(planes[0], fmt)
+    channels = [planes[0][..., n] for n in range(3)] if fmt.layout == "packed" else planes
+    weighted = [_codes(plane, fmt).astype(np.uint32) * part for plane, part in zip(channels, _LUMA, strict=True)]
+    luma: Array = (weighted[0] + weighted[1] + weighted[2]) >> 8
+    return luma
+
+
+def _codes(plane: Array, fmt: PixelFormat) -> Array:
+    if fmt.is_float:
+        return np.rint(np.clip(plane.astype(np.float32), 0, 1) * np.float32(_PEAK)).astype(np.uint16)
+    return plane >> (16 - fmt.depth) if fmt.msb_aligned else plane
+
+
+def _range(fmt: PixelFormat, color: ColorSpec) -> tuple[float, float]:
+    """(span, offset) of luma in codes."""
+    if fmt.is_float:
+        return float(_PEAK), 0.0
+    span, offset, *_ = code_scale(depth=fmt.depth, full_range=color.full_range or fmt.family == "rgb")
+    return span, offset
+
+
+def _tone(luma: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How much of the grain a tone of 0..1 shows."""
+    shown: npt.NDArray[np.float64] = np.clip(np.minimum(luma, 1 - luma) / _FADE, 0, 1)
+    return shown
+
+
+def _gains(fmt: PixelFormat, color: ColorSpec, strength: float) -> npt.NDArray[np.float32]:
+    """For each code of luma, what a template's code is multiplied with."""
+    span, offset = _range(fmt, color)
+    codes = np.arange(_PEAK + 1 if fmt.is_float else fmt.peak + 1, dtype=np.float64)
+    return (_tone((codes - offset) / span) * (strength * span / _ONE)).astype(np.float32)
+
+
+def _window(moment: int, height: int, width: int) -> tuple[Array, Array]:
+    """Rows and columns of the template for a frame."""
+    mixed = (moment + 0x9E3779B97F4A7C15) & (1 << 64) - 1  # SplitMix64, Steele et al. 2014
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        mixed = ((mixed ^ mixed >> shift) * factor) & (1 << 64) - 1
+    lines = []
+    for length, bits in ((height, mixed), (width, mixed >> 20)):
+        direction = 1 if bits & 1 << 10 else -1
+        lines.append((np.arange(length) * direction + (bits & _SIDE - 1)) % _SIDE)
+    return lines[0], lines[1]
+
+
+@lru_cache(8)
+def _template(tenths: int) -> npt.NDArray[np.int16]:
+    """Noise of unit strength and zero mean, `_ONE` codes a standard deviation, periodic."""
+    # RandomState's numbers never change (NEP 19); sums in one order, so that every CPU makes the same
+    noise = np.random.RandomState(24).standard_normal((_SIDE, _SIDE))
+    blur = tenths / 10
+    reach = int(3 * blur + 0.5)
+    taps = [exp(-0.5 * (n / blur) ** 2) for n in range(-reach, reach + 1)] if blur else [1.0]
+    for axis in (0, 1):
+        total = np.zeros_like(noise)
+        for n, tap in zip(range(-reach, reach + 1), taps, strict=True):
+            total += tap * np.roll(noise, n, axis)
+        noise = total
+    noise *= 1 / (sum(tap * tap for tap in taps))  # of unit strength again: both axes
+    return np.clip(np.rint(noise * _ONE), -_CUT, _CUT).astype(np.int16)
+
+
+# ---- what was there
+
+
+def _measured(given: Planes, made: Planes, fmt: PixelFormat, color: ColorSpec) -> Film:
+    nothing = Film(0.0)
+    span, offset = _range(fmt, color)
+    ours, theirs = _luma(list(given), fmt).astype(np.int64), _luma(list(made), fmt)
+    scale = theirs.shape[0] // ours.shape[0]
+    height, width = (side // _BLOCK * _BLOCK for side in ours.shape)
+    base = np.zeros((height, width), np.int64)
+    for down in range(scale):
+        for across in range(scale):
+            base += theirs[down::scale, across::scale][:height, :width]
+    area = scale * scale
+    lost = ours[:height, :width] * area - base  # whole numbers: the same on every CPU
+    unit = span * area
+    blocks, bases = _in_blocks(lost), _in_blocks(base)
+    tones = _tone((bases.mean(axis=(1, 2)) / area - offset) / span)
+    is_flat = (np.sqrt(_variance(bases)) < _FLAT * unit) & (tones > 0.5)
+    if is_flat.sum() < _ENOUGH:
+        return nothing
+    blocks, tones = blocks[is_flat], tones[is_flat]
+    variance = _variance(blocks)
+    rounding = 0.0 if fmt.is_float else (1 + 1 / area) / 12 / span**2
+    strength = sqrt(max(0.0, float(np.median(variance / tones**2)) / unit**2 - rounding))
+    if strength < _LEAST:
+        return nothing
+    centred = blocks - blocks.mean(axis=(1, 2), keepdims=True)
+    pairs = (centred[:, :, 1:] * centred[:, :, :-1]).mean() + (centred[:, 1:] * centred[:, :-1]).mean()
+    alike = min(max(float(pairs) / 2 / float(variance.mean()), 0.03), 0.95)
+    blur = scale * 0.5 / sqrt(-log(alike))  # of a Gaussian blur b, neighbours correlate by exp(-1 / (4 b^2))
+    return Film(min(strength, _LIMIT), min(max(round(10 * blur), 1), _LARGEST))
+
+
+def _in_blocks(plane: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(blocks, 8, 8)."""
+    height, width = plane.shape
+    split = plane.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
+    return split.transpose(0, 2, 1, 3).reshape(-1, _BLOCK, _BLOCK)
+
+
+def _variance(blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Within each block, from whole numbers."""
+    count = _BLOCK * _BLOCK
+    total, squares = blocks.sum(axis=(1, 2)), (blocks * blocks).sum(axis=(1, 2))
+    return (count * squares - total * total) / (count * (count - 1.0))

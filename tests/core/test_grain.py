@@ -1,0 +1,154 @@
+"""Film grain: of its moment and place alone, within the range; and what the input had is found and laid back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from sr_core.backend import open_backend
+from sr_core.color import FULL_RANGE_RGB, ColorSpec
+from sr_core.errors import BadInput
+from sr_core.frame import Array, PixelFormat, Planes, gray, rgb, yuv
+from sr_core.grain import KEEP, STRONGEST, Film, check_grain, film_of, lay
+from sr_core.model_spec import spec_of
+from sr_core.testing import nearest_model
+from srvid.recipe import EngineRecipe
+from srvid.upscaler import Upscaler
+
+RANDOM = np.random.default_rng(3)
+FULL, STUDIO = ColorSpec(full_range=True), ColorSpec(full_range=False)
+STRONG = Film(STRONGEST)
+SINGLE = PixelFormat(family="gray", depth=32, is_float=True)
+P010 = replace(yuv("420", 10, semiplanar=True), msb_aligned=True)
+
+
+def filled(fmt: PixelFormat, share: float, side: int = 256) -> Planes:
+    """Planes of one luma, in parts of what codes there are."""
+    shift = 16 - fmt.depth if fmt.msb_aligned else 0
+    value = share if fmt.is_float else round(share * fmt.peak) << shift
+    return tuple(np.full(shape, value, fmt.dtype) for shape in fmt.plane_shapes(side, side))
+
+
+@pytest.mark.parametrize("fmt", [gray(), gray(16), SINGLE, yuv("420", 10), P010, rgb(packed=True), rgb()], ids=str)
+def test_its_strength_is_the_same_in_every_format(fmt: PixelFormat) -> None:
+    made = filled(fmt, 0.5)
+    laid = lay(STRONG, made, fmt, FULL, moment=7)
+    top = 1 if fmt.is_float else fmt.peak << (16 - fmt.depth if fmt.msb_aligned else 0)
+    change = (laid[0].astype(float) - made[0]) / top
+    assert abs(change.std() / STRONGEST - 1) < 0.03
+    assert abs(change.mean()) < STRONGEST / 20
+    if fmt.family == "yuv":
+        assert all(np.array_equal(a, b) for a, b in zip(laid[1:], made[1:], strict=True))
+    if fmt.layout == "packed":
+        assert np.ptp(laid[0], axis=2).max() == 0
+    if fmt.msb_aligned:
+        assert not (laid[0] & 63).any()
+
+
+def test_it_fades_to_black_and_white_and_never_leaves_the_range() -> None:
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8), (256, 256))
+    (laid,) = lay(Film(0.06), (ramp,), gray(), STUDIO, moment=1)
+    outside = (ramp <= 16) | (ramp >= 235)
+    assert np.array_equal(laid[outside], ramp[outside])
+    assert laid[~outside].min() >= 16
+    assert laid[~outside].max() <= 235
+    strength = (laid.astype(float) - ramp).std(axis=0)
+    assert strength[30] < 0.5 * strength[126]
+    assert strength[225] < 0.5 * strength[126]
+
+
+def test_it_is_of_its_moment_and_place_alone() -> None:
+    made = filled(gray(), 0.5)
+    first, again, other = (lay(STRONG, made, gray(), FULL, moment=n)[0].astype(float) - 128 for n in (4, 4, 5))
+    assert np.array_equal(first, again)
+    assert abs((first * other).mean() / first.var()) < 0.05
+    part = tuple(plane[:100, :90] for plane in made)
+    assert np.array_equal(lay(STRONG, part, gray(), FULL, moment=4)[0].astype(float) - 128, first[:100, :90])
+
+
+def noisy(strength: float, blur: float) -> tuple[Array, Array]:
+    """(a soft picture with noise, the same twice as large without it)."""
+    base = gaussian_filter(RANDOM.random((192, 256)), 30)
+    base = 70 + 110 * (base - base.min()) / np.ptp(base)
+    noise = gaussian_filter(RANDOM.standard_normal(base.shape), blur)
+    given = np.round(base + strength * noise / noise.std()).astype(np.uint8)
+    return given, np.round(np.kron(base, np.ones((2, 2)))).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("strength", "blur", "tenths"), [(3.0, 0.0, (3, 7)), (6.0, 0.0, (3, 7)), (5.0, 1.0, (14, 24))])
+def test_grain_that_was_taken_away_is_found_again(strength: float, blur: float, tenths: tuple[int, int]) -> None:
+    given, made = noisy(strength, blur)
+    film = film_of(KEEP, (given,), (made,), gray(), FULL)
+    assert 0.8 < film.strength * 255 / strength < 1.1
+    assert tenths[0] <= film.tenths <= tenths[1]
+
+
+def test_a_clean_input_gets_none_nor_one_whose_grain_is_still_there() -> None:
+    given, made = noisy(0.0, 0.0)
+    assert film_of(KEEP, (given,), (made,), gray(), FULL).strength == 0
+    grainy, _ = noisy(6.0, 0.0)
+    assert film_of(KEEP, (grainy,), (np.kron(grainy, np.ones((2, 2), np.uint8)),), gray(), FULL).strength == 0
+    detail = RANDOM.integers(0, 256, (192, 256), dtype=np.uint8)  # nothing is flat
+    assert film_of(KEEP, (detail,), (np.kron(detail, np.ones((2, 2), np.uint8)),), gray(), FULL).strength == 0
+    small = given[:6, :9]
+    assert film_of(KEEP, (small,), (made[:12, :18],), gray(), FULL).strength == 0
+
+
+def upscaler(grain: float) -> Upscaler:
+    model = nearest_model(2)
+    spec = spec_of(model)
+    assert spec is not None
+    opened = Upscaler(model, spec, open_backend("openvino"), precision="exact", tile=64)
+    opened.grain = grain
+    return opened
+
+
+def test_frames_in_a_sequence_have_the_grain_of_frames_alone_also_where_tiles_are_reused() -> None:
+    fmt = yuv("420")
+    frame = tuple(RANDOM.integers(60, 180, shape).astype(np.uint8) for shape in fmt.plane_shapes(96, 64))
+    with upscaler(0.5) as engine:
+        in_order = [engine.submit_at(moment, frame, fmt, STUDIO).result() for moment in (1, 2, 3)]
+        assert engine.counts.reused
+        out = tuple(np.empty_like(plane) for plane in in_order[0])
+        assert engine.next_planes_at(2, frame, fmt, STUDIO, out) is out
+    with upscaler(0.5) as engine:
+        alone = engine.submit_at(2, frame, fmt, STUDIO).result()
+        plain = engine.planes(frame, fmt, STUDIO)
+    for a, b, c in zip(in_order[1], alone, out, strict=True):
+        assert np.array_equal(a, b)
+        assert np.array_equal(a, c)
+    assert not np.array_equal(in_order[0][0], in_order[1][0])
+    assert np.array_equal(alone[0], lay(Film(0.5 * STRONGEST), plain, fmt, STUDIO, moment=2)[0])
+
+
+def test_a_picture_has_it_and_its_transparency_has_not() -> None:
+    image = np.full((40, 48, 4), 120, np.uint8)
+    image[:20, :, 3] = 90
+    with upscaler(0.0) as engine:
+        plain = engine.image(image)
+        engine.grain = 1.0
+        made, flat = engine.image(image), engine.image(image[..., 0])
+    assert np.array_equal(made[..., 3], plain[..., 3])
+    assert np.ptp(made[..., :3], axis=2).max() == 0
+    assert np.array_equal(made[..., 0], flat)
+    assert 5 < flat.std() < 12
+
+
+def test_what_is_neither_an_amount_nor_keep_is_refused() -> None:
+    assert (check_grain("0.3"), check_grain(0), check_grain("keep")) == (0.3, 0.0, KEEP)
+    for grain in (1.5, -0.1, float("nan"), True, "much"):
+        with pytest.raises(BadInput, match="or keep"):
+            check_grain(grain)
+    with pytest.raises(BadInput, match="would do nothing"):
+        EngineRecipe(model="nearest", grain=KEEP)
+
+
+def test_an_engine_with_grain_is_another_one_to_a_job_that_goes_on() -> None:
+    kind = type("Kind", (), {"format": gray(), "color": FULL_RANGE_RGB, "width": 64, "height": 48})()
+    with upscaler(0.0) as engine:
+        plain = engine.identity(kind)
+        engine.grain = KEEP
+        assert engine.identity(kind) == plain | {"grain": "keep"}
