@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sr_core.color import ColorSpec, code_scale
+from sr_core.color import FULL_RANGE_RGB, ColorSpec, code_scale
 from sr_core.errors import BadInput
 from sr_core.frame import Array, PixelFormat, Planes
 
@@ -84,21 +84,29 @@ def film_of(grain: float | Literal["keep"], given: Planes, made: Planes, fmt: Pi
 
 
 def lay(
-    film: Film, made: Planes, fmt: PixelFormat, color: ColorSpec, *, moment: int, out: Planes | None = None
+    film: Film,
+    made: Planes,
+    fmt: PixelFormat,
+    color: ColorSpec,
+    *,
+    moment: int,
+    out: Planes | None = None,
+    top: int = 0,
 ) -> Planes:
     """`made` with `film` over it, in `out` or in new planes; `made` itself is not written to.
 
     Args:
         moment: the frame's place in its source: pts or number.
+        top: the row of the frame at which `made` begins.
     """
     if out is None:
         out = tuple(np.empty_like(plane) for plane in made)
     lut = _gains(fmt, color, film.strength)
-    rows, columns = _window(moment, made[0].shape[0], made[0].shape[1])
+    rows, columns = _window(moment, range(top, top + made[0].shape[0]), range(made[0].shape[1]))
     template = _template(film.tenths)
     channels = 3 if fmt.family == "rgb" and fmt.layout != "packed" else 1
-    for top in range(0, len(rows), _STRIP):
-        part = np.s_[top : top + _STRIP]
+    for first in range(0, len(rows), _STRIP):
+        part = np.s_[first : first + _STRIP]
         luma = _luma([plane[part] for plane in made], fmt)
         noise = template[rows[part]][:, columns].astype(np.float32)
         noise *= lut[luma]
@@ -107,6 +115,24 @@ def lay(
     for source, target in zip(made[channels:], out[channels:], strict=True):
         np.copyto(target, source)
     return out
+
+
+def lay_on_picture(film: Film, made: Array, *, moment: int = 0, top: int = 0) -> Array:
+    """A copy of `made`, (H, W) or (H, W, 1 to 4), gamma-encoded, with `film` over its colors; see `lay`."""
+    fmt, planes = color_planes(made)
+    laid = made.copy()
+    pixels = laid.reshape(*laid.shape[:2], -1)
+    for n, plane in enumerate(lay(film, planes, fmt, FULL_RANGE_RGB, moment=moment, top=top)):
+        pixels[..., n] = plane
+    return laid
+
+
+def color_planes(picture: Array) -> tuple[PixelFormat, Planes]:
+    """The colors of a picture as planes, and their format: gray or RGB, without alpha."""
+    pixels = picture.reshape(*picture.shape[:2], -1)
+    depth, is_float = picture.dtype.itemsize * 8, picture.dtype.kind == "f"
+    fmt = PixelFormat(family="gray" if pixels.shape[2] < 3 else "rgb", depth=depth, is_float=is_float)
+    return fmt, tuple(pixels[..., n] for n in range(len(fmt.plane_names)))
 
 
 def _add(source: Array, noise: npt.NDArray[np.float32], target: Array, fmt: PixelFormat) -> None:
@@ -161,15 +187,15 @@ def _gains(fmt: PixelFormat, color: ColorSpec, strength: float) -> npt.NDArray[n
     return (_tone((codes - offset) / span) * (strength * span / _ONE)).astype(np.float32)
 
 
-def _window(moment: int, height: int, width: int) -> tuple[Array, Array]:
-    """Rows and columns of the template for a frame."""
+def _window(moment: int, rows: range, columns: range) -> tuple[Array, Array]:
+    """Rows and columns of the template for those of the frame at `moment`."""
     mixed = (moment + 0x9E3779B97F4A7C15) & (1 << 64) - 1  # SplitMix64, Steele et al. 2014
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         mixed = ((mixed ^ mixed >> shift) * factor) & (1 << 64) - 1
     lines = []
-    for length, bits in ((height, mixed), (width, mixed >> 20)):
+    for line, bits in ((rows, mixed), (columns, mixed >> 20)):
         direction = 1 if bits & 1 << 10 else -1
-        lines.append((np.arange(length) * direction + (bits & _SIDE - 1)) % _SIDE)
+        lines.append((np.asarray(line) * direction + (bits & _SIDE - 1)) % _SIDE)
     return lines[0], lines[1]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
+from sr_core.grain import STRONGEST, Film, lay_on_picture
 from sr_core.wording import count_of, option
 from sr_image.formats.capabilities import FORMATS, ImageFormat
 from sr_image.formats.jpeg_writer import list_oversized
@@ -46,6 +47,7 @@ class EnlargeOptions:
         profile: 'keep' embeds the input's ICC profile again, 'srgb' converts to sRGB.
         dpi: 'keep' leaves the resolution (the print grows), 'scale' multiplies it.
         background: colour under transparency, for formats without alpha.
+        grain: film grain over what the network makes, 0 to 1 (`sr_core.grain`).
         target: exact output size.
         memory_bytes: budget of one image.
         max_pixels: largest input accepted.
@@ -56,6 +58,7 @@ class EnlargeOptions:
     profile: str = "keep"
     dpi: str = "keep"
     background: tuple[int, int, int] | None = None
+    grain: float = 0.0
     target: SizeTarget = field(default_factory=SizeTarget)
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -67,6 +70,8 @@ class EnlargeOptions:
             raise BadInput(f"quality is 1 to 100, got {self.quality}")
         if self.profile not in ("keep", "srgb") or self.dpi not in ("keep", "scale"):
             raise BadInput(f"profile {self.profile!r}, dpi {self.dpi!r}", hint="keep or srgb; keep or scale")
+        if not 0.0 <= self.grain <= 1.0:
+            raise BadInput(f"grain is 0 to 1 for image files, got {self.grain}")
         if self.memory_bytes < 64 << 20:
             raise BadInput("at least 64 MiB of memory are needed", hint=f"raise {option('memory')}")
 
@@ -231,6 +236,7 @@ class _Work:
         self._path, self._upscaler, self._options, self._plan = path, upscaler, options, plan
         self._on_pixels = on_pixels
         self._not_finite = 0  # pixels
+        self._frames_begun = 0  # of those with grain
         self.reads_in_strips = plan.streams and plan.source.banded
         self._width, self._height = (
             (plan.source.width, plan.source.height) if self.reads_in_strips else plan.source.size
@@ -260,12 +266,22 @@ class _Work:
             alpha_is_constant=seen.alpha_is_constant,
             on_rows=self._tell,
         )
+        if self._options.grain:
+            large = self._grained(large)
         result: Iterator[Array] = (pipeline.decode(strip, curve) for strip in large)
         size = plan.output.width, plan.output.height
         if size != plan.model_size:
             is_straight = pipeline.source_alpha != "none" and not pipeline.is_premultiplied
             result = resize_strips(result, plan.model_size, size, is_straight=is_straight)
         return (pipeline.finish(strip) for strip in result)
+
+    def _grained(self, strips: Iterator[Array]) -> Iterator[Array]:
+        """With grain where the samples are as the network sees them; another for each frame."""
+        moment, top = self._frames_begun, 0
+        self._frames_begun += 1
+        for strip in strips:
+            yield lay_on_picture(Film(STRONGEST * self._options.grain), strip, moment=moment, top=top)
+            top += len(strip)
 
     def _statistics(self, frame: Frame) -> Statistics:
         has_alpha = self._plan.source.alpha != "none"

@@ -137,6 +137,7 @@ def upscale_image(
     profile: Literal["keep", "srgb"] = "keep",
     dpi: Literal["keep", "scale"] = "keep",
     background: tuple[int, int, int] | None = None,
+    grain: float = 0.0,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
     """Upscale the image file `source` into `target`, meaning the same: depth, alpha, profile, EXIF, pages.
@@ -147,6 +148,7 @@ def upscale_image(
         width, height, max_size, megapixels: exact output size.
         quality: 1 to 100, for lossy formats.
         background: colour under transparency, where the format has none.
+        grain: film grain over the result, 0 to 1.
 
     Returns:
         What changed besides the size, in words; () for nothing.
@@ -156,7 +158,9 @@ def upscale_image(
     """
     place = Path(target)
     sizes = (width, height, max_size, megapixels)
-    chosen = _enlarge_options(place.suffix, sizes, quality=quality, profile=profile, dpi=dpi, background=background)
+    chosen = _enlarge_options(
+        place.suffix, sizes, quality=quality, profile=profile, dpi=dpi, background=background, grain=grain
+    )
     with _use_or_open(upscaler, model, scale) as engine:
         return _enlarge_file(Path(source), place, engine, chosen, overwrite=overwrite)
 
@@ -182,7 +186,8 @@ def upscale_images(
         on_done: called with (source, target) of each finished file.
         on_error: called with (source, error) of one that fails, and the rest goes on; without it, the
             first error is raised.
-        settings: those of `upscale_image`: width, height, max_size, megapixels, quality, profile, dpi, background.
+        settings: those of `upscale_image`: width, height, max_size, megapixels, quality, profile, dpi,
+            background, grain.
 
     Returns:
         The finished files, in order.
@@ -228,6 +233,7 @@ def _enlarge_options(
     profile: str = "keep",
     dpi: str = "keep",
     background: tuple[int, int, int] | None = None,
+    grain: float = 0.0,
 ) -> EnlargeOptions:
     from sr_image.enlarge import EnlargeOptions
     from sr_image.formats.capabilities import format_named
@@ -240,6 +246,7 @@ def _enlarge_options(
         profile=profile,
         dpi=dpi,
         background=background,
+        grain=grain,
         target=SizeTarget(width=width, height=height, max_side=max_size, megapixels=megapixels),
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import sr_core.upscaler
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes
-from sr_core.grain import film_of, lay
+from sr_core.grain import color_planes, film_of, lay, lay_on_picture
 from sr_core.late_module import LateModule
 
 if TYPE_CHECKING:
@@ -86,16 +86,8 @@ class Upscaler(sr_core.upscaler.Upscaler):
         made = super().image(array)
         if not self.grain:
             return made
-        fmt = PixelFormat(family="gray", depth=made.dtype.itemsize * 8, is_float=made.dtype.kind == "f")
-        given, large = (picture.reshape(*picture.shape[:2], -1) for picture in (array, made))
-        if large.shape[2] > 2:
-            fmt = PixelFormat(family="rgb", layout="planar", depth=fmt.depth, is_float=fmt.is_float)
-        colors = range(len(fmt.plane_names))
-        before, after = (tuple(picture[..., n] for n in colors) for picture in (given, large))
-        laid = made.copy()
-        for n, plane in zip(colors, self._lay(0, before, after, fmt, FULL_RANGE_RGB), strict=True):
-            laid.reshape(large.shape)[..., n] = plane
-        return laid
+        (fmt, given), (_, large) = color_planes(array), color_planes(made)
+        return lay_on_picture(film_of(self.grain, given, large, fmt, FULL_RANGE_RGB), made)
 
     @overload
     def image(self, array: Array | str | PathLike[str]) -> Array: ...

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from scipy.ndimage import gaussian_filter
 
@@ -12,9 +14,10 @@ from sr_core.backend import open_backend
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput
 from sr_core.frame import Array, PixelFormat, Planes, gray, rgb, yuv
-from sr_core.grain import KEEP, STRONGEST, Film, check_grain, film_of, lay
+from sr_core.grain import KEEP, STRONGEST, Film, check_grain, film_of, lay, lay_on_picture
 from sr_core.model_spec import spec_of
 from sr_core.testing import nearest_model
+from sr_image.enlarge import EnlargeOptions, enlarge
 from srvid.recipe import EngineRecipe
 from srvid.upscaler import Upscaler
 
@@ -135,6 +138,27 @@ def test_a_picture_has_it_and_its_transparency_has_not() -> None:
     assert np.ptp(made[..., :3], axis=2).max() == 0
     assert np.array_equal(made[..., 0], flat)
     assert 5 < flat.std() < 12
+
+
+def test_an_image_file_has_it_in_strips_as_whole_and_each_frame_another(tmp_path: Path) -> None:
+    still, film = tmp_path / "still.png", tmp_path / "film.webp"
+    gray_image = PIL.Image.new("RGB", (1200, 1000), (120, 120, 120))  # 1,048,576 pixels are a strip
+    gray_image.save(still)
+    gray_image.resize((32, 24)).save(
+        film, save_all=True, append_images=[PIL.Image.new("RGB", (32, 24), (121, 120, 120))], lossless=True
+    )
+    with upscaler(0.0) as engine:
+        for name in ("still.png", "film.webp"):
+            options = EnlargeOptions(grain=0.5, quality=100 if name == "film.webp" else None)
+            enlarge(tmp_path / name, tmp_path / f"large-{name}", engine, options)
+    made = np.asarray(PIL.Image.open(tmp_path / "large-still.png"))
+    flat = np.full(made.shape, 120, np.uint8)
+    assert np.array_equal(made, lay_on_picture(Film(0.5 * STRONGEST), flat))
+    with PIL.Image.open(tmp_path / "large-film.webp") as frames:
+        first = np.asarray(frames.convert("RGB")).astype(int)
+        frames.seek(1)
+        second = np.asarray(frames.convert("RGB")).astype(int)
+    assert np.abs(first - second)[..., 1].max() > 5
 
 
 def test_what_is_neither_an_amount_nor_keep_is_refused() -> None:

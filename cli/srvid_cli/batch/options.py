@@ -32,6 +32,14 @@ _OPTIONS = (
     group_options(EVERYDAY, "--max-size", type=click.IntRange(1), help="Length of the output's longer side."),
     group_options(EVERYDAY, "--megapixels", type=float, help="Area of the output."),
     engine_options,
+    group_options(
+        EVERYDAY,
+        "--grain",
+        type=click.FloatRange(0.0, 1.0),
+        default=0.0,
+        show_default=True,
+        help="How much film grain to lay over the result.",
+    ),
     group_options(EVERYDAY, "--overwrite", is_flag=True, help="Replace outputs that are there."),
     group_options(EVERYDAY, "--dry-run", is_flag=True, help="List what would happen; do nothing."),
     group_options(EVERYDAY, "--compare", metavar="PATH", help="Before/after pictures: a folder, or one sheet.png."),
@@ -97,6 +105,7 @@ class BatchOptions:
     height: int | None
     max_size: int | None
     megapixels: float | None
+    grain: float
     overwrite: bool
     dry_run: bool
     compare: str | None
@@ -185,6 +194,7 @@ class BatchOptions:
             profile=self.profile,
             dpi=self.dpi,
             background=_color(self.background),
+            grain=self.grain,
             target=SizeTarget(
                 width=self.width,
                 height=self.height,
@@ -221,6 +231,7 @@ class BatchOptions:
                 "profile": enlarge_options.profile,
                 "dpi": enlarge_options.dpi,
                 "background": enlarge_options.background,
+                "grain": enlarge_options.grain,
                 "target": [target.width, target.height, target.max_side, target.megapixels],
                 "version": __version__,
             }
