@@ -148,7 +148,7 @@ def test_the_readmes_decibels_are_those_inside_the_models() -> None:
 
 
 def ratios_in_results() -> list[float]:
-    """srvid / peer of every kept run of against_mlrt.py, of 8-bit YUV, both in what each takes on such a CPU by itself."""
+    """srvid / peer of every kept run of against_mlrt.py, 8-bit YUV, each in what it takes on such a CPU by itself."""
     rows = [
         dict(zip(reversed(result["columns"]), reversed(row), strict=True))  # the first "ratio" is the CPU's
         for result in results()
