@@ -11,6 +11,7 @@ job          OUT.srvid: the manifest that binds input, model, settings and versi
 segment      one segment: decode, upscale, encode, by itself; a file and its record
 maker        an engine, opened once where segments are made (`sr_work` says where)
 join         segments into one file by remuxing, everything else copied, verified
+verdict      what the rehearsal found, for a job that goes on
 terms        what a job is bound to: written as it begins, compared as it goes on
 run          the coordinator: plan or resume, make what is missing, join
 forecast     two seconds of work from which the rest is estimated (`--plan`)

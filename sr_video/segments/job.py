@@ -41,6 +41,7 @@ from sr_core.storage import (
 )
 from sr_core.wording import option
 from sr_video.segments.cut import Segment
+from sr_video.segments.verdict import Verdict
 
 LAYOUT = 3  # of this folder, and of what the manifest's settings say; another number is another program's job
 # names in the folder; a temporary one ends in the hexadecimal digits of `temporary_beside`
@@ -62,6 +63,7 @@ class Manifest:
         segment_format: FFmpeg's muxer of the segments.
         time_base: seconds in a tick of the video.
         joined: what the finished file looks like on the disk, once there is one.
+        verdict: on the input as `stamp` names it.
     """
 
     source: str
@@ -76,12 +78,14 @@ class Manifest:
     time_base: Fraction
     segments: tuple[Segment, ...]
     joined: tuple[int, ...] = ()
+    verdict: Verdict | None = None
 
     @property
     def key(self) -> str:
         """What a record must carry to belong to this job."""
         bound = _as_json(self)
-        del bound["source"], bound["target"], bound["stamp"], bound["joined"]  # a job may be moved
+        for name in ("source", "target", "stamp", "joined", "verdict"):  # a job may be moved
+            del bound[name]
         return hashlib.blake2b(json.dumps(bound, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     @property

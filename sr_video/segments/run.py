@@ -24,6 +24,7 @@ from sr_video.segments.maker import SegmentRecipe, make_segments, work_of
 from sr_video.segments.segment import Task, pin_threads
 from sr_video.segments.speed import is_short
 from sr_video.segments.terms import Segmenting, SegmentListener, Terms
+from sr_video.segments.verdict import Verdict, verdict_on
 from sr_video.transcode import Progress, Summary, in_thread, upscale_video
 from sr_video.write.rehearsal import rehearse
 from sr_video.write.sink import Sink
@@ -97,6 +98,7 @@ class _Job:
     began: float = field(default_factory=time.monotonic)
     reported: float = 0.0
     frames: dict[int, int] = field(default_factory=dict)
+    verdict: Verdict | None = None
 
     def run(self) -> Summary:
         request, folder = self.request, self.folder
@@ -107,8 +109,7 @@ class _Job:
             plan = plan_output(source, request)
             if unfinished is None and self._is_short(source, plan):
                 return _straight(request, self.recipe, self.listener, self.segmenting)
-            folder_beside = self.folder.path.parent
-            plan = in_thread(partial(rehearse, source, plan, folder_beside, on_reading=self.listener.reading))
+            plan = self._rehearsed(source, plan, unfinished)
             if unfinished is not None and was_joined_into(unfinished, Path(request.target)):
                 return self._already_joined(unfinished, source, plan)
             with self._workers(source, plan, unfinished) as workers:
@@ -122,6 +123,17 @@ class _Job:
                     self.listener.planned(source, plan)
                     return self._finish(manifest, source, plan, workers)
         return _straight(request, self.recipe, self.listener, self.segmenting)
+
+    def _rehearsed(self, source: Source, plan: Plan, unfinished: Manifest | None) -> Plan:
+        """`plan` as its container keeps it; where a job goes on, as was found when it began."""
+        if unfinished is not None and unfinished.stamp == stamp_of(self.request.source):
+            self.verdict = unfinished.verdict
+        if self.verdict is not None and self.verdict.is_on(plan):
+            return self.verdict.applied_to(plan)
+        folder = self.folder.path.parent
+        kept = in_thread(partial(rehearse, source, plan, folder, on_reading=self.listener.reading))
+        self.verdict = verdict_on(plan, kept)
+        return kept
 
     def _workers(self, source: Source, plan: Plan, manifest: Manifest | None) -> AbstractContextManager[Workers]:
         return self.segmenting.pool.open(self._work(source, plan, manifest))
@@ -149,6 +161,7 @@ class _Job:
             source=source,
             plan=plan,
             workers=workers,
+            verdict=self.verdict,
         )
 
     def _is_short(self, source: Source, plan: Plan) -> bool:

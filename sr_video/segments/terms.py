@@ -23,6 +23,7 @@ from sr_video.segments.job import Manifest, WorkFolder
 from sr_video.segments.maker import SegmentRecipe, measure_speed, versions_of
 from sr_video.segments.segment import encoder_threads, segment_format
 from sr_video.segments.speed import SpeedItem, adapt_seconds, clearly_fast
+from sr_video.segments.verdict import Verdict
 from sr_video.timing import first_tick_at, text_from_seconds, ticks_from_seconds
 from sr_video.transcode import Listener, in_thread
 from sr_work.here import Here
@@ -79,6 +80,7 @@ class Terms:
     source: Source
     plan: Plan
     workers: Workers
+    verdict: Verdict | None = None
 
     def begin(self) -> Manifest | None:
         """Write the manifest of a new job; None where the video is not to be cut."""
@@ -103,6 +105,7 @@ class Terms:
             segment_format=segment_format(self.plan.encoder.codec.codec),
             time_base=self.plan.encoder.time_base,
             segments=segments,
+            verdict=self.verdict,
         )
         self.folder.write_manifest(manifest)
         return manifest
