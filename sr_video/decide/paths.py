@@ -18,13 +18,15 @@ def check_source(request: Request) -> None:
     """Refuse an input that is not there, and guess where IN and OUT were swapped.
 
     Raises:
-        BadInput, DamagedMedia: missing, a folder, or empty.
+        BadInput, DamagedMedia: missing, a folder, empty, or where the output lies until it is complete.
     """
     source, target = request.source, request.target
     is_missing = is_local(source) and source != "" and not os.path.exists(source)
     if is_missing and (is_remote(target) or (target != STDOUT and Path(target).is_file())):
         raise BadInput(f"no file {source}, but {target} is there", hint=f"IN comes first: srvid {target} {source}")
     check_path(source)
+    if is_local(source) and target not in ("", STDOUT):
+        _refuse_own(Path(source), Path(target))
 
 
 def check_target(request: Request) -> None:
@@ -52,3 +54,23 @@ def check_target(request: Request) -> None:
         raise OutputExists(
             f"{path} exists already", hint=f"{option('overwrite', True)} replaces it once the new one is done"
         )
+
+
+def part_of(path: Path) -> Path:
+    """Where the output `path` lies until it is complete."""
+    return path.with_name(path.name + ".part")
+
+
+def work_folder_of(path: Path) -> Path:
+    """Where the segments of the output `path` lie."""
+    return path.with_name(path.name + ".srvid")
+
+
+def _refuse_own(source: Path, target: Path) -> None:
+    """Refuse an input that lies where srvid replaces and removes files while it writes `target`: film.mkv.part."""
+    for own in (part_of(target), work_folder_of(target)) if target.name else ():
+        if own.exists() and any(own.samefile(place) for place in (source, *source.absolute().parents)):
+            raise BadInput(
+                f"{source} lies where srvid keeps {target.name} until it is complete: it would be removed",
+                hint="rename it, or write under another name",
+            )

@@ -40,6 +40,7 @@ from sr_core.storage import (
     write_atomically,
 )
 from sr_core.wording import option
+from sr_video.decide.paths import work_folder_of
 from sr_video.segments.cut import Segment
 from sr_video.segments.verdict import Verdict
 
@@ -145,7 +146,7 @@ class WorkFolder:
     @classmethod
     def of(cls, target: Path) -> WorkFolder:
         """The work folder of the output `target`."""
-        return cls(target.absolute().with_name(f"{target.name}.srvid"))
+        return cls(work_folder_of(target.absolute()))
 
     @contextmanager
     def locked(self, *, target: Path) -> Iterator[None]:

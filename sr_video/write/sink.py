@@ -24,6 +24,7 @@ from sr_core.errors import BadInput, DamagedMedia, VerificationError
 from sr_core.storage import claim, drop, publish, sync_file
 from sr_video.decide.chapters import native_chapters
 from sr_video.decide.containers import lasting_tags
+from sr_video.decide.paths import part_of
 from sr_video.decide.plan import Plan, no_frame_between
 from sr_video.decide.streams import Input, StreamPlan, add_copy, cover_bytes, cover_file
 from sr_video.native import STDOUT, exact, keep_scheduling, logged, native_path, writing
@@ -71,7 +72,7 @@ class Sink:
         self.memory = memory
         self.is_pipe = target == STDOUT
         self.path = Path(target)
-        self.part = _part_of(self.path)
+        self.part = part_of(self.path)
         self.plan = plan
         self.time_base = plan.encoder.time_base
         self.ticks = array("q")
@@ -344,9 +345,5 @@ def part_removed_on_failure(target: str) -> Iterator[None]:
         raise
     except BaseException:
         if target != STDOUT:
-            drop(_part_of(Path(target)))
+            drop(part_of(Path(target)))
         raise
-
-
-def _part_of(path: Path) -> Path:
-    return path.with_name(path.name + ".part")

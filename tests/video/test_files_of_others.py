@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_core.errors import SrError, StorageError
+from sr_core.errors import BadInput, SrError, StorageError
 from sr_video.decide.plan import Request
 from sr_video.segments.run import upscale
 from sr_video.segments.terms import Segmenting
@@ -105,3 +105,19 @@ def test_an_output_folder_that_vanishes_is_named(clip: Clip, tmp_path: Path, mon
     monkeypatch.setattr(maker, "make_segment", vanish)
     with pytest.raises(StorageError, match="No such file"):
         in_segments(clip(**KEYS), tmp_path / "gone/out.mkv")
+
+
+@pytest.mark.parametrize("name", ["out.mkv.part", "out.mkv.srvid/00000.nut"])
+@pytest.mark.parametrize("seconds", [None, Fraction(1)])
+def test_an_input_with_the_name_of_the_unfinished_output_is_refused_and_stays(
+    name: str, seconds: Fraction | None, clip: Clip, tmp_path: Path
+) -> None:
+    """A browser calls a download film.mkv.part."""
+    source, target = tmp_path / name, tmp_path / "out.mkv"
+    source.parent.mkdir(exist_ok=True)
+    clip().rename(source)
+    before = source.read_bytes()
+    request = Request(source=str(source), target=str(target), scale=2, codec="ffv1")
+    with pytest.raises(BadInput, match="it would be removed"):
+        upscale(request, EngineRecipe(model="nearest"), Told(), Segmenting(seconds=seconds, restart=True))
+    assert source.read_bytes() == before
