@@ -93,7 +93,8 @@ def catalogue(*, refresh: bool = False) -> tuple[Entry, ...]:
     name = re.sub(r"\W+", "_", address)[-80:]
     kept = cache_path("catalogue") / f"{name}.json"
     known = find_in_cache(kept)
-    if known is not None and not refresh and time.time() - kept.stat().st_mtime < KEPT_SECONDS:
+    age_seconds = abs(time.time() - kept.stat().st_mtime) if known is not None else KEPT_SECONDS  # clocks are set back
+    if known is not None and not refresh and age_seconds < KEPT_SECONDS:
         return _entries(known.decode(), address)
     try:
         text = fetch_text(address, most_bytes=_LARGEST_LIST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -222,6 +223,14 @@ def test_a_kept_list_serves_without_a_network_but_a_refresh_says_so(
     assert len(catalogue()) == 3
     with pytest.raises(NotAvailable, match="404"):
         catalogue(refresh=True)
+
+
+def test_a_list_that_a_wrong_clock_dated_in_the_future_is_asked_for_again(published: Site) -> None:
+    catalogue()
+    (kept,) = cache_path("catalogue").glob("*.json")
+    os.utime(kept, (4e9, 4e9))
+    catalogue()
+    assert [path for path, _ in published.asked] == ["/models.json"] * 2
 
 
 def test_a_page_instead_of_the_list_is_refused(published: Site) -> None:
