@@ -8,9 +8,10 @@ frame and after whatever. Grain is of luma: RGB channels get the same amount. It
 fades to black and to white [1], so that no sample leaves the nominal range. As in AV1's film grain [2], the template
 is Gaussian noise of unit strength, made once, of which each frame takes another part.
 
-`keep` compares the input with what was made, averaged back to the input's size: what flat parts lack is what the
-network removed. Its strength is the median over flat blocks of 8x8, without what rounding alone makes; its size is
-told by the correlation of neighbours, and grows with the scale. A frame's measure is its own: segments need no other.
+`keep` compares the input with what was made, averaged back to the input's size: the variance that flat parts lack is
+what the network removed, which may be a part. The median over flat blocks of 8x8 counts, without what rounding alone
+makes; the size is told by the correlation of neighbours in the difference, and grows with the scale. A frame's measure
+is its own: segments need no other.
 
 [1] Kodak, Print Grain Index (E-58), and Livingston, Physical Properties of Photographic Materials, 1929: granularity
     peaks at medium densities.
@@ -41,8 +42,8 @@ _SIDE = 1024  # of the template, which is periodic
 _ONE = 4096  # a standard deviation in its codes
 _CUT = 3 * _ONE
 _BLOCK = 8
-_FLAT = 2 / 255  # standard deviation of what was made, within a block
-_LEAST = 0.6 / 255  # what is weaker is taken for the coder's own error
+_FLAT = 4 / 255  # between the means of the quarters of a block of what was made
+_LEAST = 0.8 / 255  # what is weaker is taken for the coder's own error
 _ENOUGH = 16  # flat blocks
 _STRIP = 64  # rows at a time, which stay in the cache
 _LUMA = (54, 183, 19)  # of 256, ITU-R BT.709
@@ -234,18 +235,19 @@ def _measured(given: Planes, made: Planes, fmt: PixelFormat, color: ColorSpec) -
     unit = span * area
     blocks, bases = _in_blocks(lost), _in_blocks(base)
     tones = _tone((bases.mean(axis=(1, 2)) / area - offset) / span)
-    is_flat = (np.sqrt(_variance(bases)) < _FLAT * unit) & (tones > 0.5)
+    coarse = bases.reshape(-1, 2, _BLOCK // 2, 2, _BLOCK // 2).sum(axis=(2, 4))  # in which grain hardly shows
+    is_flat = (np.ptp(coarse, axis=(1, 2)) < _FLAT * unit * (_BLOCK // 2) ** 2) & (tones > 0.5)
     if is_flat.sum() < _ENOUGH:
         return nothing
-    blocks, tones = blocks[is_flat], tones[is_flat]
-    variance = _variance(blocks)
-    rounding = 0.0 if fmt.is_float else (1 + 1 / area) / 12 / span**2
-    strength = sqrt(max(0.0, float(np.median(variance / tones**2)) / unit**2 - rounding))
+    blocks, bases, tones = blocks[is_flat], bases[is_flat], tones[is_flat]
+    missing = (_variance(blocks + bases) - _variance(bases)) / tones**2
+    rounding = 0.0 if fmt.is_float else 1 / 12 / span**2
+    strength = sqrt(max(0.0, float(np.median(missing)) / unit**2 - rounding))
     if strength < _LEAST:
         return nothing
     centred = blocks - blocks.mean(axis=(1, 2), keepdims=True)
     pairs = (centred[:, :, 1:] * centred[:, :, :-1]).mean() + (centred[:, 1:] * centred[:, :-1]).mean()
-    alike = min(max(float(pairs) / 2 / float(variance.mean()), 0.03), 0.95)
+    alike = min(max(float(pairs) / 2 / float(_variance(blocks).mean()), 0.03), 0.95)
     blur = scale * 0.5 / sqrt(-log(alike))  # of a Gaussian blur b, neighbours correlate by exp(-1 / (4 b^2))
     return Film(min(strength, _LIMIT), min(max(round(10 * blur), 1), _LARGEST))
 

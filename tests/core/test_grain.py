@@ -89,6 +89,13 @@ def test_grain_that_was_taken_away_is_found_again(strength: float, blur: float, 
     assert tenths[0] <= film.tenths <= tenths[1]
 
 
+def test_of_grain_that_is_partly_there_the_rest_is_laid() -> None:
+    given, made = noisy(6.0, 0.0)
+    half = np.round((np.kron(given, np.ones((2, 2))) + made) / 2).astype(np.uint8)
+    film = film_of(KEEP, (given,), (half,), gray(), FULL)
+    assert 0.85 < film.strength * 255 / np.sqrt(6.0**2 - 3.0**2) < 1.1
+
+
 def test_a_clean_input_gets_none_nor_one_whose_grain_is_still_there() -> None:
     given, made = noisy(0.0, 0.0)
     assert film_of(KEEP, (given,), (made,), gray(), FULL).strength == 0
