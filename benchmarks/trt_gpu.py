@@ -1,6 +1,7 @@
 """On a machine with an NVIDIA card: are the numbers right, and how fast is it?
 
-    python benchmarks/trt_gpu.py [--model clear-x2] [--tile 512] [--out benchmarks/results]
+    python benchmarks/trt_gpu.py [--model clear-x2] [--tile 512] [--out benchmarks/results] [--careful]
+    python benchmarks/on_a_card.py                            this and everything else that only a card can tell
 
 numerics   worst difference and PSNR of each format against FP32 in ONNX Runtime on this CPU,
            and whether ten runs of one tile are bit-identical
@@ -9,15 +10,17 @@ throughput tiles a second with 1, 2 and 3 callers (do the three streams overlap?
 memory     what CUDA takes before an engine is open, and what an open one takes: --vram's reserve
 start      seconds to open an engine that is in the cache, the first time and the second
 
-Writes one JSON file with card, driver and versions. It was never run by its authors: they had no card.
+Writes one JSON file with card, driver and versions. Its authors ran it on fakes alone: they had no card.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
@@ -30,7 +33,7 @@ from onnx import helper
 from sr_core.backend import ComposedGraph, plane_of
 from sr_core.backends.cuda import Cuda
 from sr_core.backends.dlpack import DevicePlane
-from sr_core.backends.tensorrt import TensorRt
+from sr_core.backends.tensorrt import TensorRt, TensorRtRtx
 from sr_core.backends.tensorrt_session import TensorRtSession
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.difference import difference
@@ -40,6 +43,7 @@ from sr_core.graph.compose import compose
 from sr_core.model_spec import load_model, spec_of
 from sr_zoo.models import find_model, shipped_names
 from srvid.backend_choice import NVIDIA, choose, open_named
+from trt_build import check
 from trt_build.ahead import FORMATS
 from trt_build.check import check_pictures, planes_from_picture
 
@@ -52,7 +56,15 @@ def main() -> None:
     parser.add_argument("--backend", choices=NVIDIA)
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--formats", default=",".join(FORMATS), help="FFmpeg's names, with commas, nv12 among them")
+    parser.add_argument("--careful", action="store_true", help="type the network the careful way; in an empty cache")
+    parser.add_argument("--fakes", action="store_true", help="on the fakes of tests/trt: does this script run?")
     options = parser.parse_args()
+    if options.careful:  # nothing leaner reaches that
+        check.least_db = lambda graph: float("inf")
+    if options.fakes:
+        measure_fakes(options)
+        return
     try:
         backend = open_named(options.backend) if options.backend else choose().backend
     except NotAvailable as error:
@@ -60,16 +72,33 @@ def main() -> None:
     if not isinstance(backend, TensorRt):
         print(f"no TensorRT on this machine: {choose().line}; nothing is measured")
         return
-    results = measured(backend, options.model, options.tile)
+    write(backend, options)
+
+
+def measure_fakes(options: argparse.Namespace) -> None:
+    """The same on a card that is none, from the tests, with a call or two of each kind."""
+    global TILES
+    import pytest
+
+    from tests.trt.conftest import fake_machine
+
+    TILES = 2
+    with pytest.MonkeyPatch.context() as patch, fake_machine(options.out, patch, sys.modules[__name__]) as machine:
+        write(TensorRtRtx(ensure_engine=machine.ensure), options)
+
+
+def write(backend: TensorRt, options: argparse.Namespace) -> None:
+    """Measure, and print what is written."""
+    results = measured(backend, options.model, options.tile, options.formats.split(","))
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"trt-{backend.gpu.name.replace(' ', '-')}-{options.model}.json"
     path.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1), f"written to {path}", sep="\n")
 
 
-def measured(backend: TensorRt, model_name: str, tile: int) -> dict[str, Any]:
+def measured(backend: TensorRt, model_name: str, tile: int, formats: Sequence[str]) -> dict[str, Any]:
     """Everything in the module's docstring, as JSON."""
-    numerics = {name: _numerics(backend, _composed(model_name, name, tile)) for name in FORMATS}
+    numerics = {name: _numerics(backend, _composed(model_name, name, tile)) for name in formats}
     nv12 = _composed(model_name, "nv12", tile)
     cuda = Cuda()
     cuda.cudaSetDevice(backend.gpu.index)
@@ -169,8 +198,10 @@ def _on_card(session: TensorRtSession, planes: list[Array]) -> list[DevicePlane]
     cuda = session.cuda
     copies = []
     for plane in planes:
-        pointer = int(cuda.cudaMalloc(plane.nbytes))
-        cuda.cudaMemcpy(pointer, plane.ctypes.data, plane.nbytes, cuda.host_to_device)
+        pointer, pinned = int(cuda.cudaMalloc(plane.nbytes)), int(cuda.cudaHostAlloc(plane.nbytes, 0))
+        ctypes.memmove(pinned, plane.ctypes.data, plane.nbytes)
+        cuda.cudaMemcpyAsync(pointer, pinned, plane.nbytes, cuda.host_to_device, stream := cuda.stream())
+        cuda.cudaStreamSynchronize(stream)
         copies.append(DevicePlane(pointer, plane.shape, plane.dtype, device=(2, session.device_index)))
     return copies
 

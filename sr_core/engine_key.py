@@ -113,7 +113,7 @@ class EngineKey:
 
     Attributes:
         graph_sha256: hash of the FP32 graph, weights and tile size included (`graph_hash`).
-        recipe: version and thresholds of the FP16 conversion (`trt_build.fp16.RECIPE`).
+        recipe: version and thresholds of the FP16 conversion (`trt_build.ensure.recipe`).
         precision: 'fp16+fp32', or 'fp32' where the user asked for exactness.
         library, library_version: 'tensorrt_rtx', '1.7.1.116'.
         target: 'sm89', 'portable', or 'this-gpu'.
@@ -156,6 +156,8 @@ class EngineFacts:
 
     Attributes:
         planes: name, dtype and shape of each input and output of the engine, inputs first.
+        form: how the network was typed (`trt_build.forms`): 'lean', 'first', 'careful', or '' in FP32.
+        passed_over: a line for each leaner form that failed the check.
         fp32_layers: layers of the network that failed the check in FP16 and went back to FP32.
         psnr_db: lowest PSNR of any output plane against FP32, over the check's images; None
             where nothing was lowered ('fp32').
@@ -177,6 +179,8 @@ class EngineFacts:
     weights_bytes: int
     build_seconds: float
     final_onnx_sha256: str
+    form: str = ""
+    passed_over: tuple[str, ...] = ()
     fp32_layers: tuple[str, ...] = ()
     psnr_db: float | None = None
     peak_activation: float = 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from sr_core.errors import BadModel
 from sr_core.model_spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -21,28 +22,29 @@ def parameter_count(model: ModelProto) -> int:
 
 
 def macs_per_output_pixel(model: ModelProto, spec: ModelSpec) -> float:
-    """Multiply-adds of the convolutions for one output pixel."""
-    import onnx
+    """Multiply-adds for one output pixel, of what `sr_core.graph.multiplications` counts.
 
-    sized = _in_floats(model)
-    side = -(-SIDE // spec.size_multiple) * spec.size_multiple
-    for value, pixels in ((sized.graph.input[0], side), (sized.graph.output[0], side * spec.scale)):
-        for axis, size in ((0, 1), (2, pixels), (3, pixels)):
-            value.type.tensor_type.shape.dim[axis].dim_value = size
+    Raises:
+        BadModel: the graph leaves open how large something is.
+    """
+    from sr_core.graph.multiplications import multiplications_of
+    from sr_core.graph.static_shapes import at_shape, shapes_of
+
+    side = -(-max(SIDE, spec.smallest) // spec.size_multiple) * spec.size_multiple
+    width, height = spec.fixed_size or (side, side)
+    sized = at_shape(_in_floats(model), (1, spec.channels, height, width))
+    for dim, size in zip(
+        sized.graph.input[0].type.tensor_type.shape.dim, (1, spec.channels, height, width), strict=True
+    ):
+        dim.dim_value = size
+    sized.graph.output[0].type.tensor_type.ClearField("shape")
     del sized.graph.value_info[:]  # their symbolic sizes would win
-    sized = onnx.shape_inference.infer_shapes(sized, strict_mode=True)
-    shapes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        for value in (*sized.graph.value_info, *sized.graph.input, *sized.graph.output)
-    }
-    weights = {tensor.name: prod(tensor.dims) for tensor in sized.graph.initializer}
-    total = 0
-    for node in sized.graph.node:
-        if node.op_type == "Conv":
-            total += weights[node.input[1]] * prod(shapes[node.output[0]][2:])
-        elif node.op_type == "ConvTranspose":
-            total += weights[node.input[1]] * prod(shapes[node.input[0]][2:])
-    return total / (side * spec.scale) ** 2
+    shapes = shapes_of(sized)
+    try:
+        total = sum(multiplications_of(node, shapes) for node in sized.graph.node)
+    except KeyError as error:
+        raise BadModel(f"{spec.name} leaves open how large {error} is") from error
+    return total / (width * height * spec.scale**2)
 
 
 def _in_floats(model: ModelProto) -> ModelProto:

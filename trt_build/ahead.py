@@ -53,6 +53,10 @@ LEAST_MEMORY_BYTES = 8 << 30  # of the cards that are built for ahead of time; o
 class AheadBackend:
     """Builds each graph it is asked to open, for every target; its sessions do not run.
 
+    Args:
+        memory_bytes: of the card that is built for, which decides whether a frame is one tile; None = of `gpu`,
+            or LEAST_MEMORY_BYTES.
+
     Attributes:
         built: what was built or found, in order.
     """
@@ -68,13 +72,14 @@ class AheadBackend:
         targets: Sequence[str],
         store: EngineStore,
         gpu: GpuFacts | None = None,
+        memory_bytes: int | None = None,
         options: BuildOptions | None = None,
     ) -> None:
         for target in targets:
             native.check_target(target)
         self.name, self.version = native.name, native.version
         self.device = f"ahead of time for {', '.join(targets)}"
-        self.memory_bytes = gpu.memory_bytes if gpu is not None else LEAST_MEMORY_BYTES
+        self.memory_bytes = memory_bytes or (gpu.memory_bytes if gpu is not None else LEAST_MEMORY_BYTES)
         self.built: list[BuiltEngine] = []
         self._native, self._targets, self._store = native, tuple(targets), store
         self._gpu, self._options = gpu, options

@@ -1,10 +1,15 @@
 """The gate before every FP16 build: does the lowered graph still compute the FP32 one's picture?
 
     FP32 graph ──ONNX Runtime──────────────────────────► codes ┐
-    FP16 graph ──ONNX Runtime, rounded after every node─► codes ┴ PSNR ≥ 50 dB on every plane?
+    FP16 graph ──ONNX Runtime, rounded after every node─► codes ┴ PSNR on every plane of every picture
     FP32 graph ──peak |x| of every tensor to be FP16 ───────────  below 3e4?
 
-What fails goes back to FP32: a node with a large tensor at once, and for PSNR the stretch of
+    form (`forms`)   must reach                          otherwise
+    lean, first      what CPUs ask of reduced precision: the next form
+                     57.5 dB (8 bits), 63 (10), 65
+    careful          50 dB                               layers go back to FP32
+
+Of the careful form a node with a large tensor goes back to FP32 at once, and for PSNR the stretch of
 nodes that gains most, then the next, until it passes. See Note [oracle].
 
 Note [oracle]: a CPU has no FP16 arithmetic, so ONNX Runtime computes every FP16 node in FP32 and
@@ -28,13 +33,15 @@ import onnx
 from onnx import TensorProto, helper
 
 from sr_core.backend import ComposedGraph, plane_of
+from sr_core.backends.fidelity import least_db
 from sr_core.backends.onnxruntime_telemetry import telemetry_off
 from sr_core.color import code_scale, ycc_from_rgb
 from sr_core.difference import difference
 from sr_core.engine_key import Reference
 from sr_core.errors import BadModel, EngineError, NotAvailable, VerificationError
 from sr_core.frame import Array, unit_from_samples
-from trt_build.fp16 import fp16_nodes, lower_to_fp16, name_nodes
+from trt_build.forms import Form, forms_of
+from trt_build.fp16 import fp16_nodes, lower_to_fp16
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -50,9 +57,18 @@ Feeds = dict[str, Array]
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedGraph:
-    """An FP16 graph that passed, and the figures it passed with."""
+    """An FP16 graph that passed, and the figures it passed with.
+
+    Attributes:
+        source: the FP32 graph it was lowered from, in the form that passed.
+        form: that form's name; '' where nothing was lowered.
+        passed_over: a line for each leaner form that did not pass.
+    """
 
     model: onnx.ModelProto
+    source: onnx.ModelProto
+    form: str
+    passed_over: tuple[str, ...]
     keep_fp32: frozenset[str]
     fp32_layers: tuple[str, ...]  # what the check sent back
     psnr_db: float | None  # None: nothing was lowered, so nothing was checked
@@ -63,33 +79,72 @@ class CheckedGraph:
 def lower_and_check(
     graph: ComposedGraph, *, required_psnr_db: float = REQUIRED_PSNR_DB, peak_limit: float = PEAK_LIMIT
 ) -> CheckedGraph:
-    """Lower `graph` to FP16, sending layers back to FP32 until it passes.
+    """Lower `graph` to FP16 in the leanest form that passes, sending layers of the careful one back to FP32.
 
     Raises:
         NotAvailable: onnxruntime, which runs the check, is not installed.
         BadModel: the graph cannot be lowered or run.
     """
-    whole = name_nodes(graph.model)
-    small = _resize(whole, graph.scale) or whole
-    bench = _Bench(small, graph.depth)
-    keep = graph.keep_fp32
-    lowered = set(fp16_nodes(lower_to_fp16(small, keep)))
-    peaks = bench.peaks(lowered)
+    *leaner, careful = forms_of(graph)
+    bench = _Bench(graph, careful)
+    required_of_lean = max(least_db(graph), required_psnr_db)
+    passed_over: list[str] = []
+    for form in leaner:
+        small = bench.small(form)
+        peaks = bench.peaks(small, form.keep_fp32)
+        psnr_db = bench.psnr_db(small, form.keep_fp32)
+        peak = max(peaks.values(), default=0.0)
+        if psnr_db >= required_of_lean and peak < peak_limit:
+            return _checked(form, bench, psnr_db, peaks, passed_over=passed_over)
+        found = f"{psnr_db:.1f} dB of {required_of_lean:g}" if peak < peak_limit else f"values up to {peak:.2g}"
+        passed_over.append(f"{form.name}: {found}")
+    return _careful(careful, bench, required_psnr_db, peak_limit, passed_over)
+
+
+def decibels(graph: ComposedGraph) -> dict[str, float]:
+    """Each form's lowest PSNR against FP32, before any layer is sent back."""
+    *_, careful = forms = list(forms_of(graph))
+    bench = _Bench(graph, careful)
+    return {form.name: bench.psnr_db(bench.small(form), form.keep_fp32) for form in forms}
+
+
+def _careful(
+    form: Form, bench: _Bench, required_psnr_db: float, peak_limit: float, passed_over: list[str]
+) -> CheckedGraph:
+    """The last form, which passes by losing layers."""
+    small, keep = bench.small(form), form.keep_fp32
+    peaks = bench.peaks(small, keep)
     sent_back = [name for name, peak in peaks.items() if not peak < peak_limit]
     keep |= set(sent_back)
-    psnr_db = bench.psnr_db(keep)
+    psnr_db = bench.psnr_db(small, keep)
     if psnr_db < required_psnr_db:
-        gains = [(bench.psnr_db(keep | set(part)), part) for part in _stretches(small, keep)]
+        gains = [(bench.psnr_db(small, keep | set(part)), part) for part in _stretches(small, keep)]
         for _, part in sorted(gains, key=lambda entry: -entry[0]):
             keep |= set(part)
             sent_back += part
-            psnr_db = bench.psnr_db(keep)
+            psnr_db = bench.psnr_db(small, keep)
             if psnr_db >= required_psnr_db:
                 break
+    return _checked(form, bench, psnr_db, peaks, passed_over=passed_over, sent_back=tuple(sent_back))
+
+
+def _checked(
+    form: Form,
+    bench: _Bench,
+    psnr_db: float,
+    peaks: dict[str, float],
+    *,
+    passed_over: list[str],
+    sent_back: tuple[str, ...] = (),
+) -> CheckedGraph:
+    keep = form.keep_fp32 | set(sent_back)
     return CheckedGraph(
-        model=lower_to_fp16(whole, keep),
+        model=lower_to_fp16(form.model, keep),
+        source=form.model,
+        form=form.name,
+        passed_over=tuple(passed_over),
         keep_fp32=keep,
-        fp32_layers=tuple(sent_back),
+        fp32_layers=sent_back,
         psnr_db=round(psnr_db, 2) if math.isfinite(psnr_db) else IDENTICAL_DB,
         peak_activation=round(max((p for n, p in peaks.items() if n not in keep), default=0.0), 2),
         checked_by=bench.name,
@@ -108,19 +163,27 @@ def reference_of(graph: ComposedGraph) -> Reference:
 
 
 class _Bench:
-    """Runs variants of one graph on the check's pictures."""
+    """Runs the forms of one graph on the check's pictures, at the check's size where the graph allows another."""
 
-    def __init__(self, model: onnx.ModelProto, depth: int) -> None:
-        self.model = model
-        self.peak_code = _peak_code(model, depth)
-        self.feeds = [_feeds_from_picture(model, picture, depth) for picture in gate_pictures()]
-        reference = _session(model)
+    def __init__(self, graph: ComposedGraph, plain: Form) -> None:
+        self._scale = graph.scale
+        self._resizes = True
+        small = self.small(plain)
+        self._resizes = small is not plain.model
+        self.peak_code = _peak_code(small, graph.depth)
+        self.feeds = [_feeds_from_picture(small, picture, graph.depth) for picture in gate_pictures()]
+        reference = _session(small)
         self.expected = [_run(reference, feeds) for feeds in self.feeds]
         self.name = f"onnxruntime {_ort().__version__} on the CPU, rounded to FP16 after every node"
 
-    def psnr_db(self, keep: frozenset[str]) -> float:
+    def small(self, form: Form) -> onnx.ModelProto:
+        """What is run of `form`."""
+        resized = _resize(form.model, self._scale) if self._resizes else None
+        return form.model if resized is None else resized
+
+    def psnr_db(self, model: onnx.ModelProto, keep: frozenset[str]) -> float:
         """Lowest PSNR of any plane of any picture against FP32, `keep` staying FP32."""
-        session = _session(round_after_every_node(lower_to_fp16(self.model, keep)))
+        session = _session(round_after_every_node(lower_to_fp16(model, keep)))
         lowest = math.inf
         for feeds, expected in zip(self.feeds, self.expected, strict=True):
             for actual, wanted in zip(_run(session, feeds), expected, strict=True):
@@ -131,11 +194,12 @@ class _Bench:
                 lowest = min(lowest, found)
         return lowest
 
-    def peaks(self, nodes: set[str]) -> dict[str, float]:
-        """Largest |x| that each node puts out in FP32, over all pictures."""
+    def peaks(self, model: onnx.ModelProto, keep: frozenset[str]) -> dict[str, float]:
+        """Largest |x| in FP32 of each node that is to be FP16, over all pictures."""
         copy = onnx.ModelProto()
-        copy.CopyFrom(self.model)
-        made = [(node.name, node.output[0]) for node in self.model.graph.node if node.name in nodes]
+        copy.CopyFrom(model)
+        nodes = set(fp16_nodes(lower_to_fp16(model, keep)))
+        made = [(node.name, node.output[0]) for node in model.graph.node if node.name in nodes]
         for _, tensor in made:
             copy.graph.node.append(helper.make_node("Abs", [tensor], [f"{tensor}__abs"]))
             copy.graph.node.append(helper.make_node("ReduceMax", [f"{tensor}__abs"], [f"{tensor}__peak"], keepdims=0))

@@ -1,7 +1,8 @@
 """Find the engine of a graph, or build it: lower, check, compile, keep.
 
 ComposedGraph ─ key ─► in the store? ─ yes ─► BuiltEngine
-                             └ no ─ lock ─ byte planes ─ FP16 + check ─ compile ─ store ─┘
+                             └ no ─ lock ─ form, FP16 + check ─ byte planes ─ compile ─ store ─┘
+                                           └ or what an engine of the same graph was checked to be
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import onnx
 from onnx import helper
 
 from sr_core.backend import ComposedGraph, Precision, Progress
+from sr_core.backends.fidelity import LEAST_DB, LEAST_DEEPER_DB
 from sr_core.backends.tensorrt_library import TensorRtLibrary, load_library
 from sr_core.engine_key import BuildOptions, BuiltEngine, EngineFacts, EngineKey, GpuFacts
 from trt_build.build import SerializedEngine, serialize_engine
 from trt_build.byte_planes import with_byte_planes
 from trt_build.check import REQUIRED_PSNR_DB, CheckedGraph, lower_and_check, reference_of
+from trt_build.forms import form_called
 from trt_build.fp16 import RECIPE, fp16_nodes, lower_to_fp16, name_nodes
 from trt_build.store import EngineStore
 
@@ -107,7 +110,7 @@ def build_engine(
         if found is not None:
             return found
         note = f"rebuilt: {problem}" if problem else store.nearest(key, label)
-        checked = _final_graph(graph, precision, progress)
+        checked = _final_graph(graph, precision, progress, known=store.checked_before(key))
         onnx_bytes = checked.model.SerializeToString(deterministic=True)
         engine = serialize_engine(
             native, onnx_bytes, target=target, options=key.options, gpu=gpu, progress=_later_share(progress)
@@ -145,8 +148,9 @@ def engine_key(
 
 
 def recipe() -> str:
-    """Version and threshold of the FP16 conversion, as EngineKey has it."""
-    return f"{RECIPE} psnr>={REQUIRED_PSNR_DB:g}"
+    """Version and thresholds of the FP16 conversion, as EngineKey has it."""
+    lean = "/".join(f"{db:g}" for db in (*(db for _, db in LEAST_DB), LEAST_DEEPER_DB))
+    return f"{RECIPE} psnr>={REQUIRED_PSNR_DB:g} lean>={lean}"
 
 
 def graph_hash(graph: ComposedGraph) -> str:
@@ -166,27 +170,55 @@ def graph_hash(graph: ComposedGraph) -> str:
 
 def final_graph(graph: ComposedGraph, precision: Precision = "auto") -> CheckedGraph:
     """The graph the builder parses: checked FP16 (or FP32 for 'exact') with byte planes."""
-    return _final_graph(graph, precision, None)
+    return _final_graph(graph, precision, None, known=None)
 
 
-def _final_graph(graph: ComposedGraph, precision: Precision, progress: Progress | None) -> CheckedGraph:
-    if progress is not None:
-        progress("checking FP16 against FP32", 0.0)
-    whole = name_nodes(graph.model)
-    with_bytes, added = with_byte_planes(whole)
+def _final_graph(
+    graph: ComposedGraph, precision: Precision, progress: Progress | None, *, known: EngineFacts | None
+) -> CheckedGraph:
     if precision == "exact":
-        everything = frozenset(node.name for node in with_bytes.graph.node)
-        model = lower_to_fp16(with_bytes, everything)
-        return CheckedGraph(
-            model=model,
-            keep_fp32=everything,
-            fp32_layers=(),
-            psnr_db=None,
-            peak_activation=0.0,
-            checked_by="",
-        )
-    checked = lower_and_check(graph)
+        return _exact(graph)
+    if known is None:
+        if progress is not None:
+            progress("checking FP16 against FP32", 0.0)
+        checked = lower_and_check(graph)
+    else:
+        checked = _as_checked_before(graph, known)
+    with_bytes, added = with_byte_planes(checked.source)
     return replace(checked, model=lower_to_fp16(with_bytes, checked.keep_fp32 | added))
+
+
+def _exact(graph: ComposedGraph) -> CheckedGraph:
+    source = name_nodes(graph.model)
+    with_bytes, _ = with_byte_planes(source)
+    everything = frozenset(node.name for node in with_bytes.graph.node)
+    return CheckedGraph(
+        model=lower_to_fp16(with_bytes, everything),
+        source=source,
+        form="",
+        passed_over=(),
+        keep_fp32=everything,
+        fp32_layers=(),
+        psnr_db=None,
+        peak_activation=0.0,
+        checked_by="",
+    )
+
+
+def _as_checked_before(graph: ComposedGraph, known: EngineFacts) -> CheckedGraph:
+    """What the check found of this very graph when it was built for another target."""
+    form = form_called(known.form, graph)
+    return CheckedGraph(
+        model=form.model,
+        source=form.model,
+        form=form.name,
+        passed_over=known.passed_over,
+        keep_fp32=form.keep_fp32 | set(known.fp32_layers),
+        fp32_layers=known.fp32_layers,
+        psnr_db=known.psnr_db,
+        peak_activation=known.peak_activation,
+        checked_by=known.checked_by,
+    )
 
 
 def _later_share(progress: Progress | None) -> Progress | None:
@@ -222,6 +254,8 @@ def _facts(
         weights_bytes=engine.weights_bytes,
         build_seconds=engine.seconds,
         final_onnx_sha256=hashlib.sha256(onnx_bytes).hexdigest(),
+        form=checked.form,
+        passed_over=checked.passed_over,
         fp32_layers=checked.fp32_layers,
         psnr_db=checked.psnr_db,
         peak_activation=checked.peak_activation,

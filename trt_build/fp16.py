@@ -3,7 +3,7 @@
     planes ─ FP32 edges ─► Cast ─► FP16 network ─► Cast ─► FP32 add, clip, round ─► planes
 
 TensorRT 11 and TensorRT-RTX no longer choose a precision: the types in the graph are the types
-that run. Three kinds of nodes stay FP32: those the graph names (`keep_fp32`), operators that sum
+that run. Three kinds of nodes stay FP32: those that the form names (`trt_build.forms`), operators that sum
 over large maps or whose intermediate values leave FP16 (`KEEP_OPERATORS`), and those that the
 check in `trt_build.check` sends back.
 """
@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sr_core.errors import BadModel
 
-RECIPE = "fp16-1"  # part of every EngineKey: change it with anything that changes the result
+RECIPE = "fp16-2"  # part of every EngineKey: change it with anything that changes the result
 FP16_LARGEST = 65504.0
 _FP16, _FP32 = TensorProto.FLOAT16, TensorProto.FLOAT
 # Sums over many elements, and functions that overflow or cancel in 11 bits of significand.

@@ -25,7 +25,9 @@ from sr_core.tiles.tiling import round_up
 from sr_core.wording import option
 from trt_build.build import SerializedEngine, serialize_engine
 from trt_build.byte_planes import with_byte_planes
-from trt_build.fp16 import lower_to_fp16, name_nodes
+from trt_build.check import CHECK_SIDE_PX, lower_and_check
+from trt_build.forms import Form, form_called
+from trt_build.fp16 import lower_to_fp16
 
 # What no builder states. An estimate: only a card can tell, and benchmarks/trt_gpu.py asks it.
 #   CUDA's context, modules loaded lazily (default since 12.2)   274 MiB  pytorch/pytorch#86509
@@ -68,8 +70,10 @@ def largest_tile(
         BadModel, EngineError: the graph does not build.
     """
 
+    form = lower_and_check(compose_at(*[round_up(min(CHECK_SIDE_PX, largest_px), align)] * 2)).form
+
     def measure(side: int) -> TileChoice:
-        return _measure(native, compose_at, side, target, gpu)
+        return _measure(native, form_called(form, compose_at(side, side)), side, target, gpu)
 
     tried = [measure(round_up(min(side, largest_px), align)) for side in PROBES_PX]
     for attempt in range(_ATTEMPTS):
@@ -106,13 +110,10 @@ def _next_side(tried: list[TileChoice], budget_bytes: int, align: int, largest_p
     return side if side > fits and side >= SMALLEST_PX else None
 
 
-def _measure(
-    native: TensorRtLibrary, compose_at: ComposeAt, side: int, target: str, gpu: GpuFacts | None
-) -> TileChoice:
-    """Build for the figures alone: lowered, but not checked, and not kept."""
-    graph = compose_at(side, side)
-    model, added = with_byte_planes(name_nodes(graph.model))
-    lowered = lower_to_fp16(model, graph.keep_fp32 | added)
+def _measure(native: TensorRtLibrary, form: Form, side: int, target: str, gpu: GpuFacts | None) -> TileChoice:
+    """Build for the figures alone: in the form that a small tile passed the check in, not checked again, not kept."""
+    model, added = with_byte_planes(form.model)
+    lowered = lower_to_fp16(model, form.keep_fp32 | added)
     serialized = serialize_engine(native, lowered.SerializeToString(), target=target, options=BuildOptions(), gpu=gpu)
     return TileChoice(
         side_px=side,

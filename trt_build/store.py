@@ -90,6 +90,15 @@ class EngineStore:
         different, stem = min(compared, key=lambda pair: len(pair[0]))
         return f"{stem} was not used: {'; '.join(different)}" if different else ""
 
+    def checked_before(self, key: EngineKey) -> EngineFacts | None:
+        """The facts of an engine of the same graph, lowered by the same recipe, for whatever target."""
+        wanted = (key.graph_sha256, key.recipe, key.precision)
+        for entry in self.entries():
+            found = entry.facts
+            if found is not None and (found.key.graph_sha256, found.key.recipe, found.key.precision) == wanted:
+                return found
+        return None
+
     def remove(self, stem: str) -> int:
         """Delete an engine and its runtime caches, sidecar first; return the bytes freed."""
         freed = 0

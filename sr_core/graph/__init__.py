@@ -4,6 +4,7 @@ compose          the composed graph of a model for a format, a colour and a size
 network          the model's own graph: checked against the contract, cleaned
 body             which of its nodes may run in fewer bits
 cost             what a graph costs a GPU, read off its shapes
+multiplications  how many a node takes: convolutions, products of matrices, attention
 static_shapes    what a network computes from its own shapes, worked out for one size
 reach            halo and grid of a network that computes sizes from its shapes
 grid             the grid that tiles must begin on

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import onnx
 
 from sr_core.backend import ComposedGraph
+from sr_core.graph.multiplications import multiplications_of
 
 _REDUCED, _FULL = 2, 4  # bytes of a sample in the network's body, and at the edges that stay FP32
 
@@ -36,6 +37,7 @@ def cost_of(graph: ComposedGraph) -> GraphCost | None:
         for value in (*inferred.value_info, *inferred.input, *inferred.output)
     }
     constants = {entry.name: list(entry.dims) for entry in inferred.initializer}
+    shapes |= constants
     weights = set(constants) | {name for node in inferred.node if not any(node.input) for name in node.output}
     last_use = {name: index for index, node in enumerate(inferred.node) for name in node.input}
     alive: dict[str, int] = {}
@@ -49,8 +51,10 @@ def cost_of(graph: ComposedGraph) -> GraphCost | None:
             if shape is None or 0 in shape:
                 return None
             alive[name] = math.prod(shape) * itemsize
-            if node.op_type == "Conv":
-                multiplications += math.prod(shape) * math.prod(constants.get(node.input[1], [1])[1:])
+        try:
+            multiplications += multiplications_of(node, shapes)
+        except KeyError:
+            return None
         peak = max(peak, sum(alive.values()))
         for name in node.input:
             if last_use.get(name) == index:

@@ -78,12 +78,27 @@ def _unshare_slopes(model: ModelProto) -> None:
 
 def sensitive_nodes(composed: ModelProto) -> set[str]:
     """Names of the network's nodes (prefix 'net/') in a composed graph that must stay FP32."""
-    network = [node for node in composed.graph.node if node.name.startswith("net/")]
+    network = _network_of(composed)
+    return _picture_nodes(composed, network) | _first_convolutions(network)
+
+
+def first_convolutions(composed: ModelProto) -> set[str]:
+    """Those of `sensitive_nodes` that begin the network, and make no part of the picture themselves."""
+    network = _network_of(composed)
+    return _first_convolutions(network) - _picture_nodes(composed, network)
+
+
+def _network_of(composed: ModelProto) -> list[NodeProto]:
+    return [node for node in composed.graph.node if node.name.startswith("net/")]
+
+
+def _picture_nodes(composed: ModelProto, network: list[NodeProto]) -> set[str]:
+    """The interpolated base, and what makes the picture of it and of the network's correction."""
     made = {output: node for node in network for output in node.output}
     inside = {node.name for node in network}
     leaving = {name for node in composed.graph.node if node.name not in inside for name in node.input}
     finals = [node for node in network if any(output in leaving for output in node.output)]
-    names = {node.name for node in network if "base/" in node.name} | _first_convolutions(network, made)
+    names = {node.name for node in network if "base/" in node.name}
     queue = list(finals)
     while queue:
         node = queue.pop()
@@ -100,7 +115,7 @@ def sensitive_nodes(composed: ModelProto) -> set[str]:
     return names
 
 
-def _first_convolutions(network: list[NodeProto], made: dict[str, NodeProto]) -> set[str]:
+def _first_convolutions(network: list[NodeProto]) -> set[str]:
     """Convolutions with no convolution before them."""
     before: dict[str, bool] = {}  # tensor -> a convolution lies before it
     first: set[str] = set()
@@ -135,7 +150,7 @@ def merge_base(composed: ModelProto) -> ModelProto:
     """Rewrite DepthToSpace(a) + DepthToSpace(b) as DepthToSpace(a + b), for graphs run in FP32.
 
     The same function with one shuffle less; the add then fuses into the last convolution
-    (docs/notes/graph-forms.md). Not for bf16, where the base would become bf16 too.
+    (docs/notes/graph-forms.md). Not for bf16, where the base would become bf16 too; for FP16 a gate decides.
     """
     copy = ModelProto()
     copy.CopyFrom(composed)

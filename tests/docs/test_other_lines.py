@@ -32,6 +32,7 @@ LINES = {
     r"find .* \| srbatch - ": "below",
     r"python -m tests\.fuzz ": "tests/fuzz/test_sample.py",
     r"python -m tests\.cases ": "tests/cases/test_cases.py",
+    r"python benchmarks/on_a_card\.py": "tests/trt/test_on_a_card.py",
     r"ray start ": "other machines; a cluster by tests/batch/test_cluster.py",
     r"VK_ICD_FILENAMES=": "tests/webgpu/test_webgpu.py",
     r"make (check|test|bench|demo|dist)\b": "the daily loop; .ci/run does `make test` and `make lint`",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,11 @@ class Machine:
         return replace(built, content=plan, reference=counted)
 
 
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    made = Machine(tmp_path / "engines")
-    monkeypatch.setenv("SRVID_CACHE", str(tmp_path))
+@contextmanager
+def fake_machine(folder: Path, monkeypatch: pytest.MonkeyPatch, *also: Any) -> Iterator[Machine]:
+    """A machine whose cache is `folder`; modules in `also` have imported Cuda themselves."""
+    made = Machine(folder / "engines")
+    monkeypatch.setenv("SRVID_CACHE", str(folder))
     monkeypatch.setattr(tensorrt, "find_gpus", lambda: (L4,))
     monkeypatch.setattr(tensorrt, "load_library", lambda name: FakeRtxLibrary(made.trt))
 
@@ -57,7 +59,14 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
         def __init__(self) -> None:
             super().__init__(made.cuda)
 
-    monkeypatch.setattr(tensorrt, "Cuda", OnFake)
+    for module in (tensorrt, *also):
+        monkeypatch.setattr(module, "Cuda", OnFake)
     yield made
     gc.collect()
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    with fake_machine(tmp_path, monkeypatch) as made:
+        yield made
     assert not made.cuda.memory

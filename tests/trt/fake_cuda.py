@@ -63,7 +63,7 @@ class FakeCuda:
         self.event_flags: set[int] = set()
         self.handles: set[int] = set()
         self.ignore_waits = ignore_waits
-        self.memory_left = memory_bytes
+        self.memory_left = self.memory_bytes = memory_bytes
         self.capture_fails = False
         self.copied_bytes: Counter[int] = Counter()  # by kind of copy
         self._thread = threading.local()
@@ -112,6 +112,9 @@ class FakeCuda:
     def last_error(self) -> int:
         """cudaPeekAtLastError of the calling thread."""
         return int(getattr(self._thread, "last_error", 0))
+
+    def cudaMemGetInfo(self) -> tuple[int, int, int]:
+        return (*self._answer("cudaMemGetInfo"), self.memory_left, self.memory_bytes)
 
     def _block_of(self, address: int, size: int) -> _Block | None:
         """The allocation that holds all of it; None: somebody else's memory.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from sr_core.backend import ComposedGraph
+from sr_core.backends import cuda
 from sr_core.backends.tensorrt_library import load_library
 from sr_core.color import ColorSpec
-from sr_core.errors import BadInput, Cancelled, EngineError, SrError
+from sr_core.engine_key import GpuFacts
+from sr_core.errors import BadInput, Cancelled, EngineError, NotAvailable, SrError
 from sr_core.graph.compose import compose
 from sr_core.tiles.tiling import plan_tiles
 from sr_core.upscaler import Upscaler
@@ -160,11 +166,44 @@ def test_srkit_build_chooses_a_tile_for_a_budget(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("memory", "card", "said", "is_whole"),
+    [
+        ([], None, "for a card of 8 GiB: taken for granted", True),
+        ([], replace(L4, memory_bytes=1 << 30), "for a card of 1 GiB: NVIDIA L4", False),
+        (["--memory", "1G"], L4, "for a card of 1 GiB: --memory", False),
+    ],
+)
+def test_the_cards_memory_decides_the_tile_and_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: list[str], card: GpuFacts | None, said: str, is_whole: bool
+) -> None:
+    """A frame is one tile where it takes a third of the card's memory at most."""
+
+    def find() -> list[GpuFacts]:
+        if card is None:
+            raise NotAvailable("no card")
+        return [card]
+
+    opened: list[tuple[int, int]] = []
+
+    def opens(self: AheadBackend, graph: ComposedGraph, **_: object) -> Any:
+        opened.append((graph.width, graph.height))
+        return SimpleNamespace(precision="fp16+fp32", contexts=3, close=lambda: None)
+
+    monkeypatch.setattr(cuda, "find_gpus", find)
+    monkeypatch.setattr(AheadBackend, "open", opens)
+    arguments = ["clear-x4", "--target", "sm89", "--frame", "1280x720", "--out", str(tmp_path), *memory]
+    assert said in CliRunner().invoke(build, arguments, catch_exceptions=False).output
+    assert (opened[0] == (1280, 720)) == is_whole
+    assert is_whole or max(opened[0]) <= 512
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--target", "sm90"], "cannot build for 'sm90'"),
         (["--format", "yuv410p"], "unknown pixel format"),
-        (["--tile", "64x64", "--vram", "6G"], "both choose the tile"),
+        (["--tile", "64x64", "--vram", "6G"], "--tile and --vram each choose the tile"),
+        (["--vram", "6G", "--memory", "6G"], "--vram and --memory each choose"),
         (["--library", "tensorrt"], "tensorrt"),
     ],
 )

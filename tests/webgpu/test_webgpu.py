@@ -22,6 +22,7 @@ from sr_core.graph.webgpu_form import for_webgpu
 from tests.trt.networks import P010, composed
 from tests.trt.running import session
 
+FEW = 4  # samples of a plane of 12,288; two differ after two networks in a row, whose sums are taken in another order
 ROOT = Path(__file__).parents[2]
 DRIVER = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
 
@@ -53,19 +54,30 @@ def found(adapter: dict[str, str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.fixture(scope="module")
+def graphs(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One entry a graph."""
+    return found[1:-1]
+
+
+def test_every_network_and_format_is_made_of_nodes_that_were_run(found: list[dict[str, Any]]) -> None:
+    assert found[-1] == {"never_run": {}}
+
+
 def test_the_adapter_is_named(found: list[dict[str, Any]]) -> None:
     assert "SwiftShader" in found[0]["adapter"]
 
 
-def test_not_one_node_of_any_graph_runs_on_the_cpu(found: list[dict[str, Any]]) -> None:
-    assert len(found) == 1 + 8 + 1
-    assert {f"{entry['model']} {entry['format']}": entry["on_cpu"] for entry in found[1:] if entry["on_cpu"]} == {}
+def test_not_one_node_of_any_graph_runs_on_the_cpu(graphs: list[dict[str, Any]]) -> None:
+    assert len(graphs) == 8 + 4
+    assert {"restore-x3", "espcn-x2,swift-x2"} < {entry["model"] for entry in graphs}
+    assert {f"{entry['model']} {entry['format']}": entry["on_cpu"] for entry in graphs if entry["on_cpu"]} == {}
 
 
-def test_every_kind_of_format_gives_the_codes_of_the_cpu(found: list[dict[str, Any]]) -> None:
-    """Up to 10 bits at most 5 samples of 100,000 differ, by one; 16-bit samples resolve FP32's order of summation."""
+def test_every_kind_of_format_gives_the_codes_of_the_cpu(graphs: list[dict[str, Any]]) -> None:
+    """Up to 10 bits a few samples or 5 of 100,000 differ, by one; 16-bit samples resolve FP32's order of summation."""
     wrong = []
-    for entry in found[1:]:
+    for entry in graphs:
         assert entry["spread"] > 0, f"{entry}: a flat picture proves nothing"
         if entry["is_float"]:
             good = entry["largest"] < (2e-3 if entry["depth"] == 16 else 1e-5)
@@ -73,7 +85,7 @@ def test_every_kind_of_format_gives_the_codes_of_the_cpu(found: list[dict[str, A
             good = entry["largest"] <= 1 and entry["share"] < 0.01
         else:
             step = 64 if "msb" in entry["format"] else 1
-            good = entry["largest"] <= step and entry["share"] <= 5e-5
+            good = entry["largest"] <= step and (entry["share"] <= 5e-5 or entry["differing"] <= FEW)
         if not good:
             wrong.append(entry)
     assert wrong == []

@@ -12,7 +12,7 @@ from srvid_cli.device import device_option
 
 if TYPE_CHECKING:
     from sr_core.backend import Progress
-    from sr_core.engine_key import BuiltEngine
+    from sr_core.engine_key import BuiltEngine, GpuFacts
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -63,6 +63,12 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> in
     help="Compile this tile instead of the one srvid takes for --frame.",
 )
 @click.option("--vram", metavar="MEMORY", callback=_memory, help="Choose the largest square tile that fits, e.g. 6G.")
+@click.option(
+    "--memory",
+    metavar="MEMORY",
+    callback=_memory,
+    help="Of the card to build for, e.g. 12G; default: of the card here, else 8G. Decides the tile for --frame.",
+)
 @click.option("--matrix", type=click.Choice(["bt709", "bt601", "bt2020"]), default="bt709", show_default=True)
 @click.option("--full-range", is_flag=True, help="YUV of full range (JPEG).")
 @click.option("--siting", type=click.Choice(["left", "center", "topleft"]), default="left", show_default=True)
@@ -79,6 +85,7 @@ def command(
     frame: tuple[int, int],
     tile: tuple[int, int] | None,
     vram: int | None,
+    memory: int | None,
     matrix: str,
     full_range: bool,
     siting: str,
@@ -94,6 +101,7 @@ def command(
     srkit build clear-x4 --target sm89,sm120
     srkit build clear-x4 --all --format yuv420p,nv12,p010 --frame 3840x2160
     srkit build clear-x4 --target sm89 --vram 6G
+    srkit build clear-x4 --target sm120 --memory 16G --frame 3840x2160
     """
     from pathlib import Path
 
@@ -109,8 +117,9 @@ def command(
     from trt_build.plan_tile import largest_tile
     from trt_build.store import EngineStore
 
-    if tile is not None and vram is not None:
-        raise BadInput("--tile and --vram both choose the tile", hint="give one of them")
+    ways = [name for name, value in (("--tile", tile), ("--vram", vram), ("--memory", memory)) if value is not None]
+    if len(ways) > 1:
+        raise BadInput(f"{' and '.join(ways)} each choose the tile", hint="give one of them")
     native = load_library(library)
     gpu = gpu_at(device, find_gpus()) if native.builds_on_gpu else None
     if gpu is None and device is not None:
@@ -122,13 +131,16 @@ def command(
     else:
         chosen = tuple((targets or PORTABLE).lower().split(","))
     store = EngineStore(Path(out) if out is not None else None)
+    memory_bytes, source = _card_memory(memory, gpu)
+    if tile is None and vram is None:
+        click.echo(f"for a card of {memory_bytes / 2**30:g} GiB: {source}")
     ycc = ColorSpec(matrix=matrix, full_range=full_range, siting=siting)  # type: ignore[arg-type]
     for model in models:
         proto, spec = resolve_model(model, scale=scale)
         for name in formats.split(","):
             fmt = format_from_name(name.strip())
             color = FULL_RANGE_RGB if fmt.family == "rgb" else ycc
-            backend = AheadBackend(native, targets=chosen, store=store, gpu=gpu)
+            backend = AheadBackend(native, targets=chosen, store=store, gpu=gpu, memory_bytes=memory_bytes)
             with _shown_on_a_line(f"{spec.name} {name}") as show:
                 size = tile
                 if vram is not None:
@@ -156,6 +168,21 @@ def command(
     click.echo(f"engines are in {store.folder}")
 
 
+def _card_memory(stated_bytes: int | None, gpu: GpuFacts | None) -> tuple[int, str]:
+    """(bytes of the card that is built for, who says so)."""
+    from sr_core.backends.cuda import find_gpus
+    from sr_core.errors import NotAvailable
+    from trt_build.ahead import LEAST_MEMORY_BYTES
+
+    if stated_bytes is not None:
+        return stated_bytes, "--memory"
+    try:
+        gpu = gpu or find_gpus()[0]
+    except NotAvailable:
+        return LEAST_MEMORY_BYTES, "taken for granted where no card is; --memory says otherwise"
+    return gpu.memory_bytes, gpu.name
+
+
 @contextmanager
 def _shown_on_a_line(label: str) -> Iterator[Progress]:
     """What shows the phases of one build; the line is gone afterwards."""
@@ -171,10 +198,12 @@ def _shown_on_a_line(label: str) -> Iterator[Progress]:
 def _line(engine: BuiltEngine) -> str:
     facts = engine.facts
     quality = "FP32" if facts.psnr_db is None else f"{min(facts.psnr_db, 99.9):.1f} dB from FP32"
+    if facts.form:
+        quality += f" ({facts.form})"
     if facts.fp32_layers:
         quality += f" with {len(facts.fp32_layers)} layers kept FP32"
     line = (
         f"{facts.label} {facts.width}x{facts.height} {facts.key.target}: {facts.engine_bytes / 1e6:.1f} MB, "
         f"{facts.activation_bytes >> 20} MiB to run, {quality}, built in {facts.build_seconds:.1f} s"
     )
-    return "\n  ".join((line, *engine.notes))
+    return "\n  ".join((line, *(f"not {reason}" for reason in facts.passed_over), *engine.notes))

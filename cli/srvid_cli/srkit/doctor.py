@@ -81,9 +81,27 @@ def command() -> None:
     is_open = "measured for each model" if others else "chosen"
     for backend in (choice.backend, *others):
         click.echo(f"  {backend.name:14} {is_open}: {backend.device}")
+    _show_engines()
     click.echo("\nchosen by a trial, once for each question (delete the cache's folder 'choices' to try again)")
     verdicts = read_verdicts()
     for verdict in verdicts:
         click.echo(f"  {', '.join(verdict.question.values())}\n    {verdict}")
     if not verdicts:
         click.echo("  nothing yet: only what can run in several ways is tried, at its first frame")
+
+
+def _show_engines() -> None:
+    """How many there are, and which are not typed the leanest way."""
+    from sr_core.storage import cache_path
+    from sr_core.wording import count_of
+    from trt_build.store import EngineStore
+
+    facts = [entry.facts for entry in EngineStore(cache_path("engines")).entries() if entry.facts is not None]
+    click.echo(f"\nTensorRT engines here: {count_of(len(facts), 'engine')} (srkit engines list)")
+    for found in facts:
+        if found.passed_over or found.fp32_layers:
+            kept = (f"{count_of(len(found.fp32_layers), 'layer')} FP32",) if found.fp32_layers else ()
+            reasons = (*(f"not {reason}" for reason in found.passed_over), *kept)
+            click.echo(
+                f"  {found.label} {found.width}x{found.height} {found.key.target}: {found.form}, {', '.join(reasons)}"
+            )

@@ -38,6 +38,9 @@ def list_engines(folder: Path | None) -> None:
             f"  {key.library} {key.library_version}, {key.target}{machine}\n"
             f"  {entry.bytes_on_disk / 1e6:.1f} MB, {facts.activation_bytes >> 20} MiB to run"
         )
+        if facts.form:
+            passed_over = f"; not {'; not '.join(facts.passed_over)}" if facts.passed_over else ""
+            click.echo(f"  typed {facts.form}{passed_over}")
         if facts.fp32_layers:
             click.echo(f"  kept FP32 by the check: {', '.join(facts.fp32_layers)}")
     total = sum(entry.bytes_on_disk for entry in entries)

@@ -57,12 +57,13 @@ def _row(model: NamedModel) -> str:
 
 def _cost(model: NamedModel) -> str:
     """Thousands of multiply-adds for an output pixel."""
+    from sr_core.errors import BadModel
     from sr_core.model_spec import load_model
     from sr_zoo.cost import macs_per_output_pixel
 
     try:
         return f"{macs_per_output_pixel(load_model(model.path), model.spec) / 1000:.1f}"
-    except (KeyError, ValueError, RuntimeError):  # sizes that its graph computes for itself
+    except BadModel:  # sizes that its graph computes for itself
         return "?"
 
 
