@@ -10,6 +10,7 @@ model_spec  the facts that travel inside a model's ONNX file
 onnx_wire   the properties of an ONNX file, read without the package
 graph/      planes → colour → network → colour → planes, as one ONNX graph
 tiles/      how a frame is cut so that tiled equals whole
+steady/     three frames of output into one that flickers less
 backend     what is asked of a runtime: two protocols and one table
 backends/   one runtime a file
 engine_key  what a compiled engine is tied to

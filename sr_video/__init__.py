@@ -6,6 +6,7 @@ write/      the output: encoded, muxed, verified
 segments/   a run that cannot be lost, and that many can share
 transcode   the pipeline: decode ─► engine ─► encode, bounded, first error wins
 native      the seam to FFmpeg: open by absolute path, its errors as ours
+steadied    frames averaged with their neighbours, one frame late
 pixels      FFmpeg's pixel formats ↔ our PixelFormat; frames ↔ numpy planes
 convert     swscale, always told matrix, range and siting
 hdr         HDR10 facts: from a frame, to encoders, into the container

@@ -37,6 +37,7 @@ from sr_video.read.damage import Damage
 from sr_video.read.facts import VideoFacts
 from sr_video.read.source import Source
 from sr_video.read.source_frame import SourceFrame, Unit
+from sr_video.steadied import steadied
 from sr_video.write.encoder import VideoEncoder
 from sr_video.write.rehearsal import rehearse
 from sr_video.write.sink import Sink, part_removed_on_failure
@@ -303,7 +304,7 @@ class Run:
     def _everything(self) -> Iterator[Unit]:
         plan = self.sink.plan
         copied = frozenset(p.index for p in plan.streams if p.action in ("copy", "convert"))
-        return self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds)
+        return self.source.units(copied=copied, start=plan.start_seconds, end=plan.end_seconds, beside=plan.steady)
 
     def _read(self) -> None:
         for unit in self._units():
@@ -331,12 +332,21 @@ class Run:
         raise _Stopped
 
     def _write(self) -> None:
+        for frame, planes in steadied(self._made(), self.source.facts.format, self._steady_scale):
+            self._encode(frame, planes)
+        self.sink.finish()
+
+    @property
+    def _steady_scale(self) -> int | None:
+        return self.engine.scale if self.sink.plan.steady else None
+
+    def _made(self) -> Iterator[tuple[Unit, Planes]]:
+        """Units with a frame, and what became of it; packets are copied on the way."""
         while (work := self._get()) is not None:
             unit, future = work
             self.sink.copy(unit.packets)
-            if unit.frame is not None and future is not None:
-                self._encode(unit.frame, self._result(future))
-        self.sink.finish()
+            if future is not None:
+                yield unit, self._result(future)
 
     def _result(self, future: Future[Planes]) -> Planes:
         while not self._stop.is_set():

@@ -19,7 +19,7 @@ from sr_video.segments.terms import DEFAULT_SECONDS, Segmenting
 from sr_video.transcode import Progress, Summary
 from sr_zoo.models import DEFAULT_MODEL
 from srvid.front_door import open_upscaler
-from srvid.recipe import EngineRecipe
+from srvid.recipe import EngineRecipe, check_steady
 from srvid.upscaler import Upscaler
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def upscale_video(
     sharpen: float = 0.0,
     self_ensemble: bool = False,
     grain: float | Literal["keep"] = 0.0,
+    steady: bool = False,
     device: int | str | None = None,
     hwaccel: Literal["cuda"] | None = None,
     codec: str | None = None,
@@ -83,6 +84,7 @@ def upscale_video(
     Raises:
         SrError: with what to do next; nothing is left under the name of `target`.
     """
+    check_steady(steady, grain)
     recipe = EngineRecipe(
         model=model,
         backend=backend,
@@ -116,6 +118,7 @@ def upscale_video(
         salvage=salvage,
         hwaccel=f"{hwaccel}:{device}" if hwaccel and isinstance(device, int) else hwaccel,
         device=device if isinstance(device, int) else None,
+        steady=steady,
     )
     length = DEFAULT_SECONDS if segment is None else Fraction(str(segment))
     segmenting = Segmenting(seconds=None if no_segments else length, adapts=segment is None, restart=restart)

@@ -157,3 +157,15 @@ def _bound_precision(wanted: Precision, identity: dict[str, str]) -> Precision:
     found = identity["precision"]
     is_open = wanted in ("auto", "fast") and identity["backend"] == "openvino"
     return cast("Precision", found) if is_open and found in get_args(Precision) else wanted
+
+
+def check_steady(steady: bool, grain: float | Literal["keep"]) -> None:
+    """Refuse to average over three frames what is new in each.
+
+    Raises:
+        BadInput: both are asked for.
+    """
+    if steady and grain:
+        raise BadInput(
+            f"{option('steady', True)} would average the grain of {option('grain', grain)} away", hint="leave one out"
+        )

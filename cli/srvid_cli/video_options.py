@@ -50,6 +50,9 @@ _OPTIONS = (
         callback=_grain,
         help="Film grain over the result: so much, or as much as the input had and the model took away.",
     ),
+    group_options(
+        EVERYDAY, "--steady", is_flag=True, help="Lower flicker: average what stands still over three frames."
+    ),
     group_options(EVERYDAY, "--start", metavar="TIME", help="Begin here: 90, 1:30, 1:02:03.5."),
     group_options(EVERYDAY, "--end", metavar="TIME", help="Stop before this."),
     group_options(
@@ -97,6 +100,7 @@ class VideoOptions:
     scale: Fraction | None
     height: int | None
     width: int | None
+    steady: bool
     start: str | None
     end: str | None
     only_plan: bool
@@ -166,12 +170,14 @@ class VideoOptions:
             salvage=self.salvage,
             hwaccel=f"{hwaccel}:{device}" if hwaccel and isinstance(device, int) else hwaccel,
             device=device if isinstance(device, int) else None,
+            steady=self.steady,
         )
 
     def recipe(self, *, progress: Progress, say: Callable[[str], None]) -> EngineRecipe:
         """Which engine, told where its work and its backend are shown."""
-        from srvid.recipe import NEAREST, EngineRecipe
+        from srvid.recipe import NEAREST, EngineRecipe, check_steady
 
+        check_steady(self.steady, self.grain)
         engine = {field.name: getattr(self.engine, field.name) for field in fields(self.engine)}
         if self.hwaccel and self.engine.model == NEAREST:
             engine["device"] = None  # the decoder's alone

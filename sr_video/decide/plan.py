@@ -42,6 +42,7 @@ class Request:
         salvage: keep what a damaged input still gives.
         hwaccel: 'cuda' decodes on the card; None on the CPU.
         device: the GPU's number, for an encoder that is on one.
+        steady: average over three frames what flickers.
     """
 
     source: str
@@ -63,6 +64,7 @@ class Request:
     salvage: bool = False
     hwaccel: str | None = None
     device: int | None = None
+    steady: bool = False
 
     def __post_init__(self) -> None:
         if self.scale < 1:
@@ -88,6 +90,7 @@ class Plan:
         frames_expected: for progress only; None where nobody knows.
         start_seconds, end_seconds: on the file's own clock, None where it is not cut.
         chapters: those of the output.
+        steady: each frame is averaged with those before and after it.
         timecodes: of the output's streams, by the input's index, where --start moves them; '' for none.
         shift_seconds: taken from every timestamp, so that a cut, or a clock before 0, begins at 0.
         notes: what is changed or lost, for people.
@@ -106,6 +109,7 @@ class Plan:
     frames_expected: int | None
     notes: tuple[str, ...]
     chapters: tuple[Chapter, ...] = ()
+    steady: bool = False
 
 
 def plan_output(source: Source, request: Request) -> Plan:
@@ -146,7 +150,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         is_rgb_source=facts.format.family == "rgb",
         device=request.device,
     )
-    card, card_notes = card_of_encoder(settings, facts, engine_scale, source.card)
+    card, card_notes = card_of_encoder(settings, facts, engine_scale, None if request.steady else source.card)
     settings = replace(settings, card=card)
     _check_tags(settings, container)
     streams, stream_notes = plan_streams(source.container, facts.index, container, keeps_audio=request.keeps_audio)
@@ -170,6 +174,7 @@ def plan_output(source: Source, request: Request) -> Plan:
         end_seconds=end,
         shift_seconds=shift,
         chapters=chapters,
+        steady=request.steady,
         timecodes=timecodes,
         frames_expected=_frames_expected(facts, request, rate),
         notes=(

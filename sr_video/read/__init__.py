@@ -3,6 +3,7 @@
 facts          what a video is: size, colour tags, HDR, rotation, interlacing
 source         a decoding iterator of frames and of packets to copy
 source_frame   what it hands out
+landing        where decoding begins to reach a frame in the middle
 timestamps     when decoded frames are shown
 held_packets   packets to copy, until the frame that follows them
 deinterlace    interlaced input becomes progressive

@@ -27,7 +27,6 @@ from av.stream import Disposition, Stream
 from av.video.reformatter import VideoReformatter
 
 from sr_core.errors import BadInput, DamagedMedia
-from sr_core.wording import option
 from sr_video.convert import convert_frame
 from sr_video.native import (
     STDIN,
@@ -50,8 +49,9 @@ from sr_video.read.facts import MICROSECOND, VideoFacts, choose_video, color_aft
 from sr_video.read.faults import Faults
 from sr_video.read.held_packets import HeldPackets, begins_after
 from sr_video.read.hwaccel import Decoder, card_of_frames, decoder_on, decoding_threads, find_departures
+from sr_video.read.landing import land
 from sr_video.read.matroska_chain import MatroskaChain
-from sr_video.read.source_frame import SourceFrame, Unit
+from sr_video.read.source_frame import SourceFrame, Unit, size_changes
 from sr_video.read.timestamps import FrameTimes
 from sr_video.timing import IncreasingTicks, ticks_from_seconds
 
@@ -198,6 +198,7 @@ class Source:
         start: Fraction | None = None,
         end: Fraction | None = None,
         seek_ticks: tuple[int, ...] = (),
+        beside: bool = False,
     ) -> Iterator[Unit]:
         """Yield everything in file order, once.
 
@@ -205,6 +206,7 @@ class Source:
             copied: indexes of the streams whose packets are wanted.
             start, end: seconds of the file's clock between which frames and packets are wanted.
             seek_ticks: keyframes to begin decoding at, best first; `start` itself by default.
+            beside: also the frame before `start` and the one from `end` on, where the file has them, marked as such.
 
         Raises:
             DamagedMedia: see the class; raised where the damage is met.
@@ -213,17 +215,24 @@ class Source:
         self._held.want(copied, start, end)
         first_ticks = None if start is None else ticks_from_seconds(start, self.facts.time_base)
         if first_ticks is not None:
-            self._seek(seek_ticks or (first_ticks, first_ticks - 1), first_ticks)
+            self._seek(seek_ticks or (first_ticks, first_ticks - 1), first_ticks, beside=beside)
+        before = None
         for native in Deinterlacer(self.stream).run(self._decode()):
             if native is None:
                 yield Unit(frame=None, packets=self._held.take())
                 continue
             ticks = self._times.pop(native)
             if end is not None and ticks * self.facts.time_base >= end:
+                if beside:
+                    yield from self._beside(native, ticks)
                 yield from self._late_packets(copied, end)
                 break
             if first_ticks is not None and ticks < first_ticks:
+                before = (native, ticks) if beside else None
                 continue
+            if before is not None:
+                yield from self._beside(*before)
+            before = None
             yield Unit(frame=self._source_frame(native, ticks), packets=self._held.take())
             self.frames += 1
         else:
@@ -232,6 +241,11 @@ class Source:
                 self._faults.check_tail(self.path, self.stream.index, self.facts, is_retimed=bool(self.retimed.changed))
         if packets := self._held.take():
             yield Unit(frame=None, packets=packets)
+
+    def _beside(self, native: av.VideoFrame, ticks: int) -> Iterator[Unit]:
+        """A frame outside of what is wanted; nothing where its picture has another size."""
+        with suppress(BadInput):
+            yield Unit(frame=self._source_frame(native, ticks, is_beside=True), packets=(), is_beside=True)
 
     def _late_packets(self, copied: frozenset[int], end: Fraction) -> Iterator[Unit]:
         """Packets from before `end` that the file stores behind the frame that is shown then.
@@ -255,17 +269,12 @@ class Source:
             if self._held.is_full:
                 yield Unit(frame=None, packets=self._held.take())
 
-    def _source_frame(self, native: av.VideoFrame, ticks: int) -> SourceFrame:
+    def _source_frame(self, native: av.VideoFrame, ticks: int, *, is_beside: bool = False) -> SourceFrame:
         facts = self.facts
         hidden = hidden_edges(native, self.stream.codec_context)
         width, height = native.width - hidden[0], native.height - hidden[1]
         if (width, height) != (facts.width, facts.height):
-            seconds = ticks * facts.time_base - self.start_seconds
-            at = f"{(seconds * 1000).__floor__() / 1000:.3f}"  # rounded down: the hint must cut before it
-            raise BadInput(
-                f"the picture changes from {facts.width}x{facts.height} to {width}x{height} at {at}",
-                hint=f"{option('end', at)} upscales the part before; what follows must be a file of its own",
-            )
+            raise size_changes(facts, width, height, seconds=ticks * facts.time_base - self.start_seconds)
         color = color_after(facts.color, native, facts.format)
         if pixel_format(samples_name(native)) != facts.format or color != facts.color:
             target = ffmpeg_name(facts.format)
@@ -273,39 +282,33 @@ class Source:
         return SourceFrame(
             format=facts.format,
             color=facts.color,
-            ticks=self.retimed.next(ticks),
+            ticks=ticks if is_beside else self.retimed.next(ticks),
             duration_ticks=native.duration,
             native=native,
             hidden=hidden,
         )
 
-    def _seek(self, targets: tuple[int, ...], first_ticks: int) -> None:
-        """Go where decoding brings the frame at `first_ticks`; else decode from the beginning.
-
-        A container may land behind the target (MPEG-TS and PS do), and after a keyframe that is
-        none (intra refresh) the decoder holds frames back: an earlier target then helps.
-        """
+    def _seek(self, targets: tuple[int, ...], first_ticks: int, *, beside: bool) -> None:
+        """Go where decoding brings the frame at `first_ticks`; else decode from the beginning."""
         if self.path == STDIN:
             return
-        for target in targets:
-            self._reset()
-            first = None
-            try:
-                self.container.seek(target, stream=self.stream, backward=True)
-            except av.FFmpegError:
-                break  # raw streams cannot
-            with suppress(DamagedMedia):  # it may land amid packets; what is damaged in truth is met again
-                first = self._first_frame()
-            if first is None or first.pts is None or self.damage:
-                continue
-            # the deinterlacer wants to have seen the frame before
-            is_interlaced = first.interlaced_frame or self.facts.is_interlaced
-            if first.pts < first_ticks or (first.pts == first_ticks and not is_interlaced):
-                self._ready.appendleft(first)
-                return
+        combed = self.facts.is_interlaced
+        first = land(self._begin_at, targets, first_ticks, is_interlaced=combed, beside=beside)
+        if first is not None:
+            self._ready.appendleft(first)
+            return
         close_input(self.container, self.stream)
         self._open()
         self._reset()
+
+    def _begin_at(self, target: int) -> av.VideoFrame | None:
+        """The first frame from the keyframe at or before `target`, as far as the container can tell."""
+        self._reset()
+        self.container.seek(target, stream=self.stream, backward=True)
+        first = None
+        with suppress(DamagedMedia):  # it may land amid packets; what is damaged in truth is met again
+            first = self._first_frame()
+        return None if self.damage else first
 
     def _reset(self) -> None:
         self._ready.clear()
@@ -366,9 +369,8 @@ class Source:
             if packet.size and not packet.is_discard:
                 self._times.push(packet)
                 self._faults.count_packet(packet)
-            frames: Sequence[object]
             try:
-                frames = packet.decode()
+                frames: Sequence[object] = packet.decode()
             except (av.FFmpegError, ValueError) as error:  # ValueError: a header on the way names no codec
                 if isinstance(error, av.error.EOFError):
                     return

@@ -153,6 +153,7 @@ def _frames(source: Source, task: Task, segment: Segment, seeks: tuple[int, ...]
         start=None if segment.first_ticks is None else segment.first_ticks * base,
         end=None if segment.end_ticks is None else segment.end_ticks * base,
         seek_ticks=seeks,
+        beside=task.plan.steady,
     )
 
 

@@ -21,8 +21,9 @@ from sr_video.decide.plan import Plan, no_frame_between
 from sr_video.decide.streams import Nowhere
 from sr_video.native import is_local
 from sr_video.read.source import Source
-from sr_video.read.source_frame import SourceFrame
+from sr_video.read.source_frame import SourceFrame, Unit
 from sr_video.segments.segment import open_encoder, segment_format
+from sr_video.steadied import steadied
 from sr_video.transcode import FrameEngine, submit_frame
 
 WORK_SECONDS = 120.0  # about so much work is lost at most
@@ -138,19 +139,21 @@ class Measurement:
     def _upscale_from(self, start: Fraction | None) -> None:
         facts = self._source.facts
 
-        def submit(frame: SourceFrame) -> Future[Planes]:
-            return submit_frame(self._engine, facts, frame, self._encoder.device)
+        def submit(unit: Unit) -> Future[Planes]:
+            assert unit.frame is not None
+            return submit_frame(self._engine, facts, unit.frame, self._encoder.device)
 
-        for frame, planes in in_order(self._frames(start), submit, in_flight=self._engine.in_flight):
+        made = in_order(self._frames(start), submit, in_flight=self._engine.in_flight)
+        for frame, planes in steadied(made, facts.format, self._engine.scale if self._plan.steady else None):
             self._encode(frame, planes)
 
-    def _frames(self, start: Fraction | None) -> Iterator[SourceFrame]:
+    def _frames(self, start: Fraction | None) -> Iterator[Unit]:
         """Frames from `start` on, until enough was measured."""
         for unit in self._source.units(copied=frozenset(), start=start, end=self._plan.end_seconds):
             if self._is_enough(self._timed, self._elapsed()):
                 return
             if unit.frame is not None:
-                yield unit.frame
+                yield unit
 
     def _elapsed(self) -> float:
         return 0.0 if self._began is None else time.monotonic() - self._began

@@ -186,6 +186,7 @@ class Terms:
             "salvage": "yes" if request.salvage else "no",
             "segment": "by speed" if self.segmenting.adapts else f"{float(self.segmenting.seconds or 0):g} s",
             "other details": _digest_of(settings, str(self.plan.shift_seconds), str(decoder or "")),
+            **({"steady": "yes"} if request.steady else {}),
         }
 
     def check(self, manifest: Manifest) -> None:

@@ -38,6 +38,7 @@ CLIPS: dict[str, list[str]] = {
     "mpeg2.ts": [*SOURCE, *SOUND, "-c:v", "mpeg2video", "-g", "12", "-bf", "2", "-c:a", "mp2"],
     "h264.ts": [*SOURCE, *X264],
     "interlaced.mkv": [*SOURCE, "-vf", "interlace", *X264, "-flags", "+ildct+ilme"],
+    "interlaced-intra.mkv": [*SOURCE, "-vf", "interlace", *X264[:-4], "-g", "1", "-flags", "+ildct+ilme"],
     "vfr.mkv": [*SOURCE, "-vf", "select='mod(n,7)*mod(n,11)'", "-fps_mode", "vfr", *X264, "-bf", "3"],
 }
 

@@ -1,0 +1,145 @@
+"""What `--steady` does to coded clips, and what it costs: `python benchmarks/steady.py ../shared/data/video`
+
+The clips of picture.py are shrunk to half (bicubic), coded by x264 at crf 28, doubled by each model, and steadied.
+
+flicker    mean change of luma between frames where the truth changes by less than 2 codes: steadied over not
+pans       the same along the motion, of photographs that move by 1 to 9 pixels of output a frame; with --pictures
+Y, chroma  PSNR gained, dB
+time       CPU time of steadying, over that of the model, one thread
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import picture
+from av.video.stream import VideoStream
+from PIL import Image
+
+import srvid
+from sr_core.color import ColorSpec
+from sr_core.frame import Planes, yuv
+from sr_core.steady.window import Window
+from sr_video.pixels import planes_of
+
+FORMAT, COLOR, SCALE = yuv("420"), ColorSpec(matrix="bt601"), 2
+PANS = ((0, 2), (1, 3), (0, 5), (3, 9))  # pixels of output a frame, down and right
+PAN_SIZE = (384, 256)
+
+
+def coded(frames: Sequence[picture.Image8], *, crf: int = 28) -> list[Planes]:
+    """`frames` after one encode and decode, as planes."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="matroska") as sink:
+        stream = sink.add_stream("libx264", rate=25, options={"crf": str(crf)})
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            sink.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        sink.mux(stream.encode(None))
+    buffer.seek(0)
+    with av.open(buffer) as source:
+        return [copied(frame) for frame in source.decode(video=0)]
+
+
+def copied(frame: av.VideoFrame) -> Planes:
+    return tuple(plane.copy() for plane in planes_of(frame, FORMAT))
+
+
+def planes_from(image: picture.Image8) -> Planes:
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+    return copied(frame.reformat(format="yuv420p"))
+
+
+def steadied(given: Sequence[Planes], made: Sequence[Planes]) -> list[Planes]:
+    window = Window[None](FORMAT, SCALE)
+    found = [each for planes in zip(given, made, strict=True) for each in window.push(None, *planes)]
+    return [planes for _, planes in (*found, *window.flush())]
+
+
+def gained(made: Sequence[Planes], better: Sequence[Planes], truth: Sequence[Planes], planes: Iterable[int]) -> float:
+    """dB of PSNR, mean over frames and `planes`."""
+    rows = [
+        picture.psnr(new[i].astype(float), true[i].astype(float))
+        - picture.psnr(old[i].astype(float), true[i].astype(float))
+        for old, new, true in zip(made, better, truth, strict=True)
+        for i in planes
+    ]
+    return float(np.mean(rows))
+
+
+def lumas(frames: Sequence[Planes]) -> list[picture.Floats]:
+    return [planes[0] * (255 / 219) for planes in frames]
+
+
+def measure_clips(upscaler: srvid.Upscaler, folder: Path, frames: int, name: str) -> None:
+    rows = []
+    for file, skip in picture.CLIPS.items():
+        clip = picture.read_clip(folder / file, skip=skip, count=frames, scale=SCALE, coding="x264 crf 28")
+        small = [np.asarray(Image.fromarray(i).resize((i.shape[1] // 2, i.shape[0] // 2), 3)) for i in clip.truth]
+        low, truth = coded(small), [planes_from(image) for image in clip.truth]
+        upscaler.planes(low[0], FORMAT, COLOR)  # opens its graph
+        began = time.process_time()
+        made = [upscaler.planes(planes, FORMAT, COLOR) for planes in low]
+        middle = time.process_time()
+        better = steadied(low, made)
+        cost = (time.process_time() - middle) / (middle - began)
+        still = [picture.flicker(lumas(frames), lumas(truth)) for frames in (better, made)]
+        rows.append((still[0] / still[1], gained(made, better, truth, [0]), gained(made, better, truth, [1, 2]), cost))
+        _print(name, Path(file).stem, rows[-1])
+    _print(name, "mean", np.mean(rows, axis=0))
+
+
+def measure_pans(upscaler: srvid.Upscaler, photographs: Sequence[Path], name: str) -> None:
+    """Flicker is the change along the motion, which is known."""
+    width, height = PAN_SIZE
+    for down, right in PANS:
+        rows = []
+        for path in photographs:
+            image = np.asarray(Image.open(path).convert("RGB"))
+            moved = [image[n * down : n * down + height, n * right : n * right + width] for n in range(8)]
+            low = coded([np.asarray(Image.fromarray(i).resize((width // 2, height // 2), 3)) for i in moved])
+            truth, made = [planes_from(i) for i in moved], [upscaler.planes(p, FORMAT, COLOR) for p in low]
+            better = steadied(low, made)
+            change = [
+                np.mean(
+                    [
+                        np.abs(a[down:, right:] - b[: height - down, : width - right]).mean()
+                        for a, b in itertools.pairwise(y)
+                    ]
+                )
+                for y in (lumas(better), lumas(made))
+            ]
+            rows.append((change[0] / change[1], gained(made, better, truth, [0]), gained(made, better, truth, [1, 2])))
+        _print(name, f"pan {down}, {right}", (*np.mean(rows, axis=0), float("nan")))
+
+
+def _print(model: str, what: str, row: Sequence[float]) -> None:
+    flicker, luma, chroma, cost = row
+    print(f"| {model} | {what} | {flicker:.2f} | {luma:+.3f} | {chroma:+.3f} | {cost:.2f} |", flush=True)
+
+
+def main(options: argparse.Namespace) -> None:
+    print("| model | clip | flicker | Y | chroma | time |\n|---|---|---|---|---|---|")
+    for name in options.models:
+        with srvid.open_upscaler(name, scale=SCALE, threads=1) as upscaler:
+            measure_clips(upscaler, options.clips, options.frames, name)
+            if options.pictures:
+                measure_pans(upscaler, sorted(options.pictures.iterdir())[5:60:18], name)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path, help="folder that holds " + ", ".join(picture.CLIPS))
+    parser.add_argument("--models", nargs="+", default=["clear", "restore"])
+    parser.add_argument("--frames", type=int, default=16)
+    parser.add_argument("--pictures", type=Path, help="folder of photographs of 640 pixels, to pan over")
+    main(parser.parse_args())

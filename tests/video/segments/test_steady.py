@@ -1,0 +1,56 @@
+"""--steady: a frame depends on its neighbours in the file, not on where the work is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Here = Callable[..., Any]
+Clip = Callable[[str], Path]
+Shown = Callable[[Path], list[tuple[Fraction, int]]]
+Run = Callable[..., Any]
+KINDS = ["open-gop.mp4", "mpeg2.ts", "interlaced.mkv", "interlaced-intra.mkv", "vfr.mkv"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_segments_hold_the_frames_of_a_straight_run(
+    name: str, clip: Clip, upscale_here: Here, shown: Shown, tmp_path: Path
+) -> None:
+    joined, straight = tmp_path / "joined.mkv", tmp_path / "straight.mkv"
+    upscale_here(clip(name), joined, segment=1, steady=True)
+    upscale_here(clip(name), straight, segment=None, steady=True)
+    assert shown(joined) == shown(straight)
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "interlaced.mkv"])
+@pytest.mark.parametrize("segment", [None, 1], ids=["straight", "segments"])
+def test_a_part_has_the_frames_of_the_whole(
+    name: str, segment: int | None, clip: Clip, upscale_here: Here, shown: Shown, tmp_path: Path
+) -> None:
+    whole, part, plain = (tmp_path / f"{name}.mkv" for name in ("whole", "part", "plain"))
+    cut = {"start": Fraction("1.52"), "end": Fraction("4.6")}
+    upscale_here(clip(name), whole, segment=None, steady=True)
+    upscale_here(clip(name), part, segment=segment, steady=True, **cut)
+    upscale_here(clip(name), plain, segment=None, **cut)
+    pictures, unsteadied = ([picture for _, picture in shown(path)] for path in (part, plain))
+    assert pictures == [picture for time, picture in shown(whole) if cut["start"] <= time < cut["end"]]
+    assert pictures[0] != unsteadied[0], "the frame before --start was not used"
+    assert pictures[-1] != unsteadied[-1], "the frame after --end was not used"
+
+
+def test_two_processes_make_the_bytes_of_one(clip: Clip, srvid: Run, tmp_path: Path) -> None:
+    alone, shared = tmp_path / "alone.mkv", tmp_path / "shared.mkv"
+    arguments = ("--segment", 2, "--steady")
+    assert srvid(clip("plain.mp4"), alone, *arguments).returncode == 0
+    assert srvid(clip("plain.mp4"), shared, *arguments, "--workers", 2).returncode == 0
+    assert alone.read_bytes() == shared.read_bytes()
+
+
+def test_grain_is_not_laid_to_be_averaged_away(clip: Clip, srvid: Run, tmp_path: Path) -> None:
+    done = srvid(clip("tiny.mp4"), tmp_path / "out.mkv", "--steady", "--grain", "0.5")
+    assert done.returncode == 1
+    assert "--steady would average the grain of --grain 0.5 away" in done.stderr
