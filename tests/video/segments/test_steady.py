@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from sr_core.errors import BadInput
+from sr_video.segments import run
+
 Here = Callable[..., Any]
 Clip = Callable[[str], Path]
 Shown = Callable[[Path], list[tuple[Fraction, int]]]
@@ -40,6 +43,22 @@ def test_a_part_has_the_frames_of_the_whole(
     assert pictures == [picture for time, picture in shown(whole) if cut["start"] <= time < cut["end"]]
     assert pictures[0] != unsteadied[0], "the frame before --start was not used"
     assert pictures[-1] != unsteadied[-1], "the frame after --end was not used"
+
+
+def test_a_job_goes_on_with_it_alone_and_ends_as_if_it_had_never_stopped(
+    clip: Clip, upscale_here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    target, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_joined", lambda *words: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            upscale_here(clip("plain.mp4"), target, segment=1, steady=True)
+    (tmp_path / "out.mkv.srvid" / "00002.json").unlink()
+    with pytest.raises(BadInput, match="steady: was yes, now nothing"):
+        upscale_here(clip("plain.mp4"), target, segment=1)
+    assert upscale_here(clip("plain.mp4"), target, segment=1, steady=True).resumed == [5]
+    upscale_here(clip("plain.mp4"), whole, segment=1, steady=True)
+    assert target.read_bytes() == whole.read_bytes()
 
 
 def test_two_processes_make_the_bytes_of_one(clip: Clip, srvid: Run, tmp_path: Path) -> None:
