@@ -30,10 +30,15 @@ _ALSO |= {"h265": "libx265", "av1": "libsvtav1", "svtav1": "libsvtav1", "prores_
 
 def _grain(ctx: click.Context, param: click.Parameter, value: str) -> float | Literal["keep"]:
     """'keep', or a number from 0 to 1."""
-    if value == "keep":
-        return "keep"
-    amount: float = click.FloatRange(0.0, 1.0)(value, param, ctx)
-    return amount
+    from sr_core.errors import BadInput
+    from sr_core.grain import check_grain
+
+    if value == "0":
+        return 0.0  # the usual; spares the import
+    try:
+        return check_grain(value)
+    except BadInput as error:
+        raise click.BadParameter(error.message) from error
 
 
 _OPTIONS = (
