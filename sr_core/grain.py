@@ -20,6 +20,7 @@ is its own: segments need no other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log, sqrt
@@ -126,6 +127,14 @@ def lay_on_picture(film: Film, made: Array, *, moment: int = 0, top: int = 0) ->
     for n, plane in enumerate(lay(film, planes, fmt, FULL_RANGE_RGB, moment=moment, top=top)):
         pixels[..., n] = plane
     return laid
+
+
+def lay_on_strips(strips: Iterable[Array], amount: float, *, moment: int = 0) -> Iterator[Array]:
+    """The strips of one picture, top to bottom, with so much grain; the same bytes as of the whole."""
+    top = 0
+    for strip in strips:
+        yield lay_on_picture(Film(STRONGEST * amount), strip, moment=moment, top=top) if amount else strip
+        top += len(strip)
 
 
 def color_planes(picture: Array) -> tuple[PixelFormat, Planes]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.grain import STRONGEST, Film, lay_on_picture
+from sr_core.grain import lay_on_strips
 from sr_core.wording import count_of, option
 from sr_image.formats.capabilities import FORMATS, ImageFormat
 from sr_image.formats.jpeg_writer import list_oversized
@@ -236,7 +236,7 @@ class _Work:
         self._path, self._upscaler, self._options, self._plan = path, upscaler, options, plan
         self._on_pixels = on_pixels
         self._not_finite = 0  # pixels
-        self._frames_begun = 0  # of those with grain
+        self._frames_begun = 0
         self.reads_in_strips = plan.streams and plan.source.banded
         self._width, self._height = (
             (plan.source.width, plan.source.height) if self.reads_in_strips else plan.source.size
@@ -266,22 +266,14 @@ class _Work:
             alpha_is_constant=seen.alpha_is_constant,
             on_rows=self._tell,
         )
-        if self._options.grain:
-            large = self._grained(large)
+        large = lay_on_strips(large, self._options.grain, moment=self._frames_begun)
+        self._frames_begun += 1
         result: Iterator[Array] = (pipeline.decode(strip, curve) for strip in large)
         size = plan.output.width, plan.output.height
         if size != plan.model_size:
             is_straight = pipeline.source_alpha != "none" and not pipeline.is_premultiplied
             result = resize_strips(result, plan.model_size, size, is_straight=is_straight)
         return (pipeline.finish(strip) for strip in result)
-
-    def _grained(self, strips: Iterator[Array]) -> Iterator[Array]:
-        """With grain where the samples are as the network sees them; another for each frame."""
-        moment, top = self._frames_begun, 0
-        self._frames_begun += 1
-        for strip in strips:
-            yield lay_on_picture(Film(STRONGEST * self._options.grain), strip, moment=moment, top=top)
-            top += len(strip)
 
     def _statistics(self, frame: Frame) -> Statistics:
         has_alpha = self._plan.source.alpha != "none"

@@ -15,6 +15,7 @@ import numpy as np
 from sr_core.array import DTYPES
 from sr_core.errors import BadInput
 from sr_core.frame import Array
+from sr_core.grain import lay_on_strips
 from sr_image.color.curve import Curve, samples_from_unit
 from sr_image.strips import StripUpscaler, context_rows, enlarge_strips
 
@@ -29,6 +30,8 @@ def enlarge_in_strips(
     is_linear: bool = False,
     is_premultiplied: bool = False,
     rgb_order: Sequence[int] | None = None,
+    grain: float = 0.0,
+    moment: int = 0,
 ) -> Iterator[Array]:
     """Yield the rows of the result, top to bottom, in the samples and channel order of `pixels`.
 
@@ -38,6 +41,7 @@ def enlarge_in_strips(
         is_linear: the samples are linear light, not gamma-encoded.
         is_premultiplied: colour is already multiplied by alpha.
         rgb_order: which channels are red, green, blue (and alpha), where they do not stand so; its own inverse.
+        grain: film grain over the colors, 0 to 1; another for each `moment` (`sr_core.grain`).
 
     Raises:
         BadInput: NaN or infinity in the colours.
@@ -57,7 +61,7 @@ def enlarge_in_strips(
         is_premultiplied=is_premultiplied,
         alpha_is_constant=has_alpha and bool((alpha == alpha[0, 0]).all()),
     )
-    for strip in strips:
+    for strip in lay_on_strips(strips, grain, moment=moment):
         yield samples.decode(strip)[..., order]
 
 

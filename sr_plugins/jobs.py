@@ -28,6 +28,8 @@ class Job:
         order: 'rgb' or 'bgr' of 3 and 4 channels.
         strength: that much of the model, the rest of 'clear'.
         sharpen: how much luma is sharpened.
+        grain: how much film grain is laid over the result; not where it is averaged back to the input's size.
+        moment: of the picture among others of one film: each has its own grain.
         transfer: 'encoded' (gamma, as images are) or 'linear' light.
         alpha: 'straight' or 'premultiplied'.
         at_input_size: the result is averaged back to the input's size: a cleaner image, not a larger one.
@@ -41,6 +43,8 @@ class Job:
     model: str = DEFAULT_MODEL
     strength: float = 1.0
     sharpen: float = 0.0
+    grain: float = 0.0
+    moment: int = 0
     backend: str = "auto"
     tile: int | None = None
     order: str = "rgb"
@@ -54,9 +58,11 @@ class Job:
             kinds = (int, float) if name == "scale" else (int,)
             if type(value) not in kinds or not 1 <= value <= most:
                 raise BadInput(f"{name} is {value!r}, expected 1 to {most}")
+        if type(self.moment) is not int or not 0 <= self.moment < 1 << 53:
+            raise BadInput(f"moment is {self.moment!r}, expected a whole number from 0 on")
         if self.tile is not None and type(self.tile) is not int:
             raise BadInput(f"tile is {self.tile!r}, expected a number of pixels or null")
-        for name in ("strength", "sharpen"):
+        for name in ("strength", "sharpen", "grain"):
             share = getattr(self, name)
             if type(share) not in (int, float) or not 0.0 <= share <= 1.0:
                 raise BadInput(f"{name} is {share!r}, expected 0 to 1")

@@ -54,6 +54,8 @@ def enlarge_job(job: Job, pixels: Array, upscaler: Upscaler, cancellation: Cance
         CancellableUpscaler(upscaler, cancellation),
         is_linear=job.transfer == "linear",
         is_premultiplied=job.alpha == "premultiplied",
+        grain=0.0 if job.at_input_size else job.grain,
+        moment=job.moment,
         rgb_order=_BGR[: job.channels] if job.order == "bgr" and job.channels > 2 else None,
     )
     if job.at_input_size:

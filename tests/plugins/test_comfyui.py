@@ -145,7 +145,7 @@ def test_the_node_declares_its_inputs_as_comfyui_reads_them(comfy: Comfy, node: 
     assert node.RETURN_TYPES == ("IMAGE",)
     assert inputs["required"]["image"] == ("IMAGE",)
     assert inputs["required"]["model"][0] == ["nearest", "random"]
-    assert set(inputs["optional"]) == {"model_file", "tile", "device", "strength", "sharpen"}
+    assert set(inputs["optional"]) == {"model_file", "tile", "device", "strength", "sharpen", "grain"}
     assert callable(getattr(node, node.FUNCTION))
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from sr_core.errors import NotAvailable
 from sr_core.frame import Array
+from sr_core.grain import STRONGEST, Film, lay_on_picture
 from sr_plugins import client
 from sr_plugins.testing import RunningWorker, job_of, through_worker
 from tests.plugins.pictures import by_the_api, noise
@@ -40,6 +41,19 @@ def test_strips_equal_the_whole_image(worker: RunningWorker, monkeypatch: pytest
 def test_a_network_without_finite_reach_sees_the_whole_image(worker: RunningWorker) -> None:
     image = noise(120, 80, 3)
     np.testing.assert_array_equal(through_worker(image, model="global", scale=2), by_the_api(image, model="global"))
+
+
+def test_grain_lies_over_the_colors_and_each_moment_has_its_own(
+    worker: RunningWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sr_image.in_memory.STRIP_PIXELS", 1)
+    image = noise(203, 40, 4)
+    made = through_worker(image, model="random", scale=2, grain=0.5, moment=3)
+    expected = lay_on_picture(Film(0.5 * STRONGEST), by_the_api(image), moment=3)
+    np.testing.assert_array_equal(made, expected)
+    assert not np.array_equal(made, lay_on_picture(Film(0.5 * STRONGEST), by_the_api(image)))
+    same_size = through_worker(image, model="random", scale=2, grain=0.5, at_input_size=True)
+    np.testing.assert_array_equal(same_size, through_worker(image, model="random", scale=2, at_input_size=True))
 
 
 def test_bgr_rows_come_back_as_bgr(worker: RunningWorker) -> None:

@@ -44,6 +44,7 @@ class SrvidUpscale:
                 "device": (DEVICES, {"default": "auto"}),
                 "strength": ("FLOAT", SHARE | {"default": 1.0, "tooltip": "that much of the model, the rest of clear"}),
                 "sharpen": ("FLOAT", SHARE | {"default": 0.0, "tooltip": "how much luma is sharpened"}),
+                "grain": ("FLOAT", SHARE | {"default": 0.0, "tooltip": "how much film grain is laid over it"}),
             },
         }
 
@@ -57,6 +58,7 @@ class SrvidUpscale:
         device: str = "auto",
         strength: float = 1.0,
         sharpen: float = 0.0,
+        grain: float = 0.0,
     ) -> tuple[Any]:
         """The node's work: (batch, rows, columns, channels) float32 in 0..1, the same larger."""
         count, height, width, channels = image.shape
@@ -73,10 +75,16 @@ class SrvidUpscale:
             "backend": device,
             "strength": strength,
             "sharpen": sharpen,
+            "grain": grain,
         }
         management.soft_empty_cache()  # the worker may want the same GPU
         for index in range(count):
-            self._one(image[index], large[index], job, lambda share, at=index: bar.update_absolute(_steps(at, share)))
+            self._one(
+                image[index],
+                large[index],
+                job | {"moment": index},
+                lambda share, at=index: bar.update_absolute(_steps(at, share)),
+            )
         return (large.clamp_(0.0, 1.0),)
 
     @staticmethod

@@ -70,6 +70,7 @@ class Options:
         self.scale = config.get_property("scale")
         self.strength = config.get_property("strength")
         self.sharpen = config.get_property("sharpen")
+        self.grain = config.get_property("grain")
         self.scope = config.get_property("scope")
 
 
@@ -121,6 +122,7 @@ def enlarged(drawable: Any, options: Options, bar: ProgressBar, rect: Any = None
         scale=options.scale,
         strength=options.strength,
         sharpen=options.sharpen,
+        grain=options.grain,
         model=options.model,
         at_input_size=keeps_size,
     )
@@ -342,6 +344,7 @@ class SrvidUpscale(Gimp.PlugIn):  # type: ignore[misc]
         strength = "That much of the model, the rest of clear"
         procedure.add_double_argument("strength", "S_trength", strength, 0.0, 1.0, 1.0, flags)
         procedure.add_double_argument("sharpen", "S_harpen", "How much luma is sharpened", 0.0, 1.0, 0.0, flags)
+        procedure.add_double_argument("grain", "_Grain", "How much film grain to lay over it", 0.0, 1.0, 0.0, flags)
         scope = Gimp.Choice.new()
         scope.add("image", 0, "Whole image", "Every layer, mask and the canvas")
         scope.add("layer", 1, "Layer to new image", "The selected layer, as an image of its own")

@@ -36,11 +36,12 @@ class Options:
         scope: str = "image",
         strength: float = 1.0,
         sharpen: float = 0.0,
+        grain: float = 0.0,
     ) -> None:
         if scope not in SCOPES:
             raise client.WorkerError(f"unknown scope {scope!r}", "one of: " + ", ".join(SCOPES))
         self.model, self.scale, self.scope = model, scale, scope
-        self.strength, self.sharpen = strength, sharpen
+        self.strength, self.sharpen, self.grain = strength, sharpen, grain
 
 
 class Part:
@@ -79,6 +80,7 @@ class Part:
             "scale": options.scale,
             "strength": options.strength,
             "sharpen": options.sharpen,
+            "grain": options.grain,
             "at_input_size": options.scope == "selection",
         }
 

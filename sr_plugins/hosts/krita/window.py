@@ -146,6 +146,7 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
         self.scale.setSingleStep(0.5)
         self.scale.setValue(float(krita.readSetting(SETTINGS, "scale", "2")))
         self.strength, self.sharpen = self._share("strength", "1"), self._share("sharpen", "0")
+        self.grain = self._share("grain", "0")
         self.strength.setToolTip("that much of the model, the rest of clear")
         self.sharpen.setToolTip("how much luma is sharpened")
         self.scope = QComboBox(self)
@@ -163,6 +164,7 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
         form.addRow("Scale", self.scale)
         form.addRow("Strength", self.strength)
         form.addRow("Sharpen", self.sharpen)
+        form.addRow("Grain", self.grain)
         form.addRow("What", self.scope)
         form.addRow(buttons)
 
@@ -174,8 +176,9 @@ class OptionsDialog(QDialog):  # type: ignore[misc]
             self.scope.currentData(),
             self.strength.value(),
             self.sharpen.value(),
+            self.grain.value(),
         )
-        for name in ("model", "scale", "scope", "strength", "sharpen"):
+        for name in ("model", "scale", "scope", "strength", "sharpen", "grain"):
             Krita.instance().writeSetting(SETTINGS, name, str(getattr(chosen, name)))
         return chosen
 

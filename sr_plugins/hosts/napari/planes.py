@@ -35,12 +35,13 @@ class LayerData(Protocol):
 
 
 def enlarge_planes(
-    data: LayerData, upscaler: StripUpscaler, *, is_rgb: bool, scale: float | None = None
+    data: LayerData, upscaler: StripUpscaler, *, is_rgb: bool, scale: float | None = None, grain: float = 0.0
 ) -> Generator[float, None, Array]:
     """Yield the share done after each plane; return `data` with Y and X `scale` times as long.
 
     Args:
         scale: up to `upscaler.scale`, which None means; a smaller one is reached by a resize down.
+        grain: film grain over each plane, 0 to 1, another for each.
 
     Raises:
         BadInput: fewer than two axes, samples that are no real numbers, NaN or infinity.
@@ -54,15 +55,18 @@ def enlarge_planes(
     result = np.empty((*stack, *size[::-1], *channels), data.dtype)
     count = int(np.prod(stack, dtype=np.int64))
     for number, index in enumerate(np.ndindex(*stack)):
-        result[index] = enlarge_plane(np.asarray(data[index]), upscaler, size)
+        result[index] = enlarge_plane(np.asarray(data[index]), upscaler, size, grain=grain, moment=number)
         yield (number + 1) / count
     return result
 
 
-def enlarge_plane(plane: Array, upscaler: StripUpscaler, size: tuple[int, int]) -> Array:
+def enlarge_plane(
+    plane: Array, upscaler: StripUpscaler, size: tuple[int, int], *, grain: float = 0.0, moment: int = 0
+) -> Array:
     """One plane (rows, columns[, 3 or 4]) of any number type, as `size` (width, height)."""
     samples = plane if plane.dtype.name in NATIVE or plane.dtype.kind == "f" else plane.astype(np.float64)
-    strips = enlarge_in_strips(samples if plane.ndim == 3 else samples[..., None], upscaler)
+    pixels = samples if plane.ndim == 3 else samples[..., None]
+    strips = enlarge_in_strips(pixels, upscaler, grain=grain, moment=moment)
     made = plane.shape[1] * upscaler.scale, plane.shape[0] * upscaler.scale
     if made != size:
         has_alpha = plane.ndim == 3 and plane.shape[2] == 4

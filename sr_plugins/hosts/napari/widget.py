@@ -40,10 +40,22 @@ def make_widget() -> Any:
             self.sharpen = FloatSpinBox(
                 label="sharpen", min=0, max=1, step=0.05, value=0, tooltip="how much luma is sharpened"
             )
+            self.grain = FloatSpinBox(
+                label="grain", min=0, max=1, step=0.05, value=0, tooltip="how much film grain is laid over it"
+            )
             self.run = PushButton(text="Upscale")
             self.cancel = PushButton(text="Cancel", enabled=False)
             self.worker: Any = None
-            choices = [self.layer, self.model, self.model_file, self.models, self.scale, self.strength, self.sharpen]
+            choices = [
+                self.layer,
+                self.model,
+                self.model_file,
+                self.models,
+                self.scale,
+                self.strength,
+                self.sharpen,
+                self.grain,
+            ]
             super().__init__(widgets=[*choices, self.run, self.cancel])
             self.run.clicked.connect(self.start)
             self.cancel.clicked.connect(self.stop)
@@ -60,6 +72,7 @@ def make_widget() -> Any:
                 scale=self.scale.value,
                 strength=self.strength.value,
                 sharpen=self.sharpen.value,
+                grain=self.grain.value,
             )
             worker.finished.connect(lambda: self.ended(worker))
             self.run.enabled, self.cancel.enabled = False, True
@@ -80,7 +93,9 @@ def make_widget() -> Any:
     return Upscale()
 
 
-def start_job(layer: Any, *, model: str, scale: float, strength: float = 1.0, sharpen: float = 0.0) -> Any:
+def start_job(
+    layer: Any, *, model: str, scale: float, strength: float = 1.0, sharpen: float = 0.0, grain: float = 0.0
+) -> Any:
     """A napari worker that enlarges `layer` and adds the result to the viewer that shows it."""
     from napari import current_viewer
     from napari.qt.threading import GeneratorWorker, thread_worker
@@ -111,7 +126,7 @@ def start_job(layer: Any, *, model: str, scale: float, strength: float = 1.0, sh
             opened = engine_scale(model, Fraction(str(scale)))
             with srvid.open_upscaler(model, scale=opened, reuse=False, strength=strength, sharpen=sharpen) as upscaler:
                 engine = CancellableUpscaler(upscaler, Job.cancellation)
-                return (yield from enlarge_planes(data, engine, is_rgb=is_rgb, scale=scale))
+                return (yield from enlarge_planes(data, engine, is_rgb=is_rgb, scale=scale, grain=grain))
         except SrError as error:
             failures.append(error)
             return None

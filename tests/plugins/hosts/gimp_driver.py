@@ -166,7 +166,7 @@ def play(scenario):
     config.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
     config.set_property("image", image)
     config.set_core_object_array("drawables", [next(paint_layers(before))])
-    for name in ("scale", "scope", "model", "models", "strength", "sharpen"):
+    for name in ("scale", "scope", "model", "models", "strength", "sharpen", "grain"):
         if name in scenario:
             config.set_property(name, scenario[name])
     if "model_file" in scenario:
