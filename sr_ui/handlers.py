@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import threading
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from sr_core.errors import BadInput
-from sr_core.storage import storage_error
+from sr_core.storage import storage_error, temporary_beside
 from sr_ui.api import Call, answer
 from sr_ui.clips import Clip, Clips
 from sr_ui.library import MAX_UPLOAD_BYTES, Library, Opened
@@ -115,7 +116,7 @@ class Handlers:
         if not size.isdecimal():
             raise HTTPException(411, "the length is missing")
         path = await asyncio.to_thread(self.library.path_of_drop, call.query["name"], int(size))
-        part = path.with_name(f".{path.name}.part")
+        part, digest = temporary_beside(path), hashlib.blake2b(digest_size=8)
         try:
             with open(part, "wb") as file:
                 received = 0
@@ -123,7 +124,10 @@ class Handlers:
                     received += len(chunk)
                     if received > MAX_UPLOAD_BYTES:
                         raise BadInput("the file is too large to be sent", hint="give its path instead")
+                    digest.update(chunk)
                     await asyncio.to_thread(file.write, chunk)
+            path = path.parent / digest.hexdigest() / path.name  # another file of that name may be at work
+            path.parent.mkdir(exist_ok=True)
             part.replace(path)
         except OSError as error:
             raise storage_error(error, path, "cannot write") from error

@@ -102,6 +102,11 @@ def test_a_dropped_file_is_found_where_it_lies_and_a_small_one_is_kept_whole(
     status, file = server.ask("PUT", "/api/uploads?name=sent.mp4", clip.read_bytes())
     assert status == 201
     assert Path(file["path"]).read_bytes() == clip.read_bytes()
+    other = server.ask("PUT", "/api/uploads?name=sent.mp4", b"another camera's")[1]
+    assert (other["name"], other["id"] == file["id"]) == ("sent.mp4", False)
+    assert Path(file["path"]).read_bytes() == clip.read_bytes()  # a job may be reading it
+    again = server.ask("PUT", "/api/uploads?name=sent.mp4", clip.read_bytes())[1]
+    assert again["id"] == file["id"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
