@@ -28,11 +28,13 @@ from av.video.stream import VideoStream
 
 from sr_core.color import ColorSpec
 from sr_core.errors import DamagedMedia, VerificationError
+from sr_core.file_stamp import refuse_changed, stamp_of
 from sr_core.frame import Device, GivenPlanes, PixelFormat, Planes
+from sr_core.wording import option
 from sr_video.decide.containers import output_format
 from sr_video.decide.paths import check_source, check_target
 from sr_video.decide.plan import Plan, Request, plan_output
-from sr_video.native import STDOUT
+from sr_video.native import STDOUT, is_local
 from sr_video.read.damage import Damage
 from sr_video.read.facts import VideoFacts
 from sr_video.read.source import Source
@@ -174,6 +176,7 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
     check_source(request)
     check_target(request)
     output_format(request.target)
+    stamp = stamp_of(request.source) if is_local(request.source) else None
     with (
         in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel)) as source,
         ExitStack() as after_planning,
@@ -189,6 +192,9 @@ def upscale_video(request: Request, open_engine: OpenEngine, listener: Listener)
                 run.wait(lambda: listener.progressed(_progress(run, plan, began)))
             if source.damage and not request.salvage:
                 raise DamagedMedia(f"{source.name} is damaged: {source.damage}")
+            if stamp is not None and not request.salvage:
+                hint = f"begin anew once nothing writes it; {option('salvage', True)} keeps what was read"
+                refuse_changed(request.source, stamp, hint=hint)
             progress = _progress(run, plan, began)
             listener.verifying(progress)
             in_thread(sink.verify)

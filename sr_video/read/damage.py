@@ -6,8 +6,10 @@ the length of their parts, so a missing tail is found exactly, without reading t
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -92,18 +94,16 @@ def note_torn(packet: Packet[Stream], torn: set[int]) -> None:
 
 
 def missing_bytes(path: Path) -> int:
-    """Bytes by which `path` is shorter than its own structure says; 0 where it says nothing."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
+    """Bytes by which `path` is shorter than its own structure says; 0 where it says nothing, or is gone."""
+    size, declared = 0, None
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        size, head = os.fstat(file.fileno()).st_size, file.read(12)
         if head[:4] == _EBML:
             declared = matroska_end(file)
         elif head[:4] == b"RIFF":
             declared = 8 + int(struct.unpack_from("<I", head, 4)[0])
         elif head[4:8] in _MP4_FIRST_BOXES:
             declared = _mp4_end(file, size)
-        else:
-            declared = None
     return 0 if declared is None else max(0, declared - size)
 
 

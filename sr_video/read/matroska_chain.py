@@ -9,6 +9,8 @@ block of the next, where more lies between them than a block's own header:
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,18 +42,23 @@ class MatroskaChain:
         last, self._last = self._last, (packet.pos, packet.size)
         if last is None or packet.pos - sum(last) <= _HEADER_BYTES:
             return False
-        with self._path.open("rb") as file:
+        with (
+            suppress(FileNotFoundError),
+            self._path.open("rb") as file,
+        ):  # removed: the run says so
             end = _end_of_block(file, last[0])
             return end is not None and _follow(file, end, packet.pos) != packet.pos
+        return False
 
     def is_broken_at_end(self) -> bool:
         """Whether the file does not lead from the last packet to its end; a missing end is none."""
         if self._last is None:
             return False
-        with self._path.open("rb") as file:
-            until = matroska_end(file) or self._path.stat().st_size
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            until = matroska_end(file) or os.fstat(file.fileno()).st_size
             end = _end_of_block(file, self._last[0])
             return end is not None and _follow(file, end, until) < until
+        return False
 
 
 def _end_of_block(file: BinaryIO, begin: int) -> int | None:

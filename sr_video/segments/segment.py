@@ -20,7 +20,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from sr_core.errors import BadInput, DamagedMedia
-from sr_core.file_stamp import stamp_of
+from sr_core.file_stamp import refuse_changed
 from sr_core.storage import claim, drop, publish, published, storage_error, sync_file
 from sr_core.wording import option
 from sr_video.decide.encoding import EncoderSettings
@@ -105,17 +105,14 @@ def make_segment(
     Raises:
         SrError: as decoding, upscaling and encoding do; nothing half-written is left.
     """
-    if task.remote is None and stamp_of(task.source) != task.manifest.stamp:
-        raise BadInput(
-            f"{Path(task.source).name} was changed while it was being upscaled",
-            hint=f"restore it, or begin anew with {option('restart', True)}",
-        )
+    _refuse_changed_input(task)
     seeks, tile = segment.seek_ticks, tile_now()
     with Source(task.source, salvage=task.salvage, hwaccel=task.hwaccel, file=task.remote) as source:
         sink = _SegmentSink(task, segment)
         try:
             run = Run(source, sink, engine, read=lambda: _frames(source, task, segment, seeks), fed=fed)
             run.wait(lambda: report(len(sink.ticks)))
+            _refuse_changed_input(task)
             if source.damage and not task.salvage:
                 raise DamagedMedia(f"{source.name} is damaged: {source.damage}")
             if source.retimed.changed and len(sink.ticks) < segment.frames and not task.salvage:
@@ -234,6 +231,12 @@ class _SegmentSink:
         with suppress(av.FFmpegError, OSError, RuntimeError):  # the first error is what counts
             self._container.close()
         drop(self._part)
+
+
+def _refuse_changed_input(task: Task) -> None:
+    if task.remote is None:
+        hint = f"restore it, or begin anew with {option('restart', True)}"
+        refuse_changed(task.source, task.manifest.stamp, hint=hint)
 
 
 def open_encoder(container: av.container.OutputContainer, settings: EncoderSettings) -> VideoEncoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from fractions import Fraction
@@ -16,8 +17,9 @@ import pytest
 from sr_core.color import ColorSpec
 from sr_core.errors import BadInput, EngineError, NotAvailable, OutputExists, StorageError
 from sr_core.frame import PixelFormat, Planes
-from sr_video.decide.plan import Request
+from sr_video.decide.plan import Plan, Request
 from sr_video.nearest import NearestUpscaler
+from sr_video.read.source import Source
 from sr_video.transcode import upscale_video
 from sr_video.write.encoder import VideoEncoder
 from tests.video.conftest import Clip, Heard, read_back, upscaled
@@ -282,3 +284,33 @@ def test_no_encoder_makes_a_thread_real_time(clip: Clip, tmp_path: Path) -> None
     )
     upscale_video(request, Watching, Heard())
     assert seen | policies() <= before
+
+
+class _Meddling(Heard):
+    """Another program gets at the input, once the run has begun."""
+
+    def __init__(self, meddle: Callable[[], object]) -> None:
+        super().__init__()
+        self._meddle = meddle
+
+    def planned(self, source: Source, plan: Plan) -> None:
+        super().planned(source, plan)
+        self._meddle()
+
+
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+@pytest.mark.parametrize("meddle", [Path.unlink, _append])
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_an_input_that_is_written_or_removed_meanwhile_is_told_and_gives_no_output(
+    ending: str, meddle: Callable[[Path], object], clip: Clip, tmp_path: Path
+) -> None:
+    source = clip(f"in.{ending}", codec="libx264")
+    request = Request(source=str(source), target=str(tmp_path / "out.mkv"), scale=2, codec="ffv1")
+    words = "cannot be read: No such file" if meddle is Path.unlink else "was changed while it was being upscaled"
+    with pytest.raises(BadInput, match=words):
+        upscale_video(request, NearestUpscaler, _Meddling(lambda: meddle(source)))
+    assert not list(tmp_path.glob("out*"))
