@@ -32,6 +32,7 @@ from sr_zoo.onnx_run import open_int8_runner, open_named_outputs, open_runner
 LIMIT_DB = 0.02  # what INT8 may cost on each set for `auto` to take it
 FACTORS = (0.9, 0.8, 0.7, 0.6, 0.5)  # of a range: clipping a little may cost less than coarse steps
 CALIBRATION = (("photo640", 24), ("comic640", 6), ("vector", 6))  # folders under DATA/train, pictures of each
+PICTURE_CHANNELS = 4  # at most, of a picture or of what is linear in its colors
 CROP = 128  # side of what is used of each, in low-resolution pixels
 SEARCHED = 4  # every how many of these the search runs on
 STREETS = """budgie_beacon-street-sunset_700_254 budgie_high-trestle-trail_700_680 budgie_roman-colosseum_700_254
@@ -132,14 +133,17 @@ def first_plan(model: ModelProto, pictures: Sequence[Batch]) -> Plan:
 
 
 def inner_convolutions(model: ModelProto) -> tuple[str, ...]:
-    """Names of the convolutions that read features: a base and the first one read the picture."""
-    held = {tensor.name for tensor in model.graph.initializer}
+    """Names of the convolutions that read features: a base and the first one read the picture.
+
+    So do those of restore's colors, by way of R-G and B-G: coarse steps there are color that PSNR on Y does not see.
+    """
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
     behind: set[str] = set()
     found = []
     for node in model.graph.node:
         is_behind = any(name in behind for name in node.input)
         if node.op_type == "Conv" and is_behind and node.input[1] in held:
-            found.append(node.name)
+            found += [node.name] if held[node.input[1]].dims[1] > PICTURE_CHANNELS else []
         if is_behind or node.op_type == "Conv":
             behind.update(node.output)
     return tuple(found)

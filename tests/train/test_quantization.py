@@ -27,6 +27,7 @@ from sr_train.quantization import (
     squared_error,
     without_worst,
 )
+from sr_zoo.models import find_model
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,17 @@ def test_the_first_convolution_and_the_base_stay_in_floats(model: ModelProto) ->
     first, *inner = [node.name for node in model.graph.node if node.op_type == "Conv" and "body" in node.name]
     assert inner_convolutions(model) == tuple(inner)
     assert first not in inner
+
+
+def test_the_convolutions_of_color_differences_stay_in_floats() -> None:
+    """PSNR on Y would not see what coarse steps of R-G and B-G do."""
+    restore = load_model(find_model("restore-x2"))
+    held = {tensor.name: tensor for tensor in restore.graph.initializer}
+    reads = {node.name: held[node.input[1]].dims[1] for node in restore.graph.node if node.op_type == "Conv"}
+    inner = inner_convolutions(restore)
+    assert min(reads.values()) == 2
+    assert min(reads[name] for name in inner) >= 16
+    assert len(inner) >= 16
 
 
 def test_street_scenes_are_held_out_of_the_calibration(data_root: Path) -> None:
