@@ -9,7 +9,8 @@ get steeper without the bright and dark lines of plain sharpening. AviSynth's Li
 A network of scale s draws edges some s pixels wide, so the neighbours are s/2 pixels away, and so much grows the halo.
 
 Note [sharpen]: only luma changes. Cb and Cr are made of the network's own RGB, and of RGB all three channels move by
-the same amount; so chroma planes keep every bit, gray stays R = G = B, and what is flat has a range of 0 and stays.
+the same amount. So chroma planes are those of the graph without it (whose packed form sums in another order: a code in
+less than 1 % of samples), gray stays R = G = B, and what is flat has a range of 0 and stays.
 
 [1] Gonzalez, Woods, Digital Image Processing, 4th ed., section 3.6.
 [2] https://gpuopen.com/fidelityfx-cas/
