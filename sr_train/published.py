@@ -3,11 +3,6 @@
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-from sr_zoo.archs.registry import build_network, find_arch
-
 # network -> scale -> (Set5, Set14, B100); None where not printed. Sources: the papers named in sr_zoo/archs/
 PUBLISHED: dict[str, dict[int, tuple[float, float | None, float | None]]] = {
     "bicubic": {2: (33.66, 30.24, 29.56), 3: (30.39, 27.55, 27.21), 4: (28.42, 26.00, 25.96)},
@@ -60,6 +55,11 @@ def published_rows(sets: Sequence[str], *, without: Container[tuple[str, int]]) 
 
 def macs_of_network(network: str, scale: int) -> float:
     """Multiply-adds per output pixel of a network of the zoo as published, counted by torch without running it."""
+    import torch  # here: the figures above are for everybody
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from sr_zoo.archs.registry import build_network, find_arch
+
     with torch.device("meta"):  # no weight is made
         built = build_network(network, scale=scale).eval().to("meta")
     planes = 1 if find_arch(network).color_space == "y" else 3

@@ -22,6 +22,8 @@ from sr_core.wording import count_of, option
 from sr_video.timing import text_from_seconds
 
 SALVAGE_HINT = f"{option('salvage', True)} keeps what can be decoded"
+# an MP4 whose index is at its end cannot be read from a server that only gives whole files
+REMOTE_HINT = f"download it first: not every server gives the parts of a file; {SALVAGE_HINT}"
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 Lost = Callable[[str, "Packet[Stream] | None"], None]  # what is wrong, and with which packet, if with one

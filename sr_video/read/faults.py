@@ -29,8 +29,10 @@ class Faults:
         damage: what was found since the decoding began.
     """
 
-    def __init__(self, name: str, *, salvages: bool) -> None:
+    def __init__(self, name: str, *, salvages: bool, hint: str = SALVAGE_HINT) -> None:
+        """`hint`: what to do about a fault that ends the reading."""
         self.damage = Damage()
+        self._hint = hint
         self._name = name
         self._salvages = salvages
         self.begin_decoding()
@@ -70,7 +72,7 @@ class Faults:
         if damage.first_at_seconds is None and packet is not None and stamp is not None:
             damage.first_at_seconds = stamp * exact(packet.time_base) - self._start_seconds
         if not self._salvages:
-            raise DamagedMedia(f"{self._name} is damaged: {damage or detail}", hint=SALVAGE_HINT)
+            raise DamagedMedia(f"{self._name} is damaged: {damage or detail}", hint=self._hint)
 
     def note_hole(self, packet: Packet[Stream] | None) -> None:
         """Take down that packets are missing before `packet`, or at the end."""

@@ -42,7 +42,7 @@ from sr_video.native import (
     reading,
 )
 from sr_video.pixels import ffmpeg_name, pixel_format
-from sr_video.read.damage import Damage
+from sr_video.read.damage import REMOTE_HINT, SALVAGE_HINT, Damage
 from sr_video.read.deinterlace import Deinterlacer
 from sr_video.read.device_frames import hidden_edges, on_host, samples_name
 from sr_video.read.facts import MICROSECOND, VideoFacts, choose_video, color_after, duration_of, facts_of
@@ -85,7 +85,8 @@ class Source:
         self._salvage = salvage
         self._file = file
         self._file_on_disk = Path(path) if file is None and is_local(path) else None
-        self._faults = Faults(self.name, salvages=salvage)
+        hint = REMOTE_HINT if file is None and is_remote(path) else SALVAGE_HINT
+        self._faults = Faults(self.name, salvages=salvage, hint=hint)
         self._decoder: Decoder | None
         self._decoder, note = decoder_on(hwaccel)
         self.notes = [note] if note else []  # for people: what was asked for and could not be

@@ -111,6 +111,16 @@ def test_a_url_is_read_like_a_file(served: tuple[Path, str], tmp_path: Path) -> 
     assert len(frames[0]) == 6
 
 
+def test_a_server_that_gives_only_whole_files_is_said_to_be_one(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = served
+    shutil.copy(CLIP, folder / "clip.mp4")  # its index is at its end
+    monkeypatch.setattr(_WithRanges, "do_GET", SimpleHTTPRequestHandler.do_GET)
+    error = error_of(srvid(f"{address}/clip.mp4", tmp_path / "out.mkv", *NEAREST))
+    assert error.hint.startswith("download it first")
+
+
 def test_a_playlist_from_afar_opens_no_file_of_this_machine(served: tuple[Path, str], tmp_path: Path) -> None:
     folder, address = served
     secret = tmp_path / "secret.ts"

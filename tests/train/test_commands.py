@@ -150,6 +150,19 @@ def test_eval_measures_on_a_plain_folder(tmp_path: Path) -> None:
     assert "| bicubic x2 | " in printed
 
 
+def test_without_torch_models_are_measured_and_all_says_what_to_install(tmp_path: Path) -> None:
+    _pictures(tmp_path / "sharp", 1)
+    code = "import sys; sys.modules['torch'] = None; from srvid_cli.srkit import main; main()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "cli")])}
+    told = []
+    for words in (("bicubic", "--scale", "2"), ("fsrcnn-x2",), ("all",)):
+        command = [sys.executable, "-c", code, "eval", *words, "--set", str(tmp_path / "sharp")]
+        told.append(subprocess.run(command, capture_output=True, text=True, env=environment, check=False))
+    assert "| bicubic x2 | " in told[0].stdout, told[0].stderr
+    assert "| fsrcnn-x2 | " in told[1].stdout, told[1].stderr
+    assert told[2].stderr.splitlines()[-1] == "hint: pip install 'srvid[train]'"
+
+
 def test_without_torch_recipes_are_listed_and_shown_and_training_says_what_to_install(tmp_path: Path) -> None:
     """In a process of its own, as a plain `pip install srvid` leaves it."""
     code = "import sys; sys.modules['torch'] = None; from srvid_cli.srkit import main; main()"
