@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz.cases import KINDS, Case, case_of, kind_of
+from tests.fuzz.model_seeds import TORCH_SEEDS
 from tests.fuzz.outcomes import FAILURES, OUTCOMES, outcome_of, place_of
 from tests.fuzz.sandbox import Child, Ended, start
-from tests.fuzz.seeds import TORCH_SEEDS
 from tests.fuzz.states import STATES
 
 SEED = 23
