@@ -19,8 +19,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-import picture
 from av.video.stream import VideoStream
+from picture_clips import CLIPS, Image8, read_clip
+from picture_measures import Floats, flicker, psnr
 from PIL import Image
 
 import srvid
@@ -34,7 +35,7 @@ PANS = ((0, 2), (1, 3), (0, 5), (3, 9))  # pixels of output a frame, down and ri
 PAN_SIZE = (384, 256)
 
 
-def coded(frames: Sequence[picture.Image8], *, crf: int = 28) -> list[Planes]:
+def coded(frames: Sequence[Image8], *, crf: int = 28) -> list[Planes]:
     """`frames` after one encode and decode, as planes."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as sink:
@@ -54,7 +55,7 @@ def copied(frame: av.VideoFrame) -> Planes:
     return tuple(plane.copy() for plane in planes_of(frame, FORMAT))
 
 
-def planes_from(image: picture.Image8) -> Planes:
+def planes_from(image: Image8) -> Planes:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
     return copied(frame.reformat(format="yuv420p"))
 
@@ -68,22 +69,21 @@ def steadied(given: Sequence[Planes], made: Sequence[Planes]) -> list[Planes]:
 def gained(made: Sequence[Planes], better: Sequence[Planes], truth: Sequence[Planes], planes: Iterable[int]) -> float:
     """dB of PSNR, mean over frames and `planes`."""
     rows = [
-        picture.psnr(new[i].astype(float), true[i].astype(float))
-        - picture.psnr(old[i].astype(float), true[i].astype(float))
+        psnr(new[i].astype(float), true[i].astype(float)) - psnr(old[i].astype(float), true[i].astype(float))
         for old, new, true in zip(made, better, truth, strict=True)
         for i in planes
     ]
     return float(np.mean(rows))
 
 
-def lumas(frames: Sequence[Planes]) -> list[picture.Floats]:
+def lumas(frames: Sequence[Planes]) -> list[Floats]:
     return [planes[0] * (255 / 219) for planes in frames]
 
 
 def measure_clips(upscaler: srvid.Upscaler, folder: Path, frames: int, name: str) -> None:
     rows = []
-    for file, skip in picture.CLIPS.items():
-        clip = picture.read_clip(folder / file, skip=skip, count=frames, scale=SCALE, coding="x264 crf 28")
+    for file, skip in CLIPS.items():
+        clip = read_clip(folder / file, skip=skip, count=frames, scale=SCALE, coding="x264 crf 28")
         small = [np.asarray(Image.fromarray(i).resize((i.shape[1] // 2, i.shape[0] // 2), 3)) for i in clip.truth]
         low, truth = coded(small), [planes_from(image) for image in clip.truth]
         upscaler.planes(low[0], FORMAT, COLOR)  # opens its graph
@@ -92,7 +92,7 @@ def measure_clips(upscaler: srvid.Upscaler, folder: Path, frames: int, name: str
         middle = time.process_time()
         better = steadied(low, made)
         cost = (time.process_time() - middle) / (middle - began)
-        still = [picture.flicker(lumas(frames), lumas(truth)) for frames in (better, made)]
+        still = [flicker(lumas(frames), lumas(truth)) for frames in (better, made)]
         rows.append((still[0] / still[1], gained(made, better, truth, [0]), gained(made, better, truth, [1, 2]), cost))
         _print(name, Path(file).stem, rows[-1])
     _print(name, "mean", np.mean(rows, axis=0))
@@ -138,7 +138,7 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path, help="folder that holds " + ", ".join(picture.CLIPS))
+    parser.add_argument("clips", type=Path, help="folder that holds " + ", ".join(CLIPS))
     parser.add_argument("--models", nargs="+", default=["clear", "restore"])
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--pictures", type=Path, help="folder of photographs of 640 pixels, to pan over")

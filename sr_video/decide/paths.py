@@ -22,7 +22,7 @@ def check_source(request: Request) -> None:
     """
     source, target = request.source, request.target
     is_missing = is_local(source) and source != "" and not os.path.exists(source)
-    if is_missing and (is_remote(target) or (target != STDOUT and Path(target).is_file())):
+    if is_missing and (is_remote(target) or (target != STDOUT and os.path.isfile(target))):
         raise BadInput(f"no file {source}, but {target} is there", hint=f"IN comes first: srvid {target} {source}")
     check_path(source)
     if is_local(source) and target not in ("", STDOUT):
@@ -40,11 +40,11 @@ def check_target(request: Request) -> None:
     if is_remote(request.target):
         raise BadInput(f"{request.target} cannot be written: it is a URL", hint="write a file, then upload it")
     path, source = Path(request.target), Path(request.source)
-    if path.is_dir():
+    if os.path.isdir(path):  # not Path's: on Python 3.12 it raises OSError where a name is too long
         raise BadInput(f"{path} is a folder", hint=f"name a file in it: {path / 'out.mp4'}")
     if not path.absolute().parent.is_dir():
         raise StorageError(f"no folder {path.absolute().parent}", hint="create it first")
-    if not path.exists():
+    if not os.path.exists(path):
         return
     if source.exists() and path.samefile(source):
         raise BadInput("input and output are the same file", hint="write under another name")
@@ -69,7 +69,7 @@ def work_folder_of(path: Path) -> Path:
 def _refuse_own(source: Path, target: Path) -> None:
     """Refuse an input that lies where srvid replaces and removes files while it writes `target`: film.mkv.part."""
     for own in (part_of(target), work_folder_of(target)) if target.name else ():
-        if own.exists() and any(own.samefile(place) for place in (source, *source.absolute().parents)):
+        if os.path.exists(own) and any(own.samefile(place) for place in (source, *source.absolute().parents)):
             raise BadInput(
                 f"{source} lies where srvid keeps {target.name} until it is complete: it would be removed",
                 hint="rename it, or write under another name",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import steady
 from picture import updated
 from picture_blind import answers_counted, blind_rows
 from picture_clips import CODINGS, Coding, spoilt
@@ -75,3 +77,18 @@ def test_a_blind_reader_s_answers_are_counted_by_the_key_alone() -> None:
     assert len({tuple(order) for order in key.values()}) > 3, "shuffled"
     best = {index: "ABC"[order.index("ours")] for index, order in key.items()}
     assert answers_counted(key, best) == {"plain": 0, "ours": 24, "theirs": 0}
+
+
+def test_the_table_of_steady_is_printed_from_a_clip_and_photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        picture = np.random.default_rng(number).integers(0, 256, (288, 456, 3), np.uint8)
+        Image.fromarray(picture).resize((64, 40)).resize((456, 288)).save(tmp_path / f"{number}.png")
+    monkeypatch.setattr(steady, "CLIPS", {"flower.mp4": 0})
+    monkeypatch.setattr(steady, "PANS", ((0, 5),))
+    examples = Path(__file__).parents[2] / "examples"
+    steady.main(argparse.Namespace(clips=examples, models=["swift"], frames=3, pictures=tmp_path))
+    rows = [[cell.strip() for cell in line.split("|")[2:-1]] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [name for name, *_ in rows] == ["flower", "mean", "pan 0, 5"]
+    assert all(0 < float(flicker) < 0.9 for _, flicker, *_ in rows), "steadied over not"

@@ -121,3 +121,13 @@ def test_an_input_with_the_name_of_the_unfinished_output_is_refused_and_stays(
     with pytest.raises(BadInput, match="it would be removed"):
         upscale(request, EngineRecipe(model="nearest"), Told(), Segmenting(seconds=seconds, restart=True))
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("letters", [248, 260])
+@pytest.mark.parametrize("seconds", [None, Fraction(1)])
+def test_a_name_too_long_for_what_lies_beside_it_is_told_in_words(
+    letters: int, seconds: Fraction | None, clip: Clip, tmp_path: Path
+) -> None:
+    request = Request(source=str(clip()), target=str(tmp_path / f"{'a' * letters}.mkv"), scale=2, codec="ffv1")
+    with pytest.raises(StorageError, match="too long"):
+        upscale(request, EngineRecipe(model="nearest"), Told(), Segmenting(seconds=seconds))
