@@ -60,7 +60,7 @@ def check_grain(grain: float | str) -> float | Literal["keep"]:
         return KEEP
     try:
         amount = float(grain)
-    except ValueError:
+    except (TypeError, ValueError):
         amount = -1.0
     if isinstance(grain, bool) or not 0.0 <= amount <= 1.0:
         raise BadInput(f"grain is a number from 0 to 1, or keep, not {grain!r}")

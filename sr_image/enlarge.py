@@ -17,7 +17,7 @@ import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.grain import lay_on_strips
+from sr_core.grain import KEEP, check_grain, lay_on_strips
 from sr_core.wording import count_of, option
 from sr_image.formats.capabilities import FORMATS, ImageFormat
 from sr_image.formats.jpeg_writer import list_oversized
@@ -70,8 +70,8 @@ class EnlargeOptions:
             raise BadInput(f"quality is 1 to 100, got {self.quality}")
         if self.profile not in ("keep", "srgb") or self.dpi not in ("keep", "scale"):
             raise BadInput(f"profile {self.profile!r}, dpi {self.dpi!r}", hint="keep or srgb; keep or scale")
-        if not 0.0 <= self.grain <= 1.0:
-            raise BadInput(f"grain is 0 to 1 for image files, got {self.grain}")
+        if check_grain(self.grain) == KEEP:
+            raise BadInput("grain is 0 to 1 for image files, not 'keep'", hint="give an amount, such as 0.3")
         if self.memory_bytes < 64 << 20:
             raise BadInput("at least 64 MiB of memory are needed", hint=f"raise {option('memory')}")
 

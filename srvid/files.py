@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from sr_core.backend import Precision
 from sr_core.errors import BadInput, OutputExists
@@ -151,7 +152,7 @@ def upscale_image(
         width, height, max_size, megapixels: exact output size.
         quality: 1 to 100, for lossy formats.
         background: colour under transparency, where the format has none.
-        grain: film grain over the result, 0 to 1.
+        grain: film grain over the result, 0 to 1; at 0 that of `upscaler`.
 
     Returns:
         What changed besides the size, in words; () for nothing.
@@ -259,6 +260,8 @@ def _enlarge_file(
 ) -> tuple[str, ...]:
     from sr_image.enlarge import enlarge
 
+    if engine.grain and not chosen.grain:
+        chosen = replace(chosen, grain=cast(float, engine.grain))  # which refuses "keep"
     if not source.is_file():
         raise BadInput(f"no file {source}", hint="check the path")
     if target.exists():

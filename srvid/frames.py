@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
 import av
@@ -43,11 +44,13 @@ def enlarge_frames(upscaler: _Engine, frames: Iterable[av.VideoFrame]) -> Iterat
     """See `srvid.Upscaler.frames`."""
     kinds: list[_Kind] = []  # of the first frame, once it is known
     reformatter = VideoReformatter()
+    numbers = count()
 
     def submit(frame: av.VideoFrame) -> Future[Planes]:
         if not kinds:
             kinds.append(_kind_of(frame))
-        return _submit(upscaler, frame, kinds[0], reformatter)
+        number = next(numbers)
+        return _submit(upscaler, frame, kinds[0], reformatter, moment=number if frame.pts is None else frame.pts)
 
     for frame, planes in in_order(frames, submit, in_flight=upscaler.in_flight):
         yield _finish(frame, kinds[0].format, planes, reformatter)
@@ -63,7 +66,9 @@ def _kind_of(frame: av.VideoFrame) -> _Kind:
     return _Kind(size=(frame.width, frame.height), format=fmt, color=color_of(frame, fmt))
 
 
-def _submit(upscaler: _Engine, frame: av.VideoFrame, kind: _Kind, reformatter: VideoReformatter) -> Future[Planes]:
+def _submit(
+    upscaler: _Engine, frame: av.VideoFrame, kind: _Kind, reformatter: VideoReformatter, *, moment: int
+) -> Future[Planes]:
     size = frame.width, frame.height
     if size != kind.size:
         raise BadInput(
@@ -83,8 +88,8 @@ def _submit(upscaler: _Engine, frame: av.VideoFrame, kind: _Kind, reformatter: V
         if pixel_format(samples_name(host)) != kind.format:
             host = convert_frame(reformatter, host, ffmpeg_name(kind.format), kind.color, given=color)
             color = kind.color
-        return upscaler.submit_at(frame.pts or 0, planes_of(host, kind.format), kind.format, color)
-    return upscaler.submit_at(frame.pts or 0, lent, kind.format, color)
+        return upscaler.submit_at(moment, planes_of(host, kind.format), kind.format, color)
+    return upscaler.submit_at(moment, lent, kind.format, color)
 
 
 def _finish(source: av.VideoFrame, fmt: PixelFormat, planes: Planes, reformatter: VideoReformatter) -> av.VideoFrame:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import PIL.Image
 import pytest
@@ -18,6 +20,7 @@ from sr_core.grain import KEEP, STRONGEST, Film, check_grain, film_of, lay, lay_
 from sr_core.model_spec import spec_of
 from sr_core.testing import nearest_model
 from sr_image.enlarge import EnlargeOptions, enlarge
+from srvid.files import upscale_image
 from srvid.recipe import EngineRecipe
 from srvid.upscaler import Upscaler
 
@@ -168,11 +171,33 @@ def test_an_image_file_has_it_in_strips_as_whole_and_each_frame_another(tmp_path
     assert np.abs(first - second)[..., 1].max() > 5
 
 
+def test_an_image_file_has_that_of_the_upscaler_it_is_given(tmp_path: Path) -> None:
+    source, target = tmp_path / "flat.png", tmp_path / "large.png"
+    PIL.Image.new("L", (40, 32), 120).save(source)
+    with upscaler(0.5) as engine:
+        upscale_image(source, target, upscaler=engine)
+        flat = np.full((64, 80), 120, np.uint8)
+        assert np.array_equal(np.asarray(PIL.Image.open(target)), lay_on_picture(Film(0.5 * STRONGEST), flat))
+        engine.grain = KEEP
+        with pytest.raises(BadInput, match="for image files"):
+            upscale_image(source, target, upscaler=engine, overwrite=True)
+
+
+def test_frames_that_carry_no_time_have_grain_of_their_own() -> None:
+    frames = [av.VideoFrame.from_ndarray(np.full((32, 48), 120, np.uint8), format="gray") for _ in range(3)]
+    with upscaler(1.0) as engine:
+        made = [frame.to_ndarray() for frame in engine.frames(frames)]
+    assert all(frame.pts is None for frame in frames)
+    assert not any(np.array_equal(a, b) for a, b in itertools.combinations(made, 2))
+
+
 def test_what_is_neither_an_amount_nor_keep_is_refused() -> None:
     assert (check_grain("0.3"), check_grain(0), check_grain("keep")) == (0.3, 0.0, KEEP)
-    for grain in (1.5, -0.1, float("nan"), True, "much"):
+    for grain in (1.5, -0.1, float("nan"), True, "much", None):
         with pytest.raises(BadInput, match="or keep"):
-            check_grain(grain)
+            check_grain(grain)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="for image files"):
+        EnlargeOptions(grain=KEEP)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="would do nothing"):
         EngineRecipe(model="nearest", grain=KEEP)
 
