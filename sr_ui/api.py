@@ -92,7 +92,7 @@ def _endpoint(entry: Endpoint) -> Callable[[Request], Awaitable[Response]]:
             return problem(status, *error.as_told(as_argument))
         except HTTPException as error:
             return problem(error.status_code, error.detail)
-        except OSError as error:  # a file that was there when it was opened
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:  # it was there when it was opened
             return problem(422, f"cannot read {error.filename}: {error.strerror}", "was it moved?")
         return found if isinstance(found, Response) else answer(found, entry.status)
 

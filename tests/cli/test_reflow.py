@@ -20,15 +20,18 @@ PROJECT = Path(__file__).resolve().parents[2]
 WIDE, NARROW = 100, 24
 SCRIPT = f"""
 import os, time
-from srvid_cli.progress import ProgressLine
+from srvid_cli import progress
 
 for number in range(40):  # the screen is full: tmux pushes rows out before it uses the empty ones below
     print("before", number, flush=True)
-line = ProgressLine()
+progress._REDRAWS_PER_SECOND = 1e-6  # what is measured before the terminal shrinks and written after it breaks, too
+line = progress.ProgressLine()
 for frames in (100, 200):
     line.update(done=frames, total=1000, elapsed_seconds=frames / 10, position_seconds=frames / 25)
+line._live.refresh()
 while os.get_terminal_size().columns != {NARROW}:
     time.sleep(0.05)
+line._live.refresh()
 line.clear()
 print("after", flush=True)
 time.sleep(600)

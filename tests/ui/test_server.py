@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import av
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from starlette.requests import Request
 
+from sr_ui.api import Call, Endpoint, routes_of
 from tests.ui.conftest import QUIET_SECONDS, MakeClip, Ui
 
 Start = Callable[..., Ui]
@@ -89,6 +92,16 @@ def test_a_file_that_was_deleted_since_is_said_and_no_fault_of_the_server(ui: St
     for route in ("", "/thumbnail", "/frame?seconds=0&model=nearest&scale=2", "/frame?seconds=0&model=bicubic&scale=2"):
         status, told = server.ask("GET", f"/api/files/{file}{route}")
         assert (status, "no such file" in told["error"].lower()) == (422, True), (route, told)
+
+
+def test_a_fault_that_names_no_file_is_not_told_as_a_file_that_was_moved() -> None:
+    def fails(call: Call) -> None:
+        raise UnidentifiedImageError("cannot identify image file")  # an OSError, as network errors are
+
+    (route,) = routes_of((Endpoint(method="GET", path="/", summary="", handler=fails),))
+    request = Request({"type": "http", "method": "GET", "path_params": {}, "query_string": b"", "headers": []})
+    with pytest.raises(UnidentifiedImageError):
+        asyncio.run(route.endpoint(request))
 
 
 def test_a_dropped_file_is_found_where_it_lies_and_a_small_one_is_kept_whole(
