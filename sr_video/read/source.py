@@ -77,8 +77,7 @@ class Source:
             BadInput: missing, not a video, no frame in it.
             DamagedMedia: it cannot even be opened or its first frame not decoded.
         """
-        self.path = path
-        self.name = name_of(path)
+        self.path, self.name = path, name_of(path)
         self.frames = 0
         self.is_stuck = False  # a thread is blocked inside FFmpeg, on a pipe that gives nothing
         self.retimed = IncreasingTicks()
