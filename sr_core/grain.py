@@ -119,21 +119,46 @@ def lay(
     return out
 
 
-def lay_on_picture(film: Film, made: Array, *, moment: int = 0, top: int = 0) -> Array:
-    """A copy of `made`, (H, W) or (H, W, 1 to 4), gamma-encoded, with `film` over its colors; see `lay`."""
-    fmt, planes = color_planes(made)
+def lay_on_picture(film: Film, made: Array, *, moment: int = 0, top: int = 0, is_premultiplied: bool = False) -> Array:
+    """A copy of `made`, (H, W) or (H, W, 1 to 4), gamma-encoded, with `film` over the colors that show; see `lay`.
+
+    Args:
+        is_premultiplied: the colors are multiplied by alpha, and so is the grain.
+    """
     laid = made.copy()
     pixels = laid.reshape(*laid.shape[:2], -1)
+    has_alpha = pixels.shape[2] % 2 == 0
+    if is_premultiplied and has_alpha:
+        pixels[..., :-1] = _laid_on_premultiplied(film, pixels, moment=moment, top=top)
+        return laid
+    fmt, planes = color_planes(made)
+    shows = pixels[..., -1] > 0 if has_alpha else np.True_  # noise that nobody sees would only make files larger
     for n, plane in enumerate(lay(film, planes, fmt, FULL_RANGE_RGB, moment=moment, top=top)):
-        pixels[..., n] = plane
+        np.copyto(pixels[..., n], plane, where=shows)
     return laid
 
 
-def lay_on_strips(strips: Iterable[Array], amount: float, *, moment: int = 0) -> Iterator[Array]:
+def _laid_on_premultiplied(film: Film, pixels: Array, *, moment: int, top: int) -> Array:
+    """The colors of (H, W, 2 or 4) with grain, none above alpha."""
+    peak = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    colors, alpha = pixels[..., :-1].astype(np.float32), pixels[..., -1:].astype(np.float32)
+    straight = np.divide(colors, alpha, out=np.zeros_like(colors), where=alpha > 0)
+    change = lay_on_picture(film, straight, moment=moment, top=top) - straight
+    colors += change * alpha
+    return colors if peak == 1 else np.rint(colors).clip(0, peak)
+
+
+def lay_on_strips(
+    strips: Iterable[Array], amount: float, *, moment: int = 0, is_premultiplied: bool = False
+) -> Iterator[Array]:
     """The strips of one picture, top to bottom, with so much grain; the same bytes as of the whole."""
     top = 0
     for strip in strips:
-        yield lay_on_picture(Film(STRONGEST * amount), strip, moment=moment, top=top) if amount else strip
+        if amount:
+            film = Film(STRONGEST * amount)
+            yield lay_on_picture(film, strip, moment=moment, top=top, is_premultiplied=is_premultiplied)
+        else:
+            yield strip
         top += len(strip)
 
 

@@ -266,7 +266,9 @@ class _Work:
             alpha_is_constant=seen.alpha_is_constant,
             on_rows=self._tell,
         )
-        large = lay_on_strips(large, self._options.grain, moment=self._frames_begun)
+        large = lay_on_strips(
+            large, self._options.grain, moment=self._frames_begun, is_premultiplied=pipeline.is_premultiplied
+        )
         self._frames_begun += 1
         result: Iterator[Array] = (pipeline.decode(strip, curve) for strip in large)
         size = plan.output.width, plan.output.height

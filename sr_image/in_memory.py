@@ -61,7 +61,7 @@ def enlarge_in_strips(
         is_premultiplied=is_premultiplied,
         alpha_is_constant=has_alpha and bool((alpha == alpha[0, 0]).all()),
     )
-    for strip in lay_on_strips(strips, grain, moment=moment):
+    for strip in lay_on_strips(strips, grain, moment=moment, is_premultiplied=is_premultiplied):
         yield samples.decode(strip)[..., order]
 
 

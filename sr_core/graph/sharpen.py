@@ -12,6 +12,8 @@ Note [sharpen]: only luma changes. Cb and Cr are made of the network's own RGB, 
 the same amount. So chroma planes are those of the graph without it (whose packed form sums in another order: a code in
 less than 1 % of samples), gray stays R = G = B, and what is flat has a range of 0 and stays.
 
+Alpha is enlarged as gray is, so its edges are sharpened as those of the colors above it.
+
 [1] Gonzalez, Woods, Digital Image Processing, 4th ed., section 3.6.
 [2] https://gpuopen.com/fidelityfx-cas/
 """

@@ -150,6 +150,23 @@ def test_a_picture_has_it_and_its_transparency_has_not() -> None:
     assert 5 < flat.std() < 12
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_premultiplied_colors_get_their_share_and_hidden_ones_nothing(dtype: type) -> None:
+    peak = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    image = np.zeros((64, 96, 4), dtype)
+    image[:, 32:] = peak * 2 // 5 if peak > 1 else 0.4  # white, two fifths of it
+    image[:, 64:, :3] = peak // 5 if peak > 1 else 0.2
+    laid = lay_on_picture(STRONG, image, is_premultiplied=True)
+    assert np.array_equal(laid[:, :64], image[:, :64])
+    assert np.array_equal(laid[..., 3], image[..., 3])
+    gray_of_it = lay_on_picture(STRONG, np.full((64, 96), 0.5, np.float32))[:, 64:]
+    assert np.abs(laid[:, 64:, 1] / peak - gray_of_it * 0.4).max() < 0.51 / 255  # but for rounding
+    image[:, :32, :3] = peak / 2
+    straight = lay_on_picture(STRONG, image)
+    assert np.array_equal(straight[:, :32], image[:, :32])
+    assert not np.array_equal(straight[:, 64:], image[:, 64:])
+
+
 def test_an_image_file_has_it_in_strips_as_whole_and_each_frame_another(tmp_path: Path) -> None:
     still, film = tmp_path / "still.png", tmp_path / "film.webp"
     gray_image = PIL.Image.new("RGB", (1200, 1000), (120, 120, 120))  # 1,048,576 pixels are a strip
