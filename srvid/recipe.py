@@ -66,7 +66,7 @@ class EngineRecipe:
             if idle := [option(name) for name, is_given in given.items() if is_given]:
                 raise BadInput(
                     f"{option('model', 'nearest')} runs no network: {', '.join(idle)} would do nothing",
-                    hint=f"leave {idle[0]} out",
+                    hint=f"leave {' and '.join(idle)} out",
                 )
 
     @property

@@ -30,6 +30,7 @@ class Upscaler(sr_core.upscaler.Upscaler):
 
     Attributes:
         grain: how much film grain is laid over the result: 0 to 1, or 'keep' for what the input had (`sr_core.grain`).
+            `image` lays the same on every picture; `frames` another on each.
     """
 
     grain: float | Literal["keep"] = 0.0

@@ -107,6 +107,9 @@ def test_any_scale_a_model_has_is_hinted_at(tmp_path: Path) -> None:
 def test_options_that_nearest_cannot_heed_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(BadInput, match="would do nothing"):
         EngineRecipe(model="nearest", **option)
+    with pytest.raises(BadInput) as caught:
+        EngineRecipe(model="nearest", grain=0.5, **option)
+    assert f"leave {next(iter(option))} and grain out" == caught.value.hint
 
 
 @pytest.mark.parametrize("model", ["nearest", "clear"])
