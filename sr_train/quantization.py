@@ -57,11 +57,15 @@ class Plan:
         return add_quantizers(model, self.ranges, self.convolutions)
 
 
-def quantize_file(path: Path, *, data_root: Path, b100_images: int, say: Say = lambda line: None) -> ModelSpec:
+def quantize_file(
+    path: Path, *, data_root: Path, b100_images: int, floats_at_end: int = 0, say: Say = lambda line: None
+) -> ModelSpec:
     """Replace the quantizers of the model at `path` and write what they cost into its spec.
 
     Args:
         b100_images: how many of B100's hundred are measured.
+        floats_at_end: how many of the last convolutions stay in FP32. Their rounding goes straight into the picture:
+            no PSNR sees it, but a still scene flickers.
 
     Raises:
         BadModel: no convolutions that could run in INT8.
@@ -72,7 +76,7 @@ def quantize_file(path: Path, *, data_root: Path, b100_images: int, say: Say = l
     pictures = calibration_batches(data_root, spec.scale)
     sets = open_sets(data_root, spec.scale, b100_images)
     exact = psnr_by_set(open_runner(model), sets, spec.scale)
-    plan = narrow(first_plan(model, pictures), model, pictures, say)
+    plan = narrow(first_plan(model, pictures, floats_at_end), model, pictures, say)
     while True:
         quantized = plan.applied(model)
         reached = psnr_by_set(open_int8_runner(quantized), sets, spec.scale)
@@ -116,12 +120,13 @@ def load_own(path: Path) -> tuple[ModelProto, ModelSpec]:
     return model, spec
 
 
-def first_plan(model: ModelProto, pictures: Sequence[Batch]) -> Plan:
-    """Every convolution with another one before it, ranges from least to most over `pictures`."""
+def first_plan(model: ModelProto, pictures: Sequence[Batch], floats_at_end: int = 0) -> Plan:
+    """Every convolution with another one before it but the last, ranges from least to most over `pictures`."""
     convolutions = inner_convolutions(model)
+    convolutions = convolutions[: max(0, len(convolutions) - floats_at_end)]
     sources = {node.name: node.input[0] for node in model.graph.node if node.name in convolutions}
     if not convolutions:
-        raise BadModel("the network has no convolution behind its first")
+        raise BadModel("the network has no convolution behind its first that may be INT8")
     tensors = list(dict.fromkeys(sources.values()))
     run = open_named_outputs(model, tensors)
     low, high = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)

@@ -62,6 +62,7 @@ def test_the_first_convolution_and_the_base_stay_in_floats(model: ModelProto) ->
 def test_the_convolutions_of_color_differences_stay_in_floats() -> None:
     """PSNR on Y would not see what coarse steps of R-G and B-G do."""
     restore = load_model(find_model("restore-x2"))
+    remove_quantizers(restore)
     held = {tensor.name: tensor for tensor in restore.graph.initializer}
     reads = {node.name: held[node.input[1]].dims[1] for node in restore.graph.node if node.op_type == "Conv"}
     inner = inner_convolutions(restore)
@@ -81,6 +82,16 @@ def test_ranges_hold_every_value_seen_and_narrower_ones_come_closer(model: Model
     outlier = replace_range(plan, 4.0)
     error = squared_error(model, pictures)
     assert error(narrow(outlier, model, pictures)) < 0.5 * error(outlier)
+
+
+def test_the_last_convolutions_stay_in_floats_where_asked(model: ModelProto, data_root: Path) -> None:
+    pictures = calibration_batches(data_root, 2)
+    whole = first_plan(model, pictures)
+    short = first_plan(model, pictures, floats_at_end=1)
+    assert short.convolutions == whole.convolutions[:-1]
+    assert set(short.ranges) < set(whole.ranges)
+    with pytest.raises(BadModel, match="may be INT8"):
+        first_plan(model, pictures, floats_at_end=9)
 
 
 def replace_range(plan: Plan, factor: float) -> Plan:
