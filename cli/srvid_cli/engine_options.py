@@ -38,7 +38,7 @@ _OPTIONS = (
         type=click.FloatRange(0.0, 1.0),
         default=0.0,
         show_default=True,
-        help="How much to sharpen the result: edges without halos, colours as they are.",
+        help="How much to sharpen the result: crisper edges, small halos, colours as they are.",
     ),
     group_options(
         ENGINE,

@@ -14,7 +14,7 @@ export const words = {
   times: (other, chosen) => `×${other.factor} would be ${other.name} and ${other.time}: ×${chosen.factor} is ${chosen.name} and ${chosen.time} on this machine.`,
   chain: "Chain and strength", before: "Run before it", nothing: "nothing", yours: "imported by you",
   strength: "Strength", strengthOf: share => `Strength: ${Math.round(100 * share)}\u00a0%`, strengthHint: "The rest is made by clear, which invents nothing.", faithful: "clear is what the rest would be made of.",
-  sharpen: "Sharpen", sharpenOf: share => (share ? `Sharpen: ${Math.round(100 * share)}\u00a0%` : "Sharpen: no"), sharpenHint: "Steeper edges, without halos.",
+  sharpen: "Sharpen", sharpenOf: share => (share ? `Sharpen: ${Math.round(100 * share)}\u00a0%` : "Sharpen: no"), sharpenHint: "Steeper edges, small halos.",
   percent: share => `${Math.round(100 * share)}\u00a0%`,
   lines: height => `${height}p`, factor: scale => `×${Number(scale.toFixed(2))}`, anyFactor: "Any factor", anyHeight: "Any height",
   fps: count => `${count.toFixed(count < 10 ? 1 : 0)} fps`, perPicture: seconds => `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s for this picture`,

@@ -1,4 +1,4 @@
-"""Sharpening: luma alone, without halos, in the graph; so exact tiles, flat colors and gray stay what they were."""
+"""Sharpening: luma alone, halos bounded, in the graph; so exact tiles, flat colors and gray stay what they were."""
 
 from __future__ import annotations
 
