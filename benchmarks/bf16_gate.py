@@ -43,7 +43,9 @@ def crops(folder: Path, count: int, bits: int) -> list[Planes]:
     return found
 
 
-def pair_of(graph: ComposedGraph, *, is_native: bool) -> tuple[Session, Session]:
+def pair_of(
+    graph: ComposedGraph, *, is_native: bool
+) -> tuple[Session, Session] | tuple[EmulatedSession, EmulatedSession]:
     """In bf16 and in FP32."""
     if not is_native:
         return EmulatedSession(graph, is_bf16=True), EmulatedSession(graph, is_bf16=False)
@@ -75,7 +77,8 @@ def main() -> None:
     for name in args.models:
         model, spec = resolve_model(name)
         small = compose(model, spec, fmt, color, width=SIDE, height=SIDE)
-        gate = fidelity_db(*pair_of(small, is_native=args.native), small)
+        mixed, exact = pair_of(small, is_native=args.native)
+        gate = fidelity_db(mixed, exact, small)
         errors: list[np.ndarray] = []
         if pictures:
             graph = compose(model, spec, fmt, color, width=CROP[0], height=CROP[1])

@@ -6,7 +6,7 @@ and by clear-restore; both are compared with the clip (PSNR of RGB). The crossin
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -47,9 +47,12 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
+    clips = parser.parse_args().clips
     upscalers = {name: srvid.open_upscaler(name, scale=SCALE) for name in ("clear", "clear-restore")}
     print(f"{'clip':24} crf    QP   clear  restore  gain dB")
-    for clip in map(Path, sys.argv[1:]):
+    for clip in clips:
         truth = frames_of(clip, FRAMES)
         height, width = truth[0].shape[:2]
         small = [

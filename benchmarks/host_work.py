@@ -90,7 +90,9 @@ class _NullEngine:
 
     def __init__(self, graph: ComposedGraph) -> None:
         values = (*graph.model.graph.input, *graph.model.graph.output)
-        self._shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+        self._shapes: dict[str, list[int]] = {
+            v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values
+        }
         self._inputs = set(graph.input_names)
         self.num_io_tensors = len(self._shapes)
 

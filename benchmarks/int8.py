@@ -126,7 +126,7 @@ def write_sheet(names: list[str], photos: Path, target: Path) -> None:
         model, spec = resolve_model(name)
         graph = compose(model, spec, rgb(packed=True), FULL_RANGE_RGB, width=96, height=96)
         backend = OpenVino(threads=1)
-        exact, narrow = (backend.open(graph, precision=way) for way in ("f32", "int8+f32"))  # type: ignore[arg-type]
+        exact, narrow = (backend.open(graph, precision=way) for way in ("f32", "int8+f32"))
         for picture in photographs(photos, 96, 96)[:4]:
             planes = planes_from_rgb(picture, rgb(packed=True), FULL_RANGE_RGB)
             (a,), (b,) = run_once(exact, planes, graph), run_once(narrow, planes, graph)

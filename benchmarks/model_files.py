@@ -221,7 +221,7 @@ def _by_ncnn(path: Path, frame: Batch) -> Batch:
     extractor = network.create_extractor()
     extractor.input(network.input_names()[0], ncnn.Mat(np.ascontiguousarray(frame[0])).clone())
     _, made = extractor.extract(network.output_names()[0])
-    return np.array(made)[None] + _base_of_program(path, frame)
+    return np.array(made, np.float32)[None] + _base_of_program(path, frame)
 
 
 def _base_of_program(path: Path, frame: Batch) -> Batch | float:

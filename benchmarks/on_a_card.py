@@ -31,6 +31,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
 SRVID = (sys.executable, "-m", "srvid_cli.srvid")
@@ -224,9 +225,12 @@ def same_picture(first: Path, second: Path, *, least_db: float = LEAST_DB) -> st
     return f"{len(errors)} frames, {'worst' if worst_db >= least_db else 'ONLY'} {worst_db:.1f} dB"
 
 
-def luma_of(path: Path) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+def luma_of(path: Path) -> list[NDArray[np.uint8]]:
     with av.open(str(path)) as container:
-        return [frame.reformat(format="gray").to_ndarray() for frame in container.decode(video=0)]
+        return [
+            frame.reformat(format="gray").to_ndarray().astype(np.uint8, copy=False)
+            for frame in container.decode(video=0)
+        ]
 
 
 def rows_of(name: str, here: Here) -> Iterator[Row]:

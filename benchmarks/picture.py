@@ -105,8 +105,8 @@ def tabulate(options: argparse.Namespace) -> Iterator[list[list[Cell]]]:
             if options.sheets:
                 save_sheet(options.sheets / f"{Path(file).stem} {coding}.png", pictures)
         table: list[list[Cell]] = [[coding, label, *_means(parts)] for label, parts in found.items()]
-        for row in table:
-            print("| " + " | ".join(f"{cell:.4g}" if isinstance(cell, float) else cell or "" for cell in row) + " |")
+        for cells in table:
+            print("| " + " | ".join(f"{cell:.4g}" if isinstance(cell, float) else cell or "" for cell in cells) + " |")
         yield table
 
 

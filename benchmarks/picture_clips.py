@@ -65,13 +65,18 @@ class Clip:
     low: list[Image8]
 
 
+def rgb_from_frame(frame: av.VideoFrame) -> Image8:
+    """(H, W, 3), by swscale."""
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+
+
 def read_frames(path: Path, *, skip: int, count: int) -> list[Image8]:
     """`count` frames (H, W, 3) after the first `skip`; fewer where the file ends."""
     frames = []
     with av.open(str(path)) as source:
         for index, frame in enumerate(source.decode(video=0)):
             if index >= skip:
-                frames.append(frame.to_ndarray(format="rgb24"))
+                frames.append(rgb_from_frame(frame))
             if len(frames) == count:
                 break
     return frames
@@ -121,5 +126,5 @@ def coded(frames: Sequence[Image8], codec: str, options: dict[str, str]) -> list
             sink.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         sink.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer) as source:
-        return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
+    with av.open(buffer, "r") as source:
+        return [rgb_from_frame(frame) for frame in source.decode(video=0)]

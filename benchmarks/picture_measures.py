@@ -154,7 +154,7 @@ def vmafs(made: list[Image8], truth: list[Image8]) -> dict[str, float]:
 @cache
 def _ffmpeg_with_vmaf() -> str | None:
     """imageio-ffmpeg's FFmpeg or the system's, whichever has libvmaf."""
-    programs = []
+    programs: list[str] = []
     try:
         import imageio_ffmpeg
 

@@ -51,7 +51,7 @@ def open_way(spelled: str, *, scale: int, threads: int) -> Way:
             Image.fromarray(low).resize((low.shape[1] * scale, low.shape[0] * scale), KERNELS[spelled])
         )
     if spelled.startswith(PYANIME4K):
-        import pyanime4k  # type: ignore[import-not-found]
+        import pyanime4k
 
         processor = pyanime4k.Processor("cpu", 0, spelled.removeprefix(PYANIME4K))
         return lambda low: np.asarray(processor(low, float(scale)))

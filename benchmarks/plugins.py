@@ -9,6 +9,7 @@ tree of `make test-hosts` and root. Prints seconds and their ratio, and the late
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -80,6 +81,7 @@ json.dump(took, open(F + "/took.json", "w"))
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     tree = Path(os.environ.get("SRVID_HOST_TREE") or Path.home() / ".cache/srvid-hosts/trixie")
     if not (tree / "usr/bin/gimp-console").exists():
         sys.exit(f"no GIMP in {tree}: make test-hosts, or set SRVID_HOST_TREE")

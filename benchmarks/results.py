@@ -11,11 +11,11 @@ there is typed by hand. A page that shows one holds
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import platform
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -105,6 +105,7 @@ def _cell(value: Cell) -> str:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        text = Path(name).read_text(encoding="utf-8")
-        Path(name).write_text(with_results(text), encoding="utf-8")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", nargs="+", type=Path, metavar="PAGE.md")
+    for page in parser.parse_args().pages:
+        page.write_text(with_results(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -36,7 +36,7 @@ sys.path[:0] = [str(PROJECT), str(PROJECT / "cli"), str(PROJECT / "benchmarks")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*sys.path[:3], os.environ.get("PYTHONPATH", "")])
 
 from sr_core.color import ColorSpec  # noqa: E402
-from sr_core.frame import PixelFormat, Planes  # noqa: E402
+from sr_core.frame import GivenPlanes, PixelFormat, Planes  # noqa: E402
 from sr_video.decide.plan import Plan, Request  # noqa: E402
 from sr_video.nearest import NearestUpscaler  # noqa: E402
 from sr_video.read.source import Source  # noqa: E402
@@ -59,7 +59,7 @@ class Sleeper(NearestUpscaler):
         super().__init__(scale)
         self._clock = ThreadPoolExecutor(1)
 
-    def submit(self, planes: Planes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
+    def submit(self, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]:
         def slowly() -> Planes:
             time.sleep(FRAME_SECONDS)
             return self.planes(planes, fmt, color)
@@ -227,11 +227,12 @@ def crashes(folder: Path, kills: int) -> None:
 
 def overhead(folder: Path) -> None:
     source = clip(folder, seconds=600, size="160x90", rate=15)
+    base = 0.0
     for name, seconds in (("straight", None), ("20 s segments", 20.0)):
         before = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
         run(source, folder / "o.mp4", Here(), seconds=seconds)
         used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - before
-        base = used if seconds is None else base  # noqa: F821
+        base = base or used
         print(f"{name:<14} {used:7.2f} CPU-s   {used / base:.3f}", flush=True)
     print("without a network: decoding, encoding and segments only; a network makes the share smaller")
 
@@ -260,7 +261,7 @@ def _ssim(target: Path, source: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", nargs="?", recipes=("scaling", "real", "crashes", "overhead", "bitrate"), default="overhead"
+        "what", nargs="?", choices=("scaling", "real", "crashes", "overhead", "bitrate"), default="overhead"
     )
     parser.add_argument("video", nargs="?", type=Path)
     parser.add_argument("--kills", type=int, default=50)

@@ -1,7 +1,7 @@
 # ruff: noqa: C408  # the keywords of constructors
 """One small network of each of spandrel's architectures, with random weights, as files people would have.
 
-python -m benchmarks.spandrel_networks FOLDER       writes FOLDER/ARCHITECTURE.pth
+python benchmarks/spandrel_networks.py FOLDER       writes FOLDER/ARCHITECTURE.pth
 
 Sizes are the least that spandrel recognizes and a CPU runs at once: what is tested is every operator of an
 architecture, not its quality. Left out: LaMa (fills holes, needs a mask), GFPGAN, RestoreFormer (faces of
@@ -10,10 +10,10 @@ architecture, not its quality. Left out: LaMa (fills holes, needs a mask), GFPGA
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import pkgutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,4 +115,8 @@ def write_files(folder: Path, names: tuple[str, ...] = tuple(SMALL)) -> list[Pat
 
 
 if __name__ == "__main__":
-    write_files(Path(sys.argv[1]), tuple(sys.argv[2:]) or tuple(SMALL))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", default=list(SMALL), metavar="ARCHITECTURE")
+    asked = parser.parse_args()
+    write_files(asked.folder, tuple(asked.names))

@@ -57,7 +57,9 @@ def by_plain_loop(files: list[Path], out: Path, upscale: Callable[[np.ndarray], 
             mode = {"L": "L", "RGBA": "RGBA"}.get(image.mode, "RGB")
             large = upscale(np.asarray(image.convert(mode)))
         target = out / f"{path.parent.name}-{path.name}"
-        options = {".jpg": {"quality": 92, "subsampling": 0}, ".webp": {"quality": 90}}.get(path.suffix, {})
+        options: dict[str, Any] = {".jpg": {"quality": 92, "subsampling": 0}, ".webp": {"quality": 90}}.get(
+            path.suffix, {}
+        )
         Image.fromarray(large).save(target, **options)
 
 

@@ -47,7 +47,7 @@ def coded(frames: Sequence[Image8], *, crf: int = 28) -> list[Planes]:
             sink.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         sink.mux(stream.encode(None))
     buffer.seek(0)
-    with av.open(buffer) as source:
+    with av.open(buffer, "r") as source:
         return [copied(frame) for frame in source.decode(video=0)]
 
 
@@ -95,7 +95,7 @@ def measure_clips(upscaler: srvid.Upscaler, folder: Path, frames: int, name: str
         still = [flicker(lumas(frames), lumas(truth)) for frames in (better, made)]
         rows.append((still[0] / still[1], gained(made, better, truth, [0]), gained(made, better, truth, [1, 2]), cost))
         _print(name, Path(file).stem, rows[-1])
-    _print(name, "mean", np.mean(rows, axis=0))
+    _print(name, "mean", np.mean(rows, axis=0).tolist())
 
 
 def measure_pans(upscaler: srvid.Upscaler, photographs: Sequence[Path], name: str) -> None:

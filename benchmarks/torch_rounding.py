@@ -1,6 +1,6 @@
 """How far a torch network is from itself when it only rounds otherwise: what no conversion of it can beat.
 
-python -m benchmarks.torch_rounding FILE.pth…
+python benchmarks/torch_rounding.py FILE.pth…
 
 Prints for each, in dB of one frame, torch in FP32 against: torch in FP64; torch in FP32 on a frame of which every value
 has moved by one part in ten million; torch in FP32 whose sorts keep equals in their order, which torch leaves open.
@@ -9,8 +9,8 @@ A network of sums gives 120 and more; one that sorts or chooses may be further f
 
 from __future__ import annotations
 
+import argparse
 import platform
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,13 @@ _SIDE = 112  # input pixels, rounded up to what the network takes
 _MOVED = 1e-7
 
 
-def main(paths: list[str]) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE.pth")
+    files = parser.parse_args().files
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}\n")
     print("| file | FP64, dB | frame moved by 1e-7, dB | stable sorts, dB |\n|---|---|---|---|")
-    for path in map(Path, paths):
+    for path in files:
         network, spec = read_torch_file(path)
         side = -(-max(_SIDE, spec.smallest) // spec.size_multiple) * spec.size_multiple
         frame = picture(side, side, seed=3).astype(np.float32).transpose(2, 0, 1)[None, : spec.channels]
@@ -53,4 +56,4 @@ def _decibels(one: Array, other: Array) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--fakes", action="store_true", help="on the fakes of tests/trt: does this script run?")
     options = parser.parse_args()
     if options.careful:  # nothing leaner reaches that
-        check.least_db = lambda graph: float("inf")
+        vars(check)["least_db"] = lambda graph: float("inf")
     if options.fakes:
         measure_fakes(options)
         return

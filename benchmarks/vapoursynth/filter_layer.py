@@ -99,7 +99,7 @@ def cpu_ms_per_frame(build: Callable[[vs.VideoNode], vs.VideoNode], clip: vs.Vid
         for _frame in node.frames(close=True):
             pass
         best = min(best, time.process_time() - start)
-    return best / clip.num_frames * 1000
+    return best / int(clip.num_frames) * 1000
 
 
 def main() -> None:

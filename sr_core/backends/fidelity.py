@@ -38,7 +38,7 @@ def least_db(graph: ComposedGraph) -> float:
     return next((db for bits, db in LEAST_DB if graph.depth <= bits), LEAST_DEEPER_DB)
 
 
-def fidelity_db(session: Session, reference: Session, graph: ComposedGraph) -> float:
+def fidelity_db(session: Session | DirectSession, reference: Session | DirectSession, graph: ComposedGraph) -> float:
     """PSNR of `session` against `reference` on the gate's picture: the worst plane's."""
     planes = gate_planes(graph)
     peak = 1.0 if _is_float(graph) else float(((1 << graph.depth) - 1) << graph.shift)
@@ -64,7 +64,7 @@ def gate_planes(graph: ComposedGraph) -> list[Array]:
     return planes
 
 
-def run_once(session: Session, planes: Sequence[Array], graph: ComposedGraph) -> list[Array]:
+def run_once(session: Session | DirectSession, planes: Sequence[Array], graph: ComposedGraph) -> list[Array]:
     """The output planes of one run, the caller's own."""
     kept: list[Array] = []
     if isinstance(session, DirectSession):
