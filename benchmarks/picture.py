@@ -7,6 +7,8 @@ picture_measures.py says what the columns mean.
     --models restore new=run/x4/restore-x4.onnx    a file under a name of its own, beside what is shipped
     --slow realesrgan-x4plus-anime.param           for these only the first --slow-frames; their flicker is over
                                                    Lanczos' of the same frames
+    --drawings                                     comic pages that anime never learnt from and drawn scenes instead of
+                                                   clips: `picture.py ../shared/data/train/comic640 --drawings`
     --sheets DIR                                   a crop of each clip side by side, in the order of the table
     --json picture.json [--update]                 keep the table (for docs: benchmarks/results.py); --update measures
                                                    anew only what is named and keeps the other rows
@@ -24,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from picture_clips import CLIPS, CODINGS, Clip, Image8, read_clip
+from picture_clips import CLIPS, CODINGS, DRAWING_PX, Clip, Image8, degraded, sources
 from picture_measures import COLUMNS, flicker_of, measured, measured_alone
 from picture_ways import KERNELS, Way, label_of, licences, open_way
 from PIL import Image
@@ -33,8 +35,10 @@ from results import FOLDER, Cell, write_result
 TRUTH = "the clip"
 CPU = "CPU ms"
 ALL_COLUMNS = (*COLUMNS, CPU)
+OF_CLIPS = f"Means of {', '.join(CLIPS)}"
+OF_DRAWINGS = f"Means of six comic pages and six drawn scenes, {DRAWING_PX} pixels a side and slowly panned"
 ABOUT = (
-    f"Means of {', '.join(CLIPS)}: shrunk, coded, decoded, enlarged, compared with the clip. Y, chroma: PSNR in dB. "
+    ": shrunk, coded, decoded, enlarged, compared with the clip. Y, chroma: PSNR in dB. "
     "NEG: VMAF that does not reward sharpening. NIQE: without a reference, lower is more natural; noisy at this size. "
     "flicker: change where the truth stands still, over Lanczos'. blocks: energy of steps along the input's 8x8 grid "
     "less that of other steps, over the truth's, where it is smooth; 0 is none. edges: steepness over the truth's. "
@@ -93,12 +97,13 @@ def rows_of_clip(
 def tabulate(options: argparse.Namespace) -> Iterator[list[list[Cell]]]:
     """The rows of one coding after the other, printed as they come."""
     runners = open_runners(options)
-    print(f"| coding, mean of {len(CLIPS)} clips | way | " + " | ".join(ALL_COLUMNS) + " |")
+    clips = sources(options.clips, drawings=options.drawings)
+    print(f"| coding, mean of {len(clips)} clips | way | " + " | ".join(ALL_COLUMNS) + " |")
     print("|---|---|" + "---|" * len(ALL_COLUMNS))
     for coding in options.codings:
         found: dict[str, list[dict[str, float]]] = {}
-        for file, skip in CLIPS.items():
-            clip = read_clip(options.clips / file, skip=skip, count=options.frames, scale=options.scale, coding=coding)
+        for file, frames in clips.items():
+            clip = degraded(frames(options.frames), scale=options.scale, coding=coding)
             rows, pictures = rows_of_clip(clip, runners, scale=options.scale)
             for label, row in rows.items():
                 found.setdefault(label, []).append(row)
@@ -141,12 +146,12 @@ def keep(options: argparse.Namespace, table: list[list[Cell]], command: str) -> 
         command, table = updated(path, table)
     write_result(
         options.json,
-        title=f"Coded clips, enlarged {options.scale} times",
+        title=f"Coded {'drawings' if options.drawings else 'clips'}, enlarged {options.scale} times",
         command=command,
-        about=ABOUT,
+        about=(OF_DRAWINGS if options.drawings else OF_CLIPS) + ABOUT,
         columns=("coding", "way", *ALL_COLUMNS),
         rows=table,
-        packages=("openvino", "av"),
+        packages=("openvino", "av", *(("resvg-py",) if options.drawings else ())),
         peers={"Lanczos, bicubic": f"Pillow {PIL.__version__}"} | licences(sorted({str(row[1]) for row in table})),
     )
 
@@ -159,8 +164,9 @@ def command_of(options: argparse.Namespace, done: Sequence[str]) -> str:
 
     codings = " ".join(f"'{coding}'" for coding in done)
     slow = f" --slow {spelled(options.slow)} --slow-frames {options.slow_frames}" if options.slow else ""
+    what = "PAGES --drawings" if options.drawings else "CLIPS"
     size = f"--scale {options.scale} --frames {options.frames}"
-    return f"python benchmarks/picture.py CLIPS {size} --models {spelled(options.models)}{slow} --codings {codings}"
+    return f"python benchmarks/picture.py {what} {size} --models {spelled(options.models)}{slow} --codings {codings}"
 
 
 def save_sheet(path: Path, columns: Sequence[list[Image8]], side: int = 240) -> None:
@@ -175,6 +181,7 @@ def save_sheet(path: Path, columns: Sequence[list[Image8]], side: int = 240) -> 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path, help="folder that holds " + ", ".join(CLIPS))
+    parser.add_argument("--drawings", action="store_true", help="comic pages in the folder, and drawn scenes, instead")
     parser.add_argument("--models", nargs="+", default=["clear", "clear-restore", "restore"])
     parser.add_argument("--slow", nargs="+", default=[], help="models that get fewer frames")
     parser.add_argument("--slow-frames", type=int, default=2)

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from picture_clips import CLIPS, CODINGS, Image8, read_clip, read_frames
+from picture_clips import CLIPS, CODINGS, Image8, degraded, read_frames, sources
 from picture_ways import label_of, open_way
 from PIL import Image
 
@@ -46,8 +46,8 @@ def scenes_of(options: argparse.Namespace) -> list[Scene]:
             lows.append((spelled, frame))
     else:
         for coding in options.codings:
-            for file, skip in CLIPS.items():
-                clip = read_clip(options.clips / file, skip=skip, count=4, scale=options.scale, coding=coding)
+            for file, frames in sources(options.clips, drawings=options.drawings).items():
+                clip = degraded(frames(4), scale=options.scale, coding=coding)
                 lows.append((f"{file}, {coding}", clip.low[-1]))
     return [(where, {name: way(low) for name, way in ways.items()}) for where, low in lows]
 
@@ -134,6 +134,7 @@ def main() -> None:
     made.add_argument("--key", type=Path, required=True, help="file of the key, in another folder")
     made.add_argument("--ways", nargs="+", default=["Lanczos", "clear", "restore"])
     made.add_argument("--codings", nargs="+", choices=CODINGS, default=["x264 crf 28", "x264 crf 34"])
+    made.add_argument("--drawings", action="store_true", help="comic pages in the folder, and drawn scenes, instead")
     made.add_argument("--as-is", nargs="+", metavar="FILE[:SKIP]", help="frames of files in the folder, as they are")
     made.add_argument("--crops", type=int, default=24)
     made.add_argument("--rows", type=int, default=3, help="crops on a sheet")

@@ -1,5 +1,8 @@
 """Degraded clips for benchmarks/picture.py and picture_blind.py: frames shrunk, spoilt, coded and decoded.
 
+real clips (CLIPS) ──────────────────────────┐
+drawings: comic pages and scenes, panned ────┴─ frames of the truth
+
 truth ─ bicubic shrink ─ [stored smaller and enlarged again] ─ [noise] ─ [first encode] ─ encode ─ what models get
 
 4:2:0 is made and undone by swscale, for every row alike.
@@ -9,8 +12,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 import av
@@ -19,7 +24,16 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
+from sr_train.config import read_config
+from sr_train.decoding import read_rgb
+from sr_train.recipes import find_recipe
+from sr_train.scenes import draw_scene
+
 Image8 = NDArray[np.uint8]
+Source = Callable[[int], list[Image8]]  # the first so many frames
+DRAWN_SEEDS = (91, 92, 93, 94, 95, 96)  # of scenes; trainings draw theirs from seeds of two numbers
+DRAWING_PX = 624  # a side of the view of a drawing; by 2, 3 and 4 of even sides
+PAN_PX = (1, 3)  # down and right, a frame
 CLIPS = {"bikes_640x272.mp4": 20, "flower_960x540.mp4": 10, "bbb_480p_30s.mp4": 300, "sar_64_45.mp4": 30}
 
 
@@ -42,6 +56,7 @@ def _x264(*crfs: int) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 CODINGS = {
+    "not coded": Coding(encodes=()),
     "x264 crf 23": Coding(encodes=_x264(23)),
     "x264 crf 28": Coding(encodes=_x264(28)),
     "x264 crf 34": Coding(encodes=_x264(34)),
@@ -82,10 +97,44 @@ def read_frames(path: Path, *, skip: int, count: int) -> list[Image8]:
     return frames
 
 
+def sources(folder: Path, *, drawings: bool) -> Mapping[str, Source]:
+    """By name: the real clips in `folder`; or the comic pages there that anime never learnt from, and drawn scenes."""
+    if not drawings:
+        return {file: partial(_frames, folder / file, skip) for file, skip in CLIPS.items()}
+    held_back = read_config(find_recipe("anime-x4")).data.held_back
+    pages = [path for path in sorted(folder.iterdir()) if any(fnmatch(path.name, pattern) for pattern in held_back)]
+    if len(pages) != len(held_back):
+        raise SystemExit(f"{folder} holds {len(pages)} of the pages {', '.join(held_back)}")
+    scenes = {f"scene {seed}": partial(_panned_scene, seed) for seed in DRAWN_SEEDS}
+    return {path.name: partial(_panned_page, path) for path in pages} | scenes
+
+
+def _frames(path: Path, skip: int, count: int) -> list[Image8]:
+    return read_frames(path, skip=skip, count=count)
+
+
+def _panned_page(path: Path, count: int) -> list[Image8]:
+    return _panned(read_rgb(path), count)
+
+
+def _panned_scene(seed: int, count: int) -> list[Image8]:
+    return _panned(np.asarray(draw_scene(np.random.default_rng(seed))), count)
+
+
+def _panned(picture: Image8, count: int) -> list[Image8]:
+    starts = [(index * PAN_PX[0], index * PAN_PX[1]) for index in range(count)]
+    return [picture[top : top + DRAWING_PX, left : left + DRAWING_PX] for top, left in starts]
+
+
 def read_clip(path: Path, *, skip: int, count: int, scale: int, coding: str) -> Clip:
-    """`count` frames after `skip`, cropped to multiples of twice the scale, shrunk and made as CODINGS[coding] says."""
+    """`count` frames after `skip`, as `degraded` makes them."""
+    return degraded(read_frames(path, skip=skip, count=count), scale=scale, coding=coding)
+
+
+def degraded(frames: Sequence[Image8], *, scale: int, coding: str) -> Clip:
+    """`frames` cropped to multiples of twice the scale, shrunk and made as CODINGS[coding] says."""
     truth = []
-    for image in read_frames(path, skip=skip, count=count):
+    for image in frames:
         height, width = (side - side % (2 * scale) for side in image.shape[:2])
         truth.append(np.ascontiguousarray(image[:height, :width]))
     size = (truth[0].shape[1] // scale, truth[0].shape[0] // scale)

@@ -25,7 +25,9 @@ quantization    a shipped network made ready for INT8: which convolutions, with 
 recipes         recipes by name, and on whatever pictures somebody has
 published       what the authors published: Y PSNR in dB by network, scale and set, from the authors' own tables
 report          what `srkit eval` prints and writes: one table, per-image CSV, JSON, a quality-against-cost plot
+scenes          drawn scenes from a seed: line art and cel shading, whose truth is as sharp as a renderer makes it
 shipping        from a finished training to a model file: export the averaged weights, measure them, write both
+strokes         pieces of drawn pictures as SVG: lines of varying width, blobs, eyes, hair, screens, letters
 unsharp         truths that are a little too sharp: an unsharp mask of luma
 vgg             VGG19 features
 warm_starts     weights to start a training from: another run's checkpoint, or a model file of ours

@@ -31,6 +31,8 @@ class Chances:
     noise_sigma: tuple[float, float] = (0.3, 4.0)
     clean_noise: float = 0.25  # of uncoded clips, half as strong
     twice: float = 0.2
+    jpeg: float = 0.0  # of uncoded clips
+    jpeg_quality: tuple[float, float] = (60, 97)
 
 
 CHANCES = Chances()

@@ -2,9 +2,9 @@
 
     pictures ─ make_clip, `count` times ─ shards of 50 clips: low, high (flat .npy) and index ─ memory-mapped ─ pairs
 
-A shard depends on (pictures, scale, chances, its number) alone, whoever makes it; what is there is not made
-again. A batch of
-step N depends on (seed, N) alone, so a resumed run sees what the uninterrupted one would have seen.
+A shard depends on (pictures, scale, chances, share of scenes, its number) alone, whoever makes it; what is there is
+not made again. A batch of step N depends on (seed, N) alone, so a resumed run sees what the uninterrupted one would
+have seen.
 """
 
 import hashlib
@@ -26,7 +26,9 @@ from sr_train.chances import CHANCES, Chances
 from sr_train.clips import FRAMES, SMALLEST_PX, VIEW_PX, Clip, make_clip, split
 from sr_train.coding import rgb_from_planes
 from sr_train.decoding import read_rgb
-from sr_train.images import SUFFIXES
+from sr_train.images import find_pictures
+from sr_train.scenes import FORMAT as SCENES
+from sr_train.scenes import draw_scene, renderer
 
 SHARD = 50  # clips
 FORMAT = 1  # raise when clips are made differently
@@ -101,36 +103,57 @@ class ClipBank:
         return np.stack(lows), np.stack(highs)
 
 
-def open_clips(folders: Sequence[Path], *, scale: int, cache: Path, count: int, chances: Chances = CHANCES) -> ClipBank:
+def open_clips(
+    folders: Sequence[Path],
+    *,
+    scale: int,
+    cache: Path,
+    count: int,
+    chances: Chances = CHANCES,
+    scenes: float = 0.0,
+    held_back: Sequence[str] = (),
+) -> ClipBank:
     """`count` clips of the pictures under `folders`, from the cache where they were made before.
+
+    Args:
+        scenes: the share of the clips that show drawn scenes (`sr_train.scenes`) instead.
+        held_back: patterns of names that are left out.
 
     Raises:
         BadInput: no picture is large enough.
+        NotAvailable: `scenes` without what renders them.
     """
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = find_pictures(folders, held_back)
     if not files:
         raise BadInput(
             f"no training pictures under {', '.join(map(str, folders))}",
             hint=f"name folders of .png or .jpg files under [data], or their parent with {option('data')}",
         )
     identity = [[path.name, path.stat().st_size] for path in files]
-    facts = json.dumps([FORMAT, FRAMES, VIEW_PX, asdict(chances), identity])
+    facts = json.dumps([FORMAT, FRAMES, VIEW_PX, asdict(chances), identity, *([SCENES, scenes] if scenes else [])])
     folder = cache / f"clips-{hashlib.sha256(facts.encode()).hexdigest()[:16]}-x{scale}"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = range(-(-count // SHARD))
+    if scenes:
+        renderer()  # what is missing is said before hours of work, not by a process of the team
     missing = [number for number in numbers if not (folder / f"{number}.json").exists()]
     if missing:
         workers = min(len(missing), os.cpu_count() or 1)
         with multiprocessing.get_context("spawn").Pool(workers) as team:
-            team.starmap(_make_shard, [(files, scale, number, folder, chances) for number in missing], chunksize=1)
+            team.starmap(
+                _make_shard, [(files, scale, number, folder, chances, scenes) for number in missing], chunksize=1
+            )
     return ClipBank(scale=scale, entries=[entry for number in numbers for entry in _read_shard(folder, number)][:count])
 
 
-def _make_shard(files: Sequence[Path], scale: int, number: int, folder: Path, chances: Chances) -> None:
+def _make_shard(files: Sequence[Path], scale: int, number: int, folder: Path, chances: Chances, scenes: float) -> None:
     rng = np.random.default_rng([_DRAWS, number])
     clips: list[Clip] = []
     for _ in range(20 * SHARD):
-        picture = Image.fromarray(read_rgb(files[int(rng.integers(len(files)))]))
+        if scenes and rng.random() < scenes:
+            picture = draw_scene(rng)
+        else:
+            picture = Image.fromarray(read_rgb(files[int(rng.integers(len(files)))]))
         if min(picture.size) >= SMALLEST_PX:
             clips.append(make_clip(picture, scale, rng, chances))
         if len(clips) == SHARD:

@@ -17,6 +17,7 @@ from PIL import Image, ImageFilter
 
 from sr_train.chances import CHANCES, Chances
 from sr_train.coding import Planes, draw_coding, encode_and_decode, planes_from_rgb
+from sr_train.degradations import jpeg_compressed
 
 Image8 = NDArray[np.uint8]
 R = Image.Resampling
@@ -123,7 +124,7 @@ def _shrinker(scale: int, rng: Generator, chances: Chances) -> Callable[[Image.I
 
 
 def _transmit(low: Sequence[Image8], rng: Generator, chances: Chances) -> list[Planes]:
-    """Noise of the camera, then no, one or two encodes."""
+    """Noise of the camera, then no, one or two encodes, or JPEG."""
     is_coded = rng.random() >= chances.uncoded
     if rng.random() < (chances.noise if is_coded else chances.clean_noise):
         sigma = rng.uniform(*chances.noise_sigma) * (1.0 if is_coded else 0.5)
@@ -132,6 +133,9 @@ def _transmit(low: Sequence[Image8], rng: Generator, chances: Chances) -> list[P
         low = [
             np.clip(np.rint(image + grain), 0, 255).astype(np.uint8) for image, grain in zip(low, grains, strict=True)
         ]
+    if not is_coded and chances.jpeg and rng.random() < chances.jpeg:
+        quality = int(rng.uniform(*chances.jpeg_quality))
+        low = [jpeg_compressed(image, quality, rng) for image in low]
     sent = [planes_from_rgb(image) for image in low]
     if is_coded and rng.random() < chances.twice:
         sent = encode_and_decode(sent, draw_coding(rng, first=True))

@@ -1,7 +1,7 @@
 """What a training run is: a TOML recipe read into frozen, validated dataclasses.
 
 [model]   name, arch, scale, colour, options = {...}
-[data]    root, folders, copies, degradation, variants, patch_px, batch, validate, clips, chances
+[data]    root, folders, copies, degradation, variants, patch_px, batch, validate, clips, scenes, chances
 [optim]   optimiser, rate, final_rate, schedule, steps or minutes, ema, clip, precision, warm_start, ...
 [loss]    name = weight, ...                     see losses.py
 [discriminator]  kind, judges, weight, rate             for adversarial training; see discriminators.py
@@ -40,7 +40,9 @@ class DataConfig:
     """Which images, and how a batch is cut from them. `copies` are sizes at which each image is used.
 
     With `clips` the images become so many short coded clips (`sr_train.clips`), and a batch pairs of their frames;
-    `chances` changes how often they are soft, noisy, ... (`sr_train.chances`). `sharpen` is the share of an unsharp
+    `scenes` is the share of them that show drawn scenes instead of images (`sr_train.scenes`); `chances` changes how
+    often they are soft, noisy, ... (`sr_train.chances`). Images whose name fits a pattern of `held_back` are left out:
+    what is measured on is not learnt from. `sharpen` is the share of an unsharp
     mask in the truths (`sr_train.unsharp`).
     """
 
@@ -53,6 +55,8 @@ class DataConfig:
     batch: int = 16
     validate: str = "eval/Set5"
     clips: int = 0
+    scenes: float = 0.0
+    held_back: tuple[str, ...] = ()
     chances: Mapping[str, Any] = field(default_factory=dict)
     sharpen: float = 0.0
 
@@ -64,6 +68,8 @@ class DataConfig:
         if self.clips:
             _demand(self.batch % 2 == 0, "data.batch", self.batch, "an even number: frames come in pairs")
         chances_from_table(self.chances)
+        _demand(0.0 <= self.scenes <= 1.0, "data.scenes", self.scenes, "0 to 1")
+        _demand(self.clips > 0 or not self.scenes, "data.clips", self.clips, "1 or more: scenes are shown in clips")
         _demand(0.0 <= self.sharpen <= 1.0, "data.sharpen", self.sharpen, "0 to 1")
         _demand(
             self.clips > 0 or not self.chances, "data.clips", self.clips, "1 or more, or no chances: they are of clips"

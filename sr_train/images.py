@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
@@ -93,6 +94,12 @@ def dihedral(image: Image8, turn: int) -> Image8:
     return turned[:, ::-1] if turn >= 4 else turned
 
 
+def find_pictures(folders: Sequence[Path], held_back: Sequence[str] = ()) -> list[Path]:
+    """The image files under `folders` but those whose name fits a pattern of `held_back`."""
+    found = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [path for path in found if not any(fnmatch(path.name, pattern) for pattern in held_back)]
+
+
 def open_bank(
     folders: Sequence[Path],
     *,
@@ -101,6 +108,7 @@ def open_bank(
     copies: Sequence[float] = (1.0,),
     degradation: str = "bicubic",
     variants: int = 1,
+    held_back: Sequence[str] = (),
 ) -> ImageBank:
     """The images under `folders` at `scale`, from the cache where they were prepared before.
 
@@ -108,11 +116,12 @@ def open_bank(
         copies: sizes at which each image is used, e.g. (1.0, 0.6): smaller copies are sharper and more
             varied.
         degradation: a mix of `degradations.MIXES`; `variants` LR images are drawn from it for each HR image.
+        held_back: patterns of names that are left out.
 
     Raises:
         BadInput: no images, an unreadable image, or an unknown degradation.
     """
-    files = sorted(path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = find_pictures(folders, held_back)
     if not files:
         raise BadInput(
             f"no training images under {', '.join(map(str, folders))}",

@@ -164,7 +164,15 @@ def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> Imag
     data = config.data
     if data.clips:
         folders, chances = [root / folder for folder in data.folders], chances_from_table(data.chances)
-        return open_clips(folders, scale=scale, cache=cache, count=data.clips, chances=chances)
+        return open_clips(
+            folders,
+            scale=scale,
+            cache=cache,
+            count=data.clips,
+            chances=chances,
+            scenes=data.scenes,
+            held_back=data.held_back,
+        )
     return open_bank(
         [root / folder for folder in data.folders],
         scale=scale,
@@ -172,6 +180,7 @@ def _open_bank(config: TrainConfig, root: Path, scale: int, cache: Path) -> Imag
         copies=data.copies,
         degradation=data.degradation,
         variants=data.variants,
+        held_back=data.held_back,
     )
 
 

@@ -5,6 +5,7 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def ship_checkpoint(
         licence=LICENCE,
         training=f"{history}{_training_sentence(config)}",
         trained_on=tuple(data["folders"]),
-        attributions=attributions(data_root, data["folders"]),
+        attributions=attributions(data_root, data["folders"], data.get("held_back", ())),
     )
     written = export_model(network, spec, out)
     measured = evaluate(out, sets=sets, data_root=data_root)
@@ -86,10 +87,13 @@ def _training_sentence(config: Mapping[str, Any]) -> str:
 
 
 def _source(data: Mapping[str, Any]) -> str:
-    return f"{data['clips']:,} coded clips" if data.get("clips") else str(data["degradation"])
+    if not data.get("clips"):
+        return str(data["degradation"])
+    scenes = f" ({data['scenes']:.0%} of drawn scenes)" if data.get("scenes") else ""
+    return f"{data['clips']:,} coded clips{scenes}"
 
 
-def attributions(data_root: Path, folders: Sequence[str]) -> tuple[str, ...]:
+def attributions(data_root: Path, folders: Sequence[str], held_back: Sequence[str] = ()) -> tuple[str, ...]:
     """'N images: licence' for each licence among the training images, from the data's manifest."""
     manifest = data_root / "manifest.csv"
     if not manifest.exists():
@@ -97,7 +101,8 @@ def attributions(data_root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     counts: dict[str, int] = {}
     with manifest.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if any(row["file"].startswith(f"{folder}/") for folder in folders):
+            is_held_back = any(fnmatch(Path(row["file"]).name, pattern) for pattern in held_back)
+            if not is_held_back and any(row["file"].startswith(f"{folder}/") for folder in folders):
                 counts[row["licence"]] = counts.get(row["licence"], 0) + 1
     ordered = sorted(counts.items(), key=lambda entry: -entry[1])
     return tuple(f"{count} images: {licence}" for licence, count in ordered)
