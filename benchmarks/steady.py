@@ -27,7 +27,7 @@ from PIL import Image
 import srvid
 from sr_core.color import ColorSpec
 from sr_core.frame import Planes, yuv
-from sr_core.steady.window import Window
+from sr_core.steady.window import steadied as steadied_in_order
 from sr_video.pixels import planes_of
 
 FORMAT, COLOR, SCALE = yuv("420"), ColorSpec(matrix="bt601"), 2
@@ -61,9 +61,8 @@ def planes_from(image: Image8) -> Planes:
 
 
 def steadied(given: Sequence[Planes], made: Sequence[Planes]) -> list[Planes]:
-    window = Window[None](FORMAT, SCALE)
-    found = [each for planes in zip(given, made, strict=True) for each in window.push(None, *planes)]
-    return [planes for _, planes in (*found, *window.flush())]
+    frames = ((None, small, large) for small, large in zip(given, made, strict=True))
+    return [planes for _, planes in steadied_in_order(frames, FORMAT, SCALE)]
 
 
 def gained(made: Sequence[Planes], better: Sequence[Planes], truth: Sequence[Planes], planes: Iterable[int]) -> float:

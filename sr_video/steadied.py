@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sr_core.frame import PixelFormat, Planes
-from sr_core.steady.window import Window
+from sr_core.steady.window import steadied as steadied_planes
 from sr_video.read.source_frame import SourceFrame, Unit
 
 
@@ -18,18 +18,13 @@ def steadied(
         made: units that have a frame, and the planes that the engine made of it.
         scale: of the engine, to steady by it; None hands everything on as it comes.
     """
-    window = None if scale is None else Window[Unit](fmt, scale)
-    for unit, planes in made:
-        assert unit.frame is not None
-        if window is None:
-            yield unit.frame, planes
-        else:
-            yield from _wanted(window.push(unit, unit.frame.planes_in_memory(), planes))
-    if window is not None:
-        yield from _wanted(window.flush())
-
-
-def _wanted(finished: Iterable[tuple[Unit, Planes]]) -> Iterator[tuple[SourceFrame, Planes]]:
+    finished = made if scale is None else steadied_planes(_with_given(made), fmt, scale)
     for unit, planes in finished:
         if unit.frame is not None and not unit.is_beside:
             yield unit.frame, planes
+
+
+def _with_given(made: Iterable[tuple[Unit, Planes]]) -> Iterator[tuple[Unit, Planes, Planes]]:
+    for unit, planes in made:
+        assert unit.frame is not None
+        yield unit, unit.frame.planes_in_memory(), planes

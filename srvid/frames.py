@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import count
-from typing import Protocol
+from itertools import chain
+from typing import Protocol, cast
 
 import av
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -15,6 +15,7 @@ from sr_core.color import ColorSpec
 from sr_core.errors import BadInput
 from sr_core.frame import Device, GivenPlanes, PixelFormat, Planes
 from sr_core.in_order import in_order
+from sr_core.steady.window import check_steadiable, steadied
 from sr_video.convert import convert_frame
 from sr_video.pixels import copy_into, ffmpeg_name, frame_of, nearest_format, pixel_format, planes_of
 from sr_video.read.device_frames import on_host, planes_on, samples_name
@@ -30,9 +31,19 @@ class _Kind:
     color: ColorSpec
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """A frame, and its planes as the engine gets them."""
+
+    frame: av.VideoFrame
+    planes: GivenPlanes
+    color: ColorSpec
+
+
 class _Engine(Protocol):
     """What is asked of `srvid.Upscaler`."""
 
+    scale: int
     in_flight: int
 
     def device_for(self, fmt: PixelFormat, width: int, height: int) -> Device | None: ...
@@ -40,20 +51,36 @@ class _Engine(Protocol):
     def submit_at(self, moment: int, planes: GivenPlanes, fmt: PixelFormat, color: ColorSpec) -> Future[Planes]: ...
 
 
-def enlarge_frames(upscaler: _Engine, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+def enlarge_frames(
+    upscaler: _Engine, frames: Iterable[av.VideoFrame], *, steady: bool = False
+) -> Iterator[av.VideoFrame]:
     """See `srvid.Upscaler.frames`."""
-    kinds: list[_Kind] = []  # of the first frame, once it is known
-    reformatter = VideoReformatter()
-    numbers = count()
+    source = iter(frames)
+    if (first := next(source, None)) is None:
+        return
+    kind, reformatter = _kind_of(first), VideoReformatter()
+    if steady:
+        check_steadiable(kind.format, *kind.size)
 
-    def submit(frame: av.VideoFrame) -> Future[Planes]:
-        if not kinds:
-            kinds.append(_kind_of(frame))
-        number = next(numbers)
-        return _submit(upscaler, frame, kinds[0], reformatter, moment=number if frame.pts is None else frame.pts)
+    def submit(numbered: tuple[int, _Taken]) -> Future[Planes]:
+        number, taken = numbered
+        moment = number if taken.frame.pts is None else taken.frame.pts
+        return upscaler.submit_at(moment, taken.planes, kind.format, taken.color)
 
-    for frame, planes in in_order(frames, submit, in_flight=upscaler.in_flight):
-        yield _finish(frame, kinds[0].format, planes, reformatter)
+    def take(frame: av.VideoFrame) -> _Taken:
+        # asked each time: known when a graph has opened
+        device = None if steady else upscaler.device_for(kind.format, *kind.size)
+        return _take(frame, kind, device, reformatter)
+
+    taken = map(take, chain([first], source))
+    numbered = in_order(enumerate(taken), submit, in_flight=upscaler.in_flight)
+    made = ((taken, planes) for (_, taken), planes in numbered)
+    if steady:
+        made = steadied(
+            ((taken, cast(Planes, taken.planes), large) for taken, large in made), kind.format, upscaler.scale
+        )
+    for taken, planes in made:
+        yield _finish(taken.frame, kind.format, planes, reformatter)
 
 
 def _kind_of(frame: av.VideoFrame) -> _Kind:
@@ -66,9 +93,7 @@ def _kind_of(frame: av.VideoFrame) -> _Kind:
     return _Kind(size=(frame.width, frame.height), format=fmt, color=color_of(frame, fmt))
 
 
-def _submit(
-    upscaler: _Engine, frame: av.VideoFrame, kind: _Kind, reformatter: VideoReformatter, *, moment: int
-) -> Future[Planes]:
+def _take(frame: av.VideoFrame, kind: _Kind, device: Device | None, reformatter: VideoReformatter) -> _Taken:
     size = frame.width, frame.height
     if size != kind.size:
         raise BadInput(
@@ -81,15 +106,14 @@ def _submit(
             hint="deinterlace first: a bwdif filter in av.filter.Graph",
         )
     color = color_after(kind.color, frame, kind.format)
-    device = upscaler.device_for(kind.format, *size)
     lent = None if device is None else planes_on(device, frame, kind.format)
     if lent is None:
         host = on_host(frame)
         if pixel_format(samples_name(host)) != kind.format:
             host = convert_frame(reformatter, host, ffmpeg_name(kind.format), kind.color, given=color)
             color = kind.color
-        return upscaler.submit_at(moment, planes_of(host, kind.format), kind.format, color)
-    return upscaler.submit_at(moment, lent, kind.format, color)
+        return _Taken(frame, planes_of(host, kind.format), color)
+    return _Taken(frame, lent, color)
 
 
 def _finish(source: av.VideoFrame, fmt: PixelFormat, planes: Planes, reformatter: VideoReformatter) -> av.VideoFrame:

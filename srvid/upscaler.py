@@ -118,19 +118,26 @@ class Upscaler(sr_core.upscaler.Upscaler):
 
         return enlarge_picture(self._picture, array)
 
-    def frames(self, frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    def frames(self, frames: Iterable[av.VideoFrame], *, steady: bool = False) -> Iterator[av.VideoFrame]:
         """Upscale decoded frames of one video in order, a few ahead of the one that is handed out.
 
         Planes go through as they were decoded, without a detour over RGB. Each frame has its source's
         pts, time base, duration, colour tags and side data. Read it, encode it, copy it; do not draw
         into it: parts of the next frame may be copied from it.
 
+        Args:
+            steady: lower flicker: each frame is averaged with the one before and the one after where the input shows
+                the same (`sr_core.steady`).
+
         Raises:
-            BadInput: an interlaced frame, another size than the first, or colours that cannot be converted.
+            BadInput: an interlaced frame, another size than the first, or colours that cannot be converted; `steady`
+                beside grain, of floats or of less than 8 pixels.
         """
         from srvid.frames import enlarge_frames
+        from srvid.recipe import check_steady
 
-        return enlarge_frames(self, frames)
+        check_steady(steady, self.grain)
+        return enlarge_frames(self, frames, steady=steady)
 
     def __repr__(self) -> str:
         state = ", closed" if self._closed else ""

@@ -4,6 +4,7 @@ from vapoursynth_filter import upscale          clip = upscale(clip, scale=4)
 core.srvid.Upscale(clip, scale=4)               the same, autoloaded (native/srvid.c)
 
 filter      checks and the graph of nodes: phases of ModifyFrame, joined by Interleave
+steady      each upscaled frame averaged with those beside it
 formats     VapourSynth's formats and frame properties in srvid's words
 engines     upscalers shared by every clip of the process
 sizing      width and height: which scale reaches them, and the way down

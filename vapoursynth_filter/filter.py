@@ -1,8 +1,8 @@
 """`upscale`: the checks, and the graph of nodes that runs the engine.
 
     clip ──┬─ [0::K] ── ModifyFrame ──┐
-           ├─ [1::K] ── ModifyFrame ──┤ Interleave ──┬── CopyFrameProps(all, from clip) ──┐
-           └─ ...                     ┘              └── CopyFrameProps(own, from here) ──┴── out
+           ├─ [1::K] ── ModifyFrame ──┤ Interleave ──┬── steady? ── CopyFrameProps(all, from clip) ──┐
+           └─ ...                     ┘              └────────────── CopyFrameProps(own, from here) ─┴── out
 
 VapourSynth runs the callback of one ModifyFrame serially, so K phases keep K frames in the engine at
 once. A callback reads the source frame's planes in place, and the engine writes into the planes of
@@ -15,15 +15,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike, fspath
 
-import numpy as np
 import vapoursynth as vs
 
 from sr_core.backend import Precision
 from sr_core.errors import BadInput, SrError
-from sr_core.frame import PixelFormat, Planes
+from sr_core.frame import PixelFormat
+from sr_core.grain import check_grain
+from sr_core.steady.window import check_steadiable
 from sr_core.wording import as_argument, option
 from sr_zoo.models import DEFAULT_MODEL
 from srvid.model_choice import scales_of
+from srvid.recipe import check_steady
 from vapoursynth_filter.engines import EngineOptions, Lease, demand_whole, lease
 from vapoursynth_filter.formats import (
     ALPHA_PROP,
@@ -31,9 +33,12 @@ from vapoursynth_filter.formats import (
     GUESSED_PROP,
     color_from_props,
     guesses_of,
+    new_frame_like,
     pixel_format_from_vs,
+    planes_of,
 )
 from vapoursynth_filter.sizing import ENDLESS, Size, factor_from, resize_to, scale_for, size_by, target_size
+from vapoursynth_filter.steady import steadied
 
 FrameCallback = Callable[[int, vs.VideoFrame], vs.VideoFrame]
 
@@ -53,6 +58,7 @@ def upscale(
     sharpen: float = 0.0,
     self_ensemble: bool = False,
     grain: float | str = 0.0,
+    steady: bool = False,
     device: int | None = None,
     width: int | None = None,
     height: int | None = None,
@@ -77,6 +83,7 @@ def upscale(
         sharpen: 0 to 1: how much the edges of the result are sharpened; luma only.
         self_ensemble: average eight flips and turns: a little better, eight times slower.
         grain: film grain over luma: 0 to 1, or 'keep' for what the clip had and the model took away.
+        steady: lower flicker: average what stands still over three frames; not beside grain.
         device: number of the GPU to run on; None for the first, where the backend uses one.
         width, height: the output's size instead of `scale`: the smallest scale that reaches it, then
             down by Lanczos. A side that is left out follows.
@@ -107,6 +114,7 @@ def upscale(
                 device=device,
             ),
             streams,
+            is_steady=bool(steady),
         )
         return large if size is None else resize_to(large, size)
     except SrError as error:
@@ -152,11 +160,14 @@ def _demand_clip(clip: vs.VideoNode) -> None:
         )
 
 
-def _upscale(clip: vs.VideoNode, options: EngineOptions, streams: int | None) -> vs.VideoNode:
+def _upscale(clip: vs.VideoNode, options: EngineOptions, streams: int | None, *, is_steady: bool) -> vs.VideoNode:
     demand_whole("streams", streams, least=1)
+    check_steady(is_steady, check_grain(options.grain))
     if getattr(clip, "gpu_resident", False):  # R80 on
         clip = clip.std.GPUDownload()
     pixels = pixel_format_from_vs(clip.format)
+    if is_steady:
+        check_steadiable(pixels, clip.width, clip.height)
     if clip.num_frames < ENDLESS:
         # Now, so that an interlaced clip fails here and not in the middle of an encode.
         color_from_props(clip.get_frame(0).props, pixels, width=clip.width, height=clip.height)
@@ -177,7 +188,8 @@ def _upscale(clip: vs.VideoNode, options: EngineOptions, streams: int | None) ->
             for phase in range(phases)
         ]
     )
-    with_props = core.std.CopyFrameProps(upscaled, clip)
+    shown = steadied(clip, upscaled, pixels, phases=phases) if is_steady else upscaled
+    with_props = core.std.CopyFrameProps(shown, clip)
     return core.std.CopyFrameProps(with_props, upscaled, props=[ALPHA_PROP, GUESSED_PROP])
 
 
@@ -187,8 +199,8 @@ def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, st
     def upscale_frame(n: int, f: vs.VideoFrame) -> vs.VideoFrame:  # VapourSynth passes n= and f=
         try:
             color = color_from_props(f.props, pixels, width=f.width, height=f.height)
-            result = _new_frame(core, f, held.upscaler.scale)
-            held.upscaler.next_planes_at(first + n * step, _planes(f), pixels, color, _planes(result))
+            result = new_frame_like(core, f, held.upscaler.scale)
+            held.upscaler.next_planes_at(first + n * step, planes_of(f), pixels, color, planes_of(result))
             alpha = f.props.get(ALPHA_PROP)
             if alpha is not None:
                 result.props[ALPHA_PROP] = _upscale_alpha(held, core, alpha)
@@ -203,18 +215,8 @@ def _callback(held: Lease, pixels: PixelFormat, core: vs.Core, *, first: int, st
 
 
 def _upscale_alpha(held: Lease, core: vs.Core, alpha: vs.VideoFrame) -> vs.VideoFrame:
-    result = _new_frame(core, alpha, held.upscaler.scale)
+    result = new_frame_like(core, alpha, held.upscaler.scale)
     pixels = pixel_format_from_vs(alpha.format)
     # not `next_planes`: it would end the sequence of frames that reuse compares
-    held.upscaler.planes(_planes(alpha), pixels, FULL_RANGE_ALPHA, _planes(result))
+    held.upscaler.planes(planes_of(alpha), pixels, FULL_RANGE_ALPHA, planes_of(result))
     return result
-
-
-def _new_frame(core: vs.Core, like: vs.VideoFrame, scale: int) -> vs.VideoFrame:
-    """An uninitialised frame from VapourSynth's pool; a copied template would cost its memory twice."""
-    return core.create_video_frame(like.format, like.width * scale, like.height * scale)
-
-
-def _planes(frame: vs.VideoFrame) -> Planes:
-    """Views, not copies: (rows, columns) with the frame's stride; they keep its memory alive."""
-    return tuple(np.asarray(frame[plane]) for plane in range(frame.format.num_planes))

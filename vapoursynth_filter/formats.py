@@ -1,6 +1,7 @@
-"""VapourSynth's formats and frame properties, in the words of sr_core.
+"""VapourSynth's formats, frames and their properties, in the words of sr_core.
 
     vs.VideoFormat                        -> PixelFormat
+    vs.VideoFrame                         -> Planes
     _Matrix, _Range, _ChromaLocation      -> ColorSpec      (per frame; what is missing is guessed)
     ColorSpec.guessed                     -> SrvidGuessed   "matrix=bt601,siting=left"
 
@@ -13,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import vapoursynth as vs
 
 from sr_core.color import ColorSpec, color_from_tags
 from sr_core.errors import BadInput
-from sr_core.frame import Family, PixelFormat
+from sr_core.frame import Family, PixelFormat, Planes
 
 GUESSED_PROP = "SrvidGuessed"
 ALPHA_PROP = "_Alpha"
@@ -46,6 +48,16 @@ def pixel_format_from_vs(video_format: vs.VideoFormat) -> PixelFormat:
             hint="convert first: clip.resize.Bicubic(format=vs.YUV444P8)",
         )
     return PixelFormat(family=families[video_format.color_family], depth=depth, subsampling=divisors, is_float=is_float)
+
+
+def planes_of(frame: vs.VideoFrame) -> Planes:
+    """Views, not copies: (rows, columns) with the frame's stride; they keep its memory alive."""
+    return tuple(np.asarray(frame[plane]) for plane in range(frame.format.num_planes))
+
+
+def new_frame_like(core: vs.Core, like: vs.VideoFrame, scale: int = 1) -> vs.VideoFrame:
+    """An uninitialised frame from VapourSynth's pool; a copied template would cost its memory twice."""
+    return core.create_video_frame(like.format, like.width * scale, like.height * scale)
 
 
 def color_from_props(props: Mapping[str, Any], pixels: PixelFormat, *, width: int, height: int) -> ColorSpec:

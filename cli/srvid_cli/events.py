@@ -7,8 +7,8 @@
 {"event": "progress", "frames", "frames_expected", "position_seconds", "elapsed_seconds"}
 {"event": "verify", "frames"}
 {"event": "done", "output", "frames", "elapsed_seconds", "output_bytes", "damage" (or "")}
-{"event": "plan", "frames", "segments", "engine", "workers", "cluster" (or ""), "fps", "eta_seconds", "memory_bytes",
- "output_bytes", "notes"}                        with --plan, and nothing else
+{"event": "plan", "frames", "segments", "engine", "workers", "cluster" (or ""), "steady", "fps", "eta_seconds",
+ "memory_bytes", "output_bytes", "notes"}        with --plan, and nothing else
 {"event": "error", "message", "hint"}            then the process ends with a code that is not 0;
                                                  wrong usage, code 2, is said on stderr alone
 """

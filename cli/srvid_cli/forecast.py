@@ -54,6 +54,7 @@ def show_forecast(
             engine=forecast.engine,
             workers=workers,
             cluster=cluster,
+            steady=forecast.plan.steady,
             fps=round(fps, 3),
             eta_seconds=None if eta is None else round(eta, 1),
             memory_bytes=forecast.memory_bytes,
@@ -92,6 +93,7 @@ def _rows(forecast: Forecast, workers: int, fps: float, eta: float | None) -> li
         ("frames", frames + segments),
         ("output", f"{encoder.width}x{encoder.height} {encoder.pix_fmt}, {encoder.codec.encoder}"),
         ("engine", engine),
+        *([("steady", "each frame is averaged with the one before and the one after")] if forecast.plan.steady else []),
         ("speed", f"{fps:.2f} fps" + (f" ({workers} workers at {forecast.fps:.2f})" if workers > 1 else "")),
         ("time", "unknown" if eta is None else f"about {text_from_seconds(eta)}"),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from sr_core.steady.blend import blend
 from sr_core.steady.motion import BLOCK, Look, find_motion
 from sr_core.steady.overlay import lay_over
 from sr_core.steady.weights import Shares, flat_divisors, flat_planes, look_at, shares_of
+from sr_core.wording import option
 
 _FINEST = 4  # parts of a pixel in which motion is found
 
@@ -26,16 +27,25 @@ class Moment:
     look: Look
 
 
-class Steadier:
-    """Steadies the frames of one format at one scale. It keeps nothing.
+def check_steadiable(fmt: PixelFormat, width: int, height: int) -> None:
+    """Refuse input frames that cannot be steadied.
 
     Raises:
-        BadInput: floats, which it does not take.
+        BadInput: floats, or less than a block that motion is found by.
     """
+    if fmt.is_float:
+        raise BadInput(f"{option('steady', True)} takes integer samples, not floats", hint="convert to 16 bits first")
+    if min(width, height) < BLOCK:
+        raise BadInput(
+            f"{option('steady', True)} needs {BLOCK} pixels each way, and the picture is {width}x{height}",
+            hint=f"leave {option('steady', True)} out",
+        )
+
+
+class Steadier:
+    """Steadies frames that `check_steadiable` lets pass, of one format at one scale. It keeps nothing."""
 
     def __init__(self, fmt: PixelFormat, scale: int) -> None:
-        if fmt.is_float:
-            raise BadInput("steady takes integer samples, not floats", hint="convert to 16 bits first")
         self._fmt, self._scale = fmt, scale
         # output moves by whole samples: the parts of a pixel are those of the scale
         self._unit = max(unit for unit in range(1, _FINEST + 1) if scale % unit == 0)
@@ -44,16 +54,16 @@ class Steadier:
         """A frame, looked at once for both of its neighbours."""
         return Moment(given, made, look_at(given, self._fmt))
 
-    def steadied(self, before: Moment | None, this: Moment, after: Moment | None) -> Planes:
-        """New planes for `this`; None where there is no frame."""
+    def steadied(self, before: Moment | None, this: Moment, after: Moment | None, out: Planes | None = None) -> Planes:
+        """Planes for `this`, in `out` or new ones; None where there is no frame."""
         fmt, planes = self._fmt, flat_planes(this.made)
         laid: list[list[tuple[Array, Shares]]] = [[] for _ in planes]
         for other in (before, after):
-            if other is not None and min(this.look.luma.shape) >= BLOCK:
+            if other is not None:
                 self._lay(this, other, laid)
-        made = tuple(np.empty_like(plane) for plane in this.made)
-        for plane, neighbours, out in zip(planes, laid, flat_planes(made), strict=True):
-            blend(plane, neighbours, self._scale, fmt, out)
+        made = tuple(np.empty_like(plane) for plane in this.made) if out is None else out
+        for plane, neighbours, target in zip(planes, laid, flat_planes(made), strict=True):
+            blend(plane, neighbours, self._scale, fmt, target)
         return made
 
     def _lay(self, this: Moment, other: Moment, laid: list[list[tuple[Array, Shares]]]) -> None:
@@ -64,6 +74,16 @@ class Steadier:
         divisors = flat_divisors(self._fmt)
         for neighbours, plane, share, divisor in zip(laid, flat_planes(other.made), shares, divisors, strict=True):
             neighbours.append((lay_over(plane, motion, self._scale, divisor), share))
+
+
+def steadied[Item](
+    made: Iterable[tuple[Item, Planes, Planes]], fmt: PixelFormat, scale: int
+) -> Iterator[tuple[Item, Planes]]:
+    """Each item of (item, given, made) with its steadied planes, in order, one frame late."""
+    window = Window[Item](fmt, scale)
+    for item, given, large in made:
+        yield from window.push(item, given, large)
+    yield from window.flush()
 
 
 class Window[Item]:

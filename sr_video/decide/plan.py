@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sr_core.errors import BadInput, StorageError
 from sr_core.model_spec import LARGEST_SCALE
+from sr_core.steady.window import check_steadiable
 from sr_core.wording import option, text_from_bytes
 from sr_video.decide.card_frames import card_of_encoder
 from sr_video.decide.chapters import Chapter, plan_chapters
@@ -120,6 +121,8 @@ def plan_output(source: Source, request: Request) -> Plan:
         StorageError: there is clearly too little room for the output.
     """
     facts = source.facts
+    if request.steady:
+        check_steadiable(facts.format, facts.width, facts.height)
     container = output_format(request.target)
     codec = video_codec(request.codec or container.default_codec)
     width, height, engine_scale = _sizes(facts, request)

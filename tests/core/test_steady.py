@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sr_core.errors import BadInput
 from sr_core.frame import PixelFormat, Planes, gray, rgb, yuv
 from sr_core.steady.motion import Look, find_motion
-from sr_core.steady.window import Window
+from sr_core.steady.window import check_steadiable
+from sr_core.steady.window import steadied as steadied_in_order
 
 Picture = NDArray[np.uint8]
 SIZE = (72, 104)
@@ -36,11 +37,7 @@ def noisy(pictures: Sequence[Picture], amount: int = 2) -> list[Picture]:
 
 
 def steadied(given: Sequence[Planes], made: Sequence[Planes], fmt: PixelFormat, scale: int = 2) -> list[Planes]:
-    window = Window[int](fmt, scale)
-    found: list[tuple[int, Planes]] = []
-    for index, (planes, large) in enumerate(zip(given, made, strict=True)):
-        found += window.push(index, planes, large)
-    found += window.flush()
+    found = list(steadied_in_order(zip(range(len(given)), given, made, strict=True), fmt, scale))
     assert [index for index, _ in found] == list(range(len(given)))
     return [planes for _, planes in found]
 
@@ -150,7 +147,7 @@ def planes_like(fmt: PixelFormat, size: tuple[int, int], seed: int) -> Planes:
     )
 
 
-@pytest.mark.parametrize("size", [(41, 67), (9, 70), (5, 6)])
+@pytest.mark.parametrize("size", [(41, 67), (9, 70), (8, 8)])
 @pytest.mark.parametrize("scale", [1, 3, 4])
 @pytest.mark.parametrize(
     "fmt", [yuv("420"), yuv("420", 10, semiplanar=True), yuv("422", 12), rgb(packed=True), gray(16)], ids=str
@@ -178,6 +175,10 @@ def test_interleaved_planes_are_steadied_as_separate_ones_are() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_floats_are_refused() -> None:
+def test_floats_and_what_is_smaller_than_a_block_are_refused() -> None:
     with pytest.raises(BadInput, match="integer"):
-        Window[int](PixelFormat(family="gray", depth=32, is_float=True), 2)
+        check_steadiable(PixelFormat(family="gray", depth=32, is_float=True), 64, 48)
+    for size in ((64, 7), (7, 64)):
+        with pytest.raises(BadInput, match=r"needs 8 pixels each way, and the picture is \d+x\d+"):
+            check_steadiable(gray(), *size)
+    check_steadiable(gray(), 8, 8)

@@ -220,15 +220,31 @@ def test_frames_keep_time_tags_and_format(upscaler: srvid.Upscaler) -> None:
         assert [getattr(result, tag) for tag in tags] == [getattr(source, tag) for tag in tags]
 
 
-def test_frames_are_those_that_the_command_writes(upscaler: srvid.Upscaler, tmp_path: Path) -> None:
-    srvid.upscale_video(
-        CLIP, tmp_path / "out.mkv", scale=2, model="swift", precision="exact", codec="ffv1", end=0.2, no_segments=True
-    )
+@pytest.mark.parametrize("steady", [False, True])
+def test_frames_are_those_that_the_command_writes(steady: bool, upscaler: srvid.Upscaler, tmp_path: Path) -> None:
+    options: dict[str, typing.Any] = {"model": "swift", "precision": "exact", "codec": "ffv1", "no_segments": True}
+    srvid.upscale_video(CLIP, tmp_path / "out.mkv", scale=2, end=0.2, steady=steady, **options)
     with av.open(str(tmp_path / "out.mkv")) as container:
         written = [frame.to_ndarray() for frame in container.decode(video=0)]
-    ours = [frame.to_ndarray() for frame in upscaler.frames(clip_frames(len(written)))]
-    assert len(ours) == 6
+    read = clip_frames(len(written) + steady)  # a part's last frame is averaged with the one behind it
+    ours = [frame.to_ndarray() for frame in upscaler.frames(read, steady=steady)][:6]
+    assert len(written) == len(ours) == 6
     assert all((one == other).all() for one, other in zip(ours, written, strict=True))
+    plain = [frame.to_ndarray() for frame in upscaler.frames(read)]
+    assert any((one != other).any() for one, other in zip(ours, plain, strict=False)) == steady
+
+
+def test_what_cannot_be_steadied_is_refused(upscaler: srvid.Upscaler) -> None:
+    (frame,) = clip_frames(1)
+    with pytest.raises(BadInput, match="is 32x4"):
+        list(upscaler.frames([frame.reformat(width=32, height=4)], steady=True))
+    upscaler.grain = 0.5
+    try:
+        with pytest.raises(BadInput, match="would average the grain"):
+            upscaler.frames([], steady=True)
+    finally:
+        upscaler.grain = 0.0
+    assert list(upscaler.frames([], steady=True)) == []
 
 
 def test_side_data_comes_along(upscaler: srvid.Upscaler, tmp_path: Path) -> None:

@@ -187,14 +187,16 @@ def test_example_film_encodes_with_x264(vspipe: Vspipe, source: Path, nearest: P
         assert len(list(container.decode(video=0))) == len(frames) == 12
 
 
+@pytest.mark.parametrize("steady", [False, True])
 def test_the_srvid_command_and_the_filter_give_the_same_frames(
-    vspipe: Vspipe, source: Path, model: Path, environment: dict[str, str], tmp_path: Path
+    steady: bool, vspipe: Vspipe, source: Path, model: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """One model, two front ends, two decoders: no bit differs."""
     if not hasattr(vs.core, "bs"):
         pytest.skip("needs vapoursynth-bestsource")
     large = tmp_path / "large.mkv"
     options = ["--scale", "2", "--model", str(model), "--backend", "openvino", "--tile", "64", "--codec", "ffv1"]
+    options += ["--steady"] if steady else []
     code = f"import sys; sys.argv = ['srvid', *{[str(source), str(large), *options]!r}]\n"
     command = [sys.executable, "-c", code + "from srvid_cli.srvid import main; main()"]
     paths = os.pathsep.join([environment["PYTHONPATH"], str(EXAMPLES.parent / "cli")])
@@ -204,7 +206,7 @@ def test_the_srvid_command_and_the_filter_give_the_same_frames(
     script.write_text(
         "import vapoursynth as vs\n"
         f"clip = vs.core.bs.VideoSource({str(source)!r})\n"
-        f"clip.srvid.Upscale(2, {str(model)!r}, 'openvino', tile=64).set_output()\n"
+        f"clip.srvid.Upscale(2, {str(model)!r}, 'openvino', tile=64, steady={int(steady)}).set_output()\n"
     )
     filtered = decoded(vspipe("-c", "y4m", script, "-").stdout)
     with av.open(str(large)) as container:

@@ -219,7 +219,7 @@ VS_EXTERNAL_API(void) VapourSynthPluginInit2(VSPlugin *plugin, const VSPLUGINAPI
     api->registerFunction("Upscale",
                           "clip:vnode;scale:float:opt;model:data:opt;backend:data:opt;streams:int:opt;"
                           "tile:int:opt;precision:data:opt;threads:int:opt;reuse:int:opt;"
-                          "strength:float:opt;sharpen:float:opt;self_ensemble:int:opt;grain:data:opt;device:int:opt;width:int:opt;height:int:opt;",
+                          "strength:float:opt;sharpen:float:opt;self_ensemble:int:opt;grain:data:opt;steady:int:opt;device:int:opt;width:int:opt;height:int:opt;",
                           "clip:vnode;", upscale, NULL, plugin);
     api->registerFunction("Version", "", "version:data;", version, NULL, plugin);
 }

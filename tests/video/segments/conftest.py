@@ -29,6 +29,7 @@ SOUND = ["-f", "lavfi", "-i", "sine=d=6:r=48000"]
 X264 = ["-c:v", "libx264", "-g", "25", "-threads", "1"]
 CLIPS: dict[str, list[str]] = {
     "tiny.mp4": ["-f", "lavfi", "-i", "testsrc2=s=32x32:r=8:d=2", "-c:v", "libx264", "-g", "8"],
+    "low.mkv": ["-f", "lavfi", "-i", "testsrc2=s=32x6:r=8:d=1", "-c:v", "ffv1"],
     "plain.mp4": [*SOURCE, *SOUND, *X264, "-c:a", "aac"],
     "b-pyramid.mp4": [*SOURCE, *X264, "-bf", "4", "-x264-params", "b-pyramid=normal"],
     "open-gop.mp4": [*SOURCE, *X264, "-x264-params", "open-gop=1:bframes=3"],

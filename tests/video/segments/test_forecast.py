@@ -32,6 +32,7 @@ def test_a_plan_names_what_will_be_lost(clip: Clip, srvid: Run, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     assert "note     the video is interlaced" in done.stdout
     assert "speed " in done.stdout
+    assert "steady" not in done.stdout
 
 
 def test_a_plan_of_a_video_shorter_than_half_its_sound_measures_its_beginning(
@@ -40,9 +41,13 @@ def test_a_plan_of_a_video_shorter_than_half_its_sound_measures_its_beginning(
     source = tmp_path / "in.mkv"
     inputs = ["-i", str(clip("tiny.mp4")), "-f", "lavfi", "-i", "sine=d=6:r=8000"]
     subprocess.run(["ffmpeg", "-v", "error", *inputs, "-c:v", "copy", "-c:a", "flac", str(source)], check=True)
-    done = srvid(source, tmp_path / "out.mkv", "--plan", "--json")
+    done = srvid(source, tmp_path / "out.mkv", "--plan", "--json", "--steady")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["fps"] > 0
+    plan = json.loads(done.stdout)
+    assert plan["fps"] > 0
+    assert plan["steady"]
+    shown = srvid(source, tmp_path / "out.mkv", "--plan", "--steady").stdout
+    assert "steady   each frame is averaged with the one before and the one after" in shown
 
 
 def test_a_plan_of_a_start_after_the_end_says_so(clip: Clip, srvid: Run, tmp_path: Path) -> None:

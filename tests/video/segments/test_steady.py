@@ -73,3 +73,9 @@ def test_grain_is_not_laid_to_be_averaged_away(clip: Clip, srvid: Run, tmp_path:
     done = srvid(clip("tiny.mp4"), tmp_path / "out.mkv", "--steady", "--grain", "0.5")
     assert done.returncode == 1
     assert "--steady would average the grain of --grain 0.5 away" in done.stderr
+
+
+def test_a_picture_too_small_for_it_is_refused_before_the_work(clip: Clip, upscale_here: Here, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="needs 8 pixels each way, and the picture is 32x6"):
+        upscale_here(clip("low.mkv"), tmp_path / "out.mkv", segment=None, steady=True)
+    assert not (tmp_path / "out.mkv").exists()
