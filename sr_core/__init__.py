@@ -19,6 +19,7 @@ records     JSON of our own, read as if somebody else had written it
 children    how a Python of our own is started, safe in any folder
 file_stamp  what tells, without reading a file, that it is still the same
 grain       film grain over what was made
+lost_grain  how much grain a network took away
 in_order    work submitted ahead of its results
 difference  how two pictures differ
 late_module modules that are loaded when their types are asked for

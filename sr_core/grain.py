@@ -8,10 +8,7 @@ frame and after whatever. Grain is of luma: RGB channels get the same amount. It
 fades to black and to white [1], so that no sample leaves the nominal range. As in AV1's film grain [2], the template
 is Gaussian noise of unit strength, made once, of which each frame takes another part.
 
-`keep` compares the input with what was made, averaged back to the input's size: the variance that flat parts lack is
-what the network removed, which may be a part. The median over flat blocks of 8x8 counts, without what rounding alone
-makes; the size is told by the correlation of neighbours in the difference, and grows with the scale. A frame's measure
-is its own: segments need no other.
+`keep` lays what the network took away (`sr_core.lost_grain`).
 
 [1] Kodak, Print Grain Index (E-58), and Livingston, Physical Properties of Photographic Materials, 1929: granularity
     peaks at medium densities.
@@ -20,34 +17,25 @@ is its own: segments need no other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from math import exp, log, sqrt
+from math import exp
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sr_core.color import FULL_RANGE_RGB, ColorSpec, code_scale
+from sr_core.color import FULL_RANGE_RGB, ColorSpec
 from sr_core.errors import BadInput
 from sr_core.frame import Array, PixelFormat, Planes
+from sr_core.lost_grain import FLOAT_PEAK, Film, LostGrain, luma_codes, luma_range, tone
 
 KEEP: Literal["keep"] = "keep"
 STRONGEST = 0.04  # standard deviation at amount 1, in parts of black to white: some 9 codes of 8 bits
-_LIMIT = 0.06  # of what is kept; 3 times that is still less than a tone's distance from black
-_FADE = 0.2  # of the range, at either end
-_OWN_SIZE = 6  # tenths of a pixel: the blur of grain that nothing measured
-_LARGEST = 40
 _SIDE = 1024  # of the template, which is periodic
 _ONE = 4096  # a standard deviation in its codes
 _CUT = 3 * _ONE
-_BLOCK = 8
-_FLAT = 4 / 255  # between the means of the quarters of a block of what was made
-_LEAST = 0.8 / 255  # what is weaker is taken for the coder's own error
-_ENOUGH = 16  # flat blocks
 _STRIP = 64  # rows at a time, which stay in the cache
-_LUMA = (54, 183, 19)  # of 256, ITU-R BT.709
 
 
 def check_grain(grain: float | str) -> float | Literal["keep"]:
@@ -67,22 +55,14 @@ def check_grain(grain: float | str) -> float | Literal["keep"]:
     return amount
 
 
-@dataclass(frozen=True)
-class Film:
-    """Grain of a frame.
-
-    Attributes:
-        strength: standard deviation in the middle tones, in parts of black to white.
-        tenths: of a pixel: the blur that makes the grain's size.
-    """
-
-    strength: float
-    tenths: int = _OWN_SIZE
-
-
 def film_of(grain: float | Literal["keep"], given: Planes, made: Planes, fmt: PixelFormat, color: ColorSpec) -> Film:
     """What `grain` means for one frame: `given` is what `made` was made of."""
-    return Film(STRONGEST * grain) if grain != KEEP else _measured(given, made, fmt, color)
+    if grain != KEEP:
+        return Film(STRONGEST * grain)
+    lost = LostGrain()
+    lost.see_given(given, fmt, color)
+    lost.see_made(made, fmt)
+    return lost.film()
 
 
 def lay(
@@ -109,7 +89,7 @@ def lay(
     channels = 3 if fmt.family == "rgb" and fmt.layout != "packed" else 1
     for first in range(0, len(rows), _STRIP):
         part = np.s_[first : first + _STRIP]
-        luma = _luma([plane[part] for plane in made], fmt)
+        luma = luma_codes([plane[part] for plane in made], fmt)
         noise = template[rows[part]][:, columns].astype(np.float32)
         noise *= lut[luma]
         for source, target in zip(made[:channels], out[:channels], strict=True):
@@ -149,17 +129,48 @@ def _laid_on_premultiplied(film: Film, pixels: Array, *, moment: int, top: int) 
 
 
 def lay_on_strips(
-    strips: Iterable[Array], amount: float, *, moment: int = 0, is_premultiplied: bool = False
+    strips: Iterable[Array],
+    grain: float | Literal["keep"],
+    *,
+    lost: LostGrain | None = None,
+    hold: Callable[[Iterator[Array]], Iterable[Array]] = list,
+    moment: int = 0,
+    is_premultiplied: bool = False,
 ) -> Iterator[Array]:
-    """The strips of one picture, top to bottom, with so much grain; the same bytes as of the whole."""
+    """The strips of one picture, top to bottom, with so much grain; the same bytes as of the whole.
+
+    Args:
+        lost: of 'keep' alone: has seen, or will see while `strips` are made, what they are made of.
+        hold: of 'keep' alone: takes all strips before the first is handed out, and gives them again.
+    """
+    film = Film(0.0 if grain == KEEP else STRONGEST * grain)
+    if grain == KEEP:
+        assert lost is not None
+        strips = hold(_seen(strips, lost))
+        film = lost.film()
     top = 0
     for strip in strips:
-        if amount:
-            film = Film(STRONGEST * amount)
+        if film.strength:
             yield lay_on_picture(film, strip, moment=moment, top=top, is_premultiplied=is_premultiplied)
         else:
             yield strip
         top += len(strip)
+
+
+def given_to(lost: LostGrain | None, strips: Iterable[Array]) -> Iterator[Array]:
+    """The strips on their way to the network, seen by `lost`."""
+    for strip in strips:
+        if lost is not None:
+            fmt, planes = color_planes(strip)
+            lost.see_given(planes, fmt, FULL_RANGE_RGB)
+        yield strip
+
+
+def _seen(strips: Iterable[Array], lost: LostGrain) -> Iterator[Array]:
+    for strip in strips:
+        fmt, planes = color_planes(strip)
+        lost.see_made(planes, fmt)
+        yield strip
 
 
 def color_planes(picture: Array) -> tuple[PixelFormat, Planes]:
@@ -173,7 +184,7 @@ def color_planes(picture: Array) -> tuple[PixelFormat, Planes]:
 def _add(source: Array, noise: npt.NDArray[np.float32], target: Array, fmt: PixelFormat) -> None:
     noise = noise[..., None] if source.ndim == 3 else noise
     if fmt.is_float:
-        target[...] = source + noise / np.float32(_PEAK)
+        target[...] = source + noise / np.float32(FLOAT_PEAK)
         return
     shift = 16 - fmt.depth if fmt.msb_aligned else 0
     codes = (source >> shift) + noise
@@ -182,44 +193,11 @@ def _add(source: Array, noise: npt.NDArray[np.float32], target: Array, fmt: Pixe
     target[...] = codes.astype(source.dtype) << shift if shift else codes.astype(source.dtype)
 
 
-_PEAK = 65535  # floats are looked at in so many codes
-
-
-def _luma(planes: list[Array], fmt: PixelFormat) -> Array:
-    """Luma in codes of an integer type, of any format."""
-    if fmt.family != "rgb":
-        return _codes(planes[0], fmt)
-    channels = [planes[0][..., n] for n in range(3)] if fmt.layout == "packed" else planes
-    weighted = [_codes(plane, fmt).astype(np.uint32) * part for plane, part in zip(channels, _LUMA, strict=True)]
-    luma: Array = (weighted[0] + weighted[1] + weighted[2]) >> 8
-    return luma
-
-
-def _codes(plane: Array, fmt: PixelFormat) -> Array:
-    if fmt.is_float:
-        return np.rint(np.clip(plane.astype(np.float32), 0, 1) * np.float32(_PEAK)).astype(np.uint16)
-    return plane >> (16 - fmt.depth) if fmt.msb_aligned else plane
-
-
-def _range(fmt: PixelFormat, color: ColorSpec) -> tuple[float, float]:
-    """(span, offset) of luma in codes."""
-    if fmt.is_float:
-        return float(_PEAK), 0.0
-    span, offset, *_ = code_scale(depth=fmt.depth, full_range=color.full_range or fmt.family == "rgb")
-    return span, offset
-
-
-def _tone(luma: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """How much of the grain a tone of 0..1 shows."""
-    shown: npt.NDArray[np.float64] = np.clip(np.minimum(luma, 1 - luma) / _FADE, 0, 1)
-    return shown
-
-
 def _gains(fmt: PixelFormat, color: ColorSpec, strength: float) -> npt.NDArray[np.float32]:
     """For each code of luma, what a template's code is multiplied with."""
-    span, offset = _range(fmt, color)
-    codes = np.arange(_PEAK + 1 if fmt.is_float else fmt.peak + 1, dtype=np.float64)
-    return (_tone((codes - offset) / span) * (strength * span / _ONE)).astype(np.float32)
+    span, offset = luma_range(fmt, color)
+    codes = np.arange(FLOAT_PEAK + 1 if fmt.is_float else fmt.peak + 1, dtype=np.float64)
+    return (tone((codes - offset) / span) * (strength * span / _ONE)).astype(np.float32)
 
 
 def _window(moment: int, rows: range, columns: range) -> tuple[Array, Array]:
@@ -249,52 +227,3 @@ def _template(tenths: int) -> npt.NDArray[np.int16]:
         noise = total
     noise *= 1 / (sum(tap * tap for tap in taps))  # of unit strength again: both axes
     return np.clip(np.rint(noise * _ONE), -_CUT, _CUT).astype(np.int16)
-
-
-# ---- what was there
-
-
-def _measured(given: Planes, made: Planes, fmt: PixelFormat, color: ColorSpec) -> Film:
-    nothing = Film(0.0)
-    span, offset = _range(fmt, color)
-    ours, theirs = _luma(list(given), fmt).astype(np.int64), _luma(list(made), fmt)
-    scale = theirs.shape[0] // ours.shape[0]
-    height, width = (side // _BLOCK * _BLOCK for side in ours.shape)
-    base = np.zeros((height, width), np.int64)
-    for down in range(scale):
-        for across in range(scale):
-            base += theirs[down::scale, across::scale][:height, :width]
-    area = scale * scale
-    lost = ours[:height, :width] * area - base  # whole numbers: the same on every CPU
-    unit = span * area
-    blocks, bases = _in_blocks(lost), _in_blocks(base)
-    tones = _tone((bases.mean(axis=(1, 2)) / area - offset) / span)
-    coarse = bases.reshape(-1, 2, _BLOCK // 2, 2, _BLOCK // 2).sum(axis=(2, 4))  # in which grain hardly shows
-    is_flat = (np.ptp(coarse, axis=(1, 2)) < _FLAT * unit * (_BLOCK // 2) ** 2) & (tones > 0.5)
-    if is_flat.sum() < _ENOUGH:
-        return nothing
-    blocks, bases, tones = blocks[is_flat], bases[is_flat], tones[is_flat]
-    missing = (_variance(blocks + bases) - _variance(bases)) / tones**2
-    rounding = 0.0 if fmt.is_float else 1 / 12 / span**2
-    strength = sqrt(max(0.0, float(np.median(missing)) / unit**2 - rounding))
-    if strength < _LEAST:
-        return nothing
-    centred = blocks - blocks.mean(axis=(1, 2), keepdims=True)
-    pairs = (centred[:, :, 1:] * centred[:, :, :-1]).mean() + (centred[:, 1:] * centred[:, :-1]).mean()
-    alike = min(max(float(pairs) / 2 / float(_variance(blocks).mean()), 0.03), 0.95)
-    blur = scale * 0.5 / sqrt(-log(alike))  # of a Gaussian blur b, neighbours correlate by exp(-1 / (4 b^2))
-    return Film(min(strength, _LIMIT), min(max(round(10 * blur), 1), _LARGEST))
-
-
-def _in_blocks(plane: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(blocks, 8, 8)."""
-    height, width = plane.shape
-    split = plane.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
-    return split.transpose(0, 2, 1, 3).reshape(-1, _BLOCK, _BLOCK)
-
-
-def _variance(blocks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Within each block, from whole numbers."""
-    count = _BLOCK * _BLOCK
-    total, squares = blocks.sum(axis=(1, 2)), (blocks * blocks).sum(axis=(1, 2))
-    return (count * squares - total * total) / (count * (count - 1.0))

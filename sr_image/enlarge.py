@@ -12,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.grain import KEEP, check_grain, lay_on_strips
+from sr_core.grain import KEEP, check_grain, given_to, lay_on_strips
+from sr_core.lost_grain import LostGrain
 from sr_core.wording import count_of, option
 from sr_image.formats.capabilities import FORMATS, ImageFormat
 from sr_image.formats.jpeg_writer import list_oversized
@@ -28,7 +30,7 @@ from sr_image.metadata.exif import has_thumbnail
 from sr_image.metadata.update import metadata_for_output, thumbnail_jpeg
 from sr_image.pipeline import INFINITY, PixelPipeline, Statistics, measure_statistics, orient, plan_pipeline
 from sr_image.sizing import SizeTarget
-from sr_image.strips import StripUpscaler, context_rows, enlarge_strips, make_ahead, resize_strips
+from sr_image.strips import StripUpscaler, context_rows, enlarge_strips, held_on_disk, make_ahead, resize_strips
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 STRIP_PIXELS = 2 << 20  # source pixels upscaled at a time: the grain of progress and of stopping
@@ -47,7 +49,7 @@ class EnlargeOptions:
         profile: 'keep' embeds the input's ICC profile again, 'srgb' converts to sRGB.
         dpi: 'keep' leaves the resolution (the print grows), 'scale' multiplies it.
         background: colour under transparency, for formats without alpha.
-        grain: film grain over what the network makes, 0 to 1 (`sr_core.grain`).
+        grain: film grain over what the network makes, 0 to 1, or 'keep' (`sr_core.grain`).
         target: exact output size.
         memory_bytes: budget of one image.
         max_pixels: largest input accepted.
@@ -58,7 +60,7 @@ class EnlargeOptions:
     profile: str = "keep"
     dpi: str = "keep"
     background: tuple[int, int, int] | None = None
-    grain: float = 0.0
+    grain: float | Literal["keep"] = 0.0
     target: SizeTarget = field(default_factory=SizeTarget)
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     max_pixels: int = DEFAULT_MAX_PIXELS
@@ -70,8 +72,7 @@ class EnlargeOptions:
             raise BadInput(f"quality is 1 to 100, got {self.quality}")
         if self.profile not in ("keep", "srgb") or self.dpi not in ("keep", "scale"):
             raise BadInput(f"profile {self.profile!r}, dpi {self.dpi!r}", hint="keep or srgb; keep or scale")
-        if check_grain(self.grain) == KEEP:
-            raise BadInput("grain is 0 to 1 for image files, not 'keep'", hint="give an amount, such as 0.3")
+        check_grain(self.grain)
         if self.memory_bytes < 64 << 20:
             raise BadInput("at least 64 MiB of memory are needed", hint=f"raise {option('memory')}")
 
@@ -201,7 +202,7 @@ def enlarge(
             plan = plan_enlarging(image, upscaler.scale, options)
         elif image.header != plan.source:
             raise BadInput(f"{source.name} changed while this ran", hint="run the same command again")
-        work = _Work(source, upscaler, options, plan, on_pixels)
+        work = _Work(source, upscaler, options, plan, on_pixels, folder=target.absolute().parent)
         frames = decode_frames(image)
         first, thumbnail = next(frames), None
         if not work.reads_in_strips:
@@ -232,7 +233,10 @@ class _Work:
         options: EnlargeOptions,
         plan: EnlargePlan,
         on_pixels: Callable[[int], None] | None,
+        *,
+        folder: Path,
     ) -> None:
+        self._folder = folder
         self._path, self._upscaler, self._options, self._plan = path, upscaler, options, plan
         self._on_pixels = on_pixels
         self._not_finite = 0  # pixels
@@ -255,11 +259,13 @@ class _Work:
         plan, pipeline = self._plan, self._plan.pipeline
         seen = self._statistics(frame) if pipeline.needs_statistics(plan.source.dtype) else Statistics()
         curve = pipeline.curve(seen)
-        rows = self._rows()
+        rows, grain = self._rows(), self._options.grain
         pieces = regroup_rows(frame.strips, rows)
+        encoded = (pipeline.encode(pipeline.prepare(piece), curve) for piece in pieces)
+        lost = LostGrain() if grain == KEEP else None
         large = enlarge_strips(
             self._upscaler,
-            (pipeline.encode(pipeline.prepare(piece), curve) for piece in pieces),
+            given_to(lost, encoded),
             rows=rows,
             context=context_rows(self._upscaler.halo_px),
             is_premultiplied=pipeline.is_premultiplied,
@@ -267,7 +273,12 @@ class _Work:
             on_rows=self._tell,
         )
         large = lay_on_strips(
-            large, self._options.grain, moment=self._frames_begun, is_premultiplied=pipeline.is_premultiplied
+            large,
+            grain,
+            lost=lost,
+            hold=partial(held_on_disk, self._folder) if plan.streams else list,
+            moment=self._frames_begun,
+            is_premultiplied=pipeline.is_premultiplied,
         )
         self._frames_begun += 1
         result: Iterator[Array] = (pipeline.decode(strip, curve) for strip in large)

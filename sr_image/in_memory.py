@@ -9,13 +9,15 @@ gets the whole image at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
 from sr_core.array import DTYPES
 from sr_core.errors import BadInput
 from sr_core.frame import Array
-from sr_core.grain import lay_on_strips
+from sr_core.grain import KEEP, given_to, lay_on_strips
+from sr_core.lost_grain import LostGrain
 from sr_image.color.curve import Curve, samples_from_unit
 from sr_image.strips import StripUpscaler, context_rows, enlarge_strips
 
@@ -30,7 +32,7 @@ def enlarge_in_strips(
     is_linear: bool = False,
     is_premultiplied: bool = False,
     rgb_order: Sequence[int] | None = None,
-    grain: float = 0.0,
+    grain: float | Literal["keep"] = 0.0,
     moment: int = 0,
 ) -> Iterator[Array]:
     """Yield the rows of the result, top to bottom, in the samples and channel order of `pixels`.
@@ -41,7 +43,8 @@ def enlarge_in_strips(
         is_linear: the samples are linear light, not gamma-encoded.
         is_premultiplied: colour is already multiplied by alpha.
         rgb_order: which channels are red, green, blue (and alpha), where they do not stand so; its own inverse.
-        grain: film grain over the colors, 0 to 1; another for each `moment` (`sr_core.grain`).
+        grain: film grain over the colors, 0 to 1, another for each `moment`; or 'keep', for which all rows are made
+            before the first is handed out (`sr_core.grain`).
 
     Raises:
         BadInput: NaN or infinity in the colours.
@@ -53,15 +56,16 @@ def enlarge_in_strips(
     alpha = pixels[..., -1]
     rows = _rows(upscaler.halo_px, width, height)
     order = slice(None) if rgb_order is None else list(rgb_order)
+    lost = LostGrain() if grain == KEEP else None
     strips = enlarge_strips(
         upscaler,
-        (samples.encode(pixels[top : top + rows][..., order]) for top in range(0, height, rows)),
+        given_to(lost, (samples.encode(pixels[top : top + rows][..., order]) for top in range(0, height, rows))),
         rows=rows,
         context=context_rows(upscaler.halo_px) if upscaler.halo_px is not None else 0,
         is_premultiplied=is_premultiplied,
         alpha_is_constant=has_alpha and bool((alpha == alpha[0, 0]).all()),
     )
-    for strip in lay_on_strips(strips, grain, moment=moment, is_premultiplied=is_premultiplied):
+    for strip in lay_on_strips(strips, grain, lost=lost, moment=moment, is_premultiplied=is_premultiplied):
         yield samples.decode(strip)[..., order]
 
 

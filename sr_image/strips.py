@@ -6,15 +6,20 @@ rows of the source   ├ context ┼──── own ────┼ context ┤
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from typing import Protocol
+from contextlib import ExitStack
+from math import prod
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 import numpy as np
 
 from sr_core.alpha import BLEED_PX
 from sr_core.array import PlaneUpscaler, upscale_image
 from sr_core.frame import Array
+from sr_core.storage import storage_error
 from sr_core.tiles.tiling import round_up
 
 
@@ -95,6 +100,33 @@ def enlarge_strips(
         yield large[above * scale : (above + own) * scale]
         if on_rows is not None:
             on_rows(own)
+
+
+def held_on_disk(folder: Path, strips: Iterable[Array]) -> Iterator[Array]:
+    """All `strips`, made when this is called; until they are read they lie in a file without a name in `folder`.
+
+    Raises:
+        StorageError: there is no room for them.
+    """
+    kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
+    with ExitStack() as stack:
+        file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+        for strip in strips:
+            kinds.append((strip.dtype, strip.shape))
+            try:
+                file.write(np.ascontiguousarray(strip).data)
+            except OSError as error:
+                raise storage_error(error, folder, "cannot keep a picture for a moment in") from error
+        file.seek(0)
+        return _read_back(stack.pop_all(), file, kinds)
+
+
+def _read_back(
+    stack: ExitStack, file: IO[bytes], kinds: list[tuple[np.dtype[Any], tuple[int, ...]]]
+) -> Iterator[Array]:
+    with stack:
+        for dtype, shape in kinds:
+            yield np.frombuffer(file.read(dtype.itemsize * prod(shape)), dtype).reshape(shape)
 
 
 def resize_strips(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sr_core.errors import BadInput
 from sr_core.frame import Array
+from sr_core.grain import KEEP
 from sr_plugins.client import BYTES_PER_SAMPLE, DEFAULT_MODEL, scaled
 
 DTYPES = {"u8": "u1", "u16": "<u2", "f16": "<f2", "f32": "<f4"}
@@ -28,7 +29,8 @@ class Job:
         order: 'rgb' or 'bgr' of 3 and 4 channels.
         strength: that much of the model, the rest of 'clear'.
         sharpen: how much luma is sharpened.
-        grain: how much film grain is laid over the result; not where it is averaged back to the input's size.
+        grain: how much film grain is laid over the result, or 'keep' for what the input had; not where it is averaged
+            back to the input's size.
         moment: of the picture among others of one film: each has its own grain.
         transfer: 'encoded' (gamma, as images are) or 'linear' light.
         alpha: 'straight' or 'premultiplied'.
@@ -43,7 +45,7 @@ class Job:
     model: str = DEFAULT_MODEL
     strength: float = 1.0
     sharpen: float = 0.0
-    grain: float = 0.0
+    grain: float | Literal["keep"] = 0.0
     moment: int = 0
     backend: str = "auto"
     tile: int | None = None
@@ -64,6 +66,8 @@ class Job:
             raise BadInput(f"tile is {self.tile!r}, expected a number of pixels or null")
         for name in ("strength", "sharpen", "grain"):
             share = getattr(self, name)
+            if name == "grain" and share == KEEP:
+                continue
             if type(share) not in (int, float) or not 0.0 <= share <= 1.0:
                 raise BadInput(f"{name} is {share!r}, expected 0 to 1")
         if type(self.at_input_size) is not bool:

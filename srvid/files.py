@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from sr_core.backend import Precision
 from sr_core.errors import BadInput, OutputExists
@@ -141,7 +141,7 @@ def upscale_image(
     profile: Literal["keep", "srgb"] = "keep",
     dpi: Literal["keep", "scale"] = "keep",
     background: tuple[int, int, int] | None = None,
-    grain: float = 0.0,
+    grain: float | Literal["keep"] = 0.0,
     overwrite: bool = False,
 ) -> tuple[str, ...]:
     """Upscale the image file `source` into `target`, meaning the same: depth, alpha, profile, EXIF, pages.
@@ -152,7 +152,7 @@ def upscale_image(
         width, height, max_size, megapixels: exact output size.
         quality: 1 to 100, for lossy formats.
         background: colour under transparency, where the format has none.
-        grain: film grain over the result, 0 to 1; at 0 that of `upscaler`.
+        grain: film grain over the result, 0 to 1, or 'keep' for what the input had; at 0 that of `upscaler`.
 
     Returns:
         What changed besides the size, in words; () for nothing.
@@ -237,7 +237,7 @@ def _enlarge_options(
     profile: str = "keep",
     dpi: str = "keep",
     background: tuple[int, int, int] | None = None,
-    grain: float = 0.0,
+    grain: float | Literal["keep"] = 0.0,
 ) -> EnlargeOptions:
     from sr_image.enlarge import EnlargeOptions
     from sr_image.formats.capabilities import format_named
@@ -261,7 +261,7 @@ def _enlarge_file(
     from sr_image.enlarge import enlarge
 
     if engine.grain and not chosen.grain:
-        chosen = replace(chosen, grain=cast(float, engine.grain))  # which refuses "keep"
+        chosen = replace(chosen, grain=engine.grain)
     if not source.is_file():
         raise BadInput(f"no file {source}", hint="check the path")
     if target.exists():

@@ -72,13 +72,12 @@ def enlarge_frames(
         device = None if steady else upscaler.device_for(kind.format, *kind.size)
         return _take(frame, kind, device, reformatter)
 
-    taken = map(take, chain([first], source))
-    numbered = in_order(enumerate(taken), submit, in_flight=upscaler.in_flight)
-    made = ((taken, planes) for (_, taken), planes in numbered)
+    numbered = in_order(enumerate(map(take, chain([first], source))), submit, in_flight=upscaler.in_flight)
+    made: Iterator[tuple[_Taken, Planes]] = ((taken, planes) for (_, taken), planes in numbered)
     if steady:
-        made = steadied(
-            ((taken, cast(Planes, taken.planes), large) for taken, large in made), kind.format, upscaler.scale
-        )
+        # arrays: `take` asked for them
+        three = ((taken, cast(Planes, taken.planes), planes) for taken, planes in made)
+        made = steadied(three, kind.format, upscaler.scale)
     for taken, planes in made:
         yield _finish(taken.frame, kind.format, planes, reformatter)
 

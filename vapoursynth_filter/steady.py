@@ -30,9 +30,9 @@ def steadied(clip: vs.VideoNode, upscaled: vs.VideoNode, pixels: PixelFormat, *,
 
     def phase(first: int) -> vs.VideoNode:
         def steady_frame(n: int, f: list[vs.VideoFrame]) -> vs.VideoFrame:  # VapourSynth passes n= and f=
-            moments = [steadier.moment(planes_of(f[at]), planes_of(f[at + 3])) for at in range(3)]
+            before, this, after = (steadier.moment(planes_of(f[at]), planes_of(f[at + 3])) for at in range(3))
             result = new_frame_like(core, f[4])
-            steadier.steadied(*moments, out=planes_of(result))
+            steadier.steadied(before, this, after, planes_of(result))
             return result
 
         return core.std.ModifyFrame(upscaled[first::phases], [node[first::phases] for node in three], steady_frame)

@@ -5,6 +5,7 @@ srbatch         the command             batch                      its parts
 srkit           the command             srkit/                     one file a subcommand
 command         grouped help, near misses
 engine_options, device                  options that video and images share
+grain           the option --grain
 scale           the option --scale      getting                    a published model: shown, agreed to, kept
 progress        the line on a terminal  events                     the lines of --json
 outputs         never over an input, over another file only when told to

@@ -12,6 +12,7 @@ import click
 
 from srvid_cli.command import ENGINE, EVERYDAY, MACHINES, OUTPUT, NearChoice, group_options
 from srvid_cli.engine_options import EngineOptions, engine_options
+from srvid_cli.grain import grain_option
 from srvid_cli.pool_options import PoolOptions, pool_options
 from srvid_cli.scale import scale_option
 
@@ -28,33 +29,12 @@ _ALSO = {"x264": "libx264", "h264": "libx264", "avc": "libx264", "x265": "libx26
 _ALSO |= {"h265": "libx265", "av1": "libsvtav1", "svtav1": "libsvtav1", "prores_ks": "prores"}
 
 
-def _grain(ctx: click.Context, param: click.Parameter, value: str) -> float | Literal["keep"]:
-    """'keep', or a number from 0 to 1."""
-    from sr_core.errors import BadInput
-    from sr_core.grain import check_grain
-
-    if value == "0":
-        return 0.0  # the usual; spares the import
-    try:
-        return check_grain(value)
-    except BadInput as error:
-        raise click.BadParameter(error.message) from error
-
-
 _OPTIONS = (
     scale_option,
     group_options(EVERYDAY, "--height", type=int, help="Output height; the width follows. Instead of --scale."),
     group_options(EVERYDAY, "--width", type=int, help="Output width; the height follows."),
     engine_options,
-    group_options(
-        EVERYDAY,
-        "--grain",
-        metavar="keep|0..1",
-        default="0",
-        show_default=True,
-        callback=_grain,
-        help="Film grain over the result: so much, or as much as the input had and the model took away.",
-    ),
+    grain_option,
     group_options(
         EVERYDAY, "--steady", is_flag=True, help="Lower flicker: average what stands still over three frames."
     ),

@@ -14,6 +14,7 @@ import click
 
 from srvid_cli.command import EVERYDAY, MACHINES, OUTPUT, group_options
 from srvid_cli.engine_options import EngineOptions, engine_options
+from srvid_cli.grain import grain_option
 from srvid_cli.pool_options import PoolOptions, pool_options
 from srvid_cli.scale import scale_option
 
@@ -32,14 +33,7 @@ _OPTIONS = (
     group_options(EVERYDAY, "--max-size", type=click.IntRange(1), help="Length of the output's longer side."),
     group_options(EVERYDAY, "--megapixels", type=float, help="Area of the output."),
     engine_options,
-    group_options(
-        EVERYDAY,
-        "--grain",
-        type=click.FloatRange(0.0, 1.0),
-        default=0.0,
-        show_default=True,
-        help="How much film grain to lay over the result.",
-    ),
+    grain_option,
     group_options(EVERYDAY, "--overwrite", is_flag=True, help="Replace outputs that are there."),
     group_options(EVERYDAY, "--dry-run", is_flag=True, help="List what would happen; do nothing."),
     group_options(EVERYDAY, "--compare", metavar="PATH", help="Before/after pictures: a folder, or one sheet.png."),
@@ -105,7 +99,7 @@ class BatchOptions:
     height: int | None
     max_size: int | None
     megapixels: float | None
-    grain: float
+    grain: float | Literal["keep"]
     overwrite: bool
     dry_run: bool
     compare: str | None
