@@ -1,4 +1,4 @@
-"""What `--steady` does to coded clips, and what it costs: `python benchmarks/steady.py ../shared/data/video`
+"""What `--steady` does to coded clips; what it, grain and sharpening cost: `python benchmarks/steady.py CLIPS`
 
 The clips of picture.py are shrunk to half (bicubic), coded by x264 at crf 28, doubled by each model, and steadied.
 
@@ -6,6 +6,8 @@ flicker    mean change of luma between frames where the truth changes by less th
 pans       the same along the motion, of photographs that move by 1 to 9 pixels of output a frame; with --pictures
 Y, chroma  PSNR gained, dB
 time       CPU time of steadying, over that of the model, one thread
+grain      the same of `--grain keep`: measured and laid
+sharpen    CPU time of the model with `--sharpen`, over that without
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import argparse
 import io
 import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import av
@@ -27,6 +29,7 @@ from PIL import Image
 import srvid
 from sr_core.color import ColorSpec
 from sr_core.frame import Planes, yuv
+from sr_core.grain import KEEP, film_of, lay
 from sr_core.steady.window import steadied as steadied_in_order
 from sr_video.pixels import planes_of
 
@@ -79,20 +82,38 @@ def lumas(frames: Sequence[Planes]) -> list[Floats]:
     return [planes[0] * (255 / 219) for planes in frames]
 
 
-def measure_clips(upscaler: srvid.Upscaler, folder: Path, frames: int, name: str) -> None:
+def timed(work: Callable[..., list[Planes]], *given: Sequence[Planes]) -> tuple[list[Planes], float]:
+    """What it makes, and the CPU time it takes."""
+    began = time.process_time()
+    return work(*given), time.process_time() - began
+
+
+def enlarged(engine: srvid.Upscaler) -> Callable[[Sequence[Planes]], list[Planes]]:
+    return lambda low: [engine.planes(planes, FORMAT, COLOR) for planes in low]
+
+
+def grainy(given: Sequence[Planes], made: Sequence[Planes]) -> list[Planes]:
+    return [
+        lay(film_of(KEEP, small, large, FORMAT, COLOR), large, FORMAT, COLOR, moment=n)
+        for n, (small, large) in enumerate(zip(given, made, strict=True))
+    ]
+
+
+def measure_clips(upscaler: srvid.Upscaler, sharp: srvid.Upscaler, folder: Path, frames: int, name: str) -> None:
     rows = []
     for file, skip in CLIPS.items():
         clip = read_clip(folder / file, skip=skip, count=frames, scale=SCALE, coding="x264 crf 28")
         small = [np.asarray(Image.fromarray(i).resize((i.shape[1] // 2, i.shape[0] // 2), 3)) for i in clip.truth]
         low, truth = coded(small), [planes_from(image) for image in clip.truth]
-        upscaler.planes(low[0], FORMAT, COLOR)  # opens its graph
-        began = time.process_time()
-        made = [upscaler.planes(planes, FORMAT, COLOR) for planes in low]
-        middle = time.process_time()
-        better = steadied(low, made)
-        cost = (time.process_time() - middle) / (middle - began)
+        for engine in (upscaler, sharp):
+            engine.planes(low[0], FORMAT, COLOR)  # opens its graph
+        (made, plain), (_, crisp) = timed(enlarged(upscaler), low), timed(enlarged(sharp), low)
+        (better, steadying), (_, laying) = timed(steadied, low, made), timed(grainy, low, made)
+        costs = steadying / plain, laying / plain, crisp / plain
         still = [flicker(lumas(frames), lumas(truth)) for frames in (better, made)]
-        rows.append((still[0] / still[1], gained(made, better, truth, [0]), gained(made, better, truth, [1, 2]), cost))
+        rows.append(
+            (still[0] / still[1], gained(made, better, truth, [0]), gained(made, better, truth, [1, 2]), *costs)
+        )
         _print(name, Path(file).stem, rows[-1])
     _print(name, "mean", np.mean(rows, axis=0).tolist())
 
@@ -118,19 +139,23 @@ def measure_pans(upscaler: srvid.Upscaler, photographs: Sequence[Path], name: st
                 for y in (lumas(better), lumas(made))
             ]
             rows.append((change[0] / change[1], gained(made, better, truth, [0]), gained(made, better, truth, [1, 2])))
-        _print(name, f"pan {down}, {right}", (*np.mean(rows, axis=0), float("nan")))
+        _print(name, f"pan {down}, {right}", np.mean(rows, axis=0).tolist())
 
 
 def _print(model: str, what: str, row: Sequence[float]) -> None:
-    flicker, luma, chroma, cost = row
-    print(f"| {model} | {what} | {flicker:.2f} | {luma:+.3f} | {chroma:+.3f} | {cost:.2f} |", flush=True)
+    flicker, luma, chroma, *costs = row
+    shown = " | ".join(f"{cost:.2f}" for cost in costs) or "| |"
+    print(f"| {model} | {what} | {flicker:.2f} | {luma:+.3f} | {chroma:+.3f} | {shown} |", flush=True)
 
 
 def main(options: argparse.Namespace) -> None:
-    print("| model | clip | flicker | Y | chroma | time |\n|---|---|---|---|---|---|")
+    print("| model | clip | flicker | Y | chroma | time | grain | sharpen |\n|---|---|---|---|---|---|---|---|")
     for name in options.models:
-        with srvid.open_upscaler(name, scale=SCALE, threads=1) as upscaler:
-            measure_clips(upscaler, options.clips, options.frames, name)
+        with (
+            srvid.open_upscaler(name, scale=SCALE, threads=1) as upscaler,
+            srvid.open_upscaler(name, scale=SCALE, threads=1, sharpen=0.3) as sharp,
+        ):
+            measure_clips(upscaler, sharp, options.clips, options.frames, name)
             if options.pictures:
                 measure_pans(upscaler, sorted(options.pictures.iterdir())[5:60:18], name)
 

@@ -118,6 +118,12 @@ def lay_on_picture(film: Film, made: Array, *, moment: int = 0, top: int = 0, is
     return laid
 
 
+def lay_as_asked(grain: float | Literal["keep"], given: Array, made: Array) -> Array:
+    """A copy of the picture `made` of `given`, with what `grain` means for it; see `lay_on_picture`."""
+    (fmt, planes), (_, large) = color_planes(given), color_planes(made)
+    return lay_on_picture(film_of(grain, planes, large, fmt, FULL_RANGE_RGB), made)
+
+
 def _laid_on_premultiplied(film: Film, pixels: Array, *, moment: int, top: int) -> Array:
     """The colors of (H, W, 2 or 4) with grain, none above alpha."""
     peak = 1 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max

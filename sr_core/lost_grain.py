@@ -115,7 +115,8 @@ class LostGrain:
         centred = blocks - blocks.mean(axis=(1, 2), keepdims=True)
         across, down = centred[:, :, 1:] * centred[:, :, :-1], centred[:, 1:] * centred[:, :-1]
         self._missing.append((_variance(blocks + bases) - _variance(bases)) / tones**2)
-        self._pairs.append(across.reshape(len(blocks), -1).sum(axis=1) + down.reshape(len(blocks), -1).sum(axis=1))
+        products = np.concatenate([side.reshape(-1, _PAIRS // 2) for side in (across, down)], axis=1)
+        self._pairs.append(products.sum(axis=1))
         self._varied.append(_variance(blocks))
 
 

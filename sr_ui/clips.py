@@ -68,7 +68,7 @@ class Clips:
             return self._clips.get(clip_id)
 
     def begin(self, path: Path, options: dict[str, Any], *, start: Fraction) -> Clip:
-        """Start a preview; only the newest runs. `options` are the model, the scale, the strength, the sharpening."""
+        """Start a preview; only the newest runs. `options` are those of `srvid`."""
         clip_id = secrets.token_hex(6)
         clip = Clip(id=clip_id, folder=self._folder / clip_id, options=options, start=start)
         clip.folder.mkdir(parents=True)

@@ -17,10 +17,12 @@ def endpoints_of(handlers: Handlers) -> tuple[Endpoint, ...]:
         "scale": s.SCALE | {"default": 2},
         "strength": s.SHARE | {"default": 1},
         "sharpen": s.SHARE | {"default": 0},
+        "grain": s.GRAIN_TEXT | {"default": "0"},
         "width": s.SIDE | {"default": LARGEST_SIDE},
     }
     engine = s.record(
-        {"model": s.MODEL, "scale": s.SCALE, "start": s.SECONDS}, {"strength": s.SHARE, "sharpen": s.SHARE}
+        {"model": s.MODEL, "scale": s.SCALE, "start": s.SECONDS},
+        {"strength": s.SHARE, "sharpen": s.SHARE, "grain": s.GRAIN, "steady": s.FLAG},
     )
     action = s.record(
         {"action": {"enum": ["pause", "resume", "replace", "cancel", "move"]}}, {"place": s.COUNT | {"maximum": 10_000}}

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from sr_core.errors import BadInput
+from sr_core.grain import check_grain
 from sr_core.storage import storage_error, temporary_beside
 from sr_ui.api import Call, answer
 from sr_ui.clips import Clip, Clips
@@ -26,6 +27,7 @@ from sr_ui.looks import Asked, Looks, exact
 from sr_ui.queue import OVER, Job, Queue, as_json, segment_seconds
 from sr_ui.suggested import facts_of, images_of, models_here, suggest_target
 from sr_ui.watch import watches
+from srvid.recipe import check_steady
 
 _TICK_SECONDS = 0.2
 _KEEPALIVE_TICKS = 50
@@ -189,7 +191,8 @@ class Handlers:
         asked = Asked(
             path=opened.path, kind=opened.kind, model=query["model"], scale=exact(query["scale"]),
             seconds=Fraction(query["seconds"]).limit_denominator(1_000_000),
-            strength=float(query["strength"]), sharpen=float(query["sharpen"]), width=query["width"],
+            strength=float(query["strength"]), sharpen=float(query["sharpen"]), grain=check_grain(query["grain"]),
+            width=query["width"],
         )  # fmt: skip
         found = self.looks.look(asked)
         headers = {
@@ -200,6 +203,7 @@ class Handlers:
 
     def estimate(self, call: Call) -> dict[str, Any]:
         opened = self._opened(call, kind="video")
+        _check(call.body)
         target = suggest_target(opened.path, call.body)
         is_shared = self.queue.is_busy
         return self.looks.estimate(opened.path, target, call.body) | {"is_shared": is_shared}
@@ -210,7 +214,8 @@ class Handlers:
         opened = self._opened(call, kind="video")
         body = call.body
         start = Fraction(body["start"]).limit_denominator(1000)
-        options = {name: body[name] for name in ("model", "scale", "strength", "sharpen") if name in body}
+        options = {name: value for name, value in body.items() if name != "start"}
+        _check(options)
         return self.clips.begin(opened.path, options, start=start).as_json()
 
     def clip(self, call: Call) -> dict[str, Any]:
@@ -241,6 +246,7 @@ class Handlers:
         if len(kinds) != 1 or (kinds == {"video"} and len(sources) != 1):
             raise BadInput("a job has one video, or images and folders of them", hint="add one job for each video")
         options = dict(body["options"])
+        _check(options)
         if kinds == {"video"}:
             target = body.get("target") or str(suggest_target(sources[0].path, options))
             options["segment"] = segment_seconds(facts_of(sources[0], sheet=0)["advice"]["seconds"])
@@ -342,6 +348,11 @@ class Handlers:
         if kind is not None and found.kind != kind:
             raise BadInput(f"that is no {kind}", hint=f"open a {kind}")
         return found
+
+
+def _check(options: dict[str, Any]) -> None:
+    """What the command would refuse is refused before it waits for its turn."""
+    check_steady(options.get("steady", False), options.get("grain", 0.0))
 
 
 def _file(opened: Opened) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sr_core.file_stamp import stamp_of
 from sr_core.model_spec import LARGEST_SIDE
@@ -71,6 +71,7 @@ class Asked:
     scale: Fraction
     strength: float = 1.0
     sharpen: float = 0.0
+    grain: float | Literal["keep"] = 0.0
     width: int = LARGEST_SIDE
 
 
@@ -106,7 +107,7 @@ class Looks:
         kept = self._find_kept(key)
         if kept is None:
             kept = self._with_engines.soon(lambda: self._find_kept(key) or self._enlarged(asked, key))
-        return self._without.soon(lambda: _look(kept, asked))
+        return self._without.soon(lambda: _look(self._grainy(kept, asked), asked))
 
     def estimate(self, path: Path, target: Path, options: dict[str, Any]) -> dict[str, Any]:
         """`srvid --plan` for a video, as JSON.
@@ -148,6 +149,18 @@ class Looks:
                 self._kept.popitem(last=False)
         return made
 
+    def _grainy(self, made: Picture, asked: Asked) -> Picture:
+        """`made` with the grain that is asked for: laid anew each time, so that no engine is asked for it."""
+        from sr_core.grain import film_of, lay, lay_as_asked
+
+        if not asked.grain:
+            return made
+        given, facts = self._source(asked), made.facts
+        if facts is None:
+            return replace(made, planes=(lay_as_asked(asked.grain, given.planes[0], made.planes[0]),))
+        film = film_of(asked.grain, given.planes, made.planes, facts.format, facts.color)
+        return replace(made, planes=lay(film, made.planes, facts.format, facts.color, moment=made.moment))
+
     def _source(self, asked: Asked) -> Picture:
         """What is enlarged: the frame or image itself, or of a large one the middle."""
         key = (*_stamp(asked.path), asked.seconds, asked.scale)
@@ -186,7 +199,7 @@ def _frame(asked: Asked) -> Picture:
     planes = middle_of(still.planes, still.facts.format, float(asked.scale))
     height, width = planes[0].shape[:2]
     size = (height, width) if is_on_its_side(still.facts) else (width, height)
-    return Picture(planes=planes, facts=still.facts, size=size, seconds=still.seconds)
+    return Picture(planes=planes, facts=still.facts, size=size, seconds=still.seconds, moment=still.ticks)
 
 
 def _image(asked: Asked) -> Picture:
@@ -255,6 +268,7 @@ def _request_of(path: Path, target: Path, recipe: EngineRecipe, options: dict[st
         crf=options.get("crf"),
         preset=options.get("preset"),
         keeps_audio=not options.get("no_audio"),
+        steady=options.get("steady", False),
     )
 
 
@@ -268,9 +282,8 @@ def _estimate(path: Path, target: Path, options: dict[str, Any], is_wanted: IsWa
     from sr_video.segments.terms import DEFAULT_SECONDS
     from srvid.recipe import EngineRecipe
 
-    recipe = EngineRecipe(
-        model=options["model"], strength=options.get("strength", 1.0), sharpen=options.get("sharpen", 0.0)
-    )
+    shown = {name: options[name] for name in ("model", "strength", "sharpen", "grain") if name in options}
+    recipe = EngineRecipe(**shown)
     request = _request_of(path, target, recipe, options)
     found = estimate(request, recipe, segment_seconds=DEFAULT_SECONDS, is_wanted=is_wanted)
     encoder = found.plan.encoder

@@ -33,6 +33,7 @@ class Picture:
         size: (width, height) as it is shown, upright; the planes may be larger, as networks enlarge by whole factors.
         seconds: when the frame is shown; 0 for an image.
         engine_seconds: in the engine; 0 for what is no model's.
+        moment: of the frame in its video, for its grain.
     """
 
     planes: Planes
@@ -40,6 +41,7 @@ class Picture:
     size: Size
     seconds: float = 0.0
     engine_seconds: float = 0.0
+    moment: int = 0
 
     @property
     def bytes(self) -> int:

@@ -32,6 +32,8 @@ MAYBE: Schema = {"type": ["number", "null"]}
 FLAG: Schema = {"type": "boolean"}
 SCALE: Schema = {"type": "number", "minimum": 1, "maximum": LARGEST_SCALE}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+GRAIN: Schema = {"anyOf": [SHARE, {"const": "keep"}]}
+GRAIN_TEXT: Schema = {"type": "string", "pattern": r"^(keep|1|0(\.[0-9]{1,6})?)$"}
 SIDE: Schema = {"type": "integer", "minimum": 2, "maximum": LARGEST_SIDE}
 _NAME = "[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
 MODEL: Schema = {"type": "string", "pattern": f"^{_NAME}(,{_NAME}){{0,3}}$"}  # a chain: each after the one before
@@ -42,6 +44,8 @@ OPTIONS = record(
     {
         "strength": SHARE,
         "sharpen": SHARE,
+        "grain": GRAIN,
+        "steady": FLAG,
         "height": SIDE,
         "codec": WORD,
         "crf": {"type": "number", "minimum": 0, "maximum": 63},

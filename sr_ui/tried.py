@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sr_core.errors import BadInput
 from sr_core.wording import text_from_bytes
@@ -26,15 +26,13 @@ class Way:
     model: str
     strength: float = 1.0
     sharpen: float = 0.0
+    grain: float | Literal["keep"] = 0.0
 
     @property
     def name(self) -> str:
-        """Such as 'restore, strength 0.5, sharpen 0.3'."""
-        words = (f", {word} {value:g}" for word, value, usual in self._given() if value != usual)
-        return self.model + "".join(words)
-
-    def _given(self) -> tuple[tuple[str, float, float], ...]:
-        return ("strength", self.strength, 1.0), ("sharpen", self.sharpen, 0.0)
+        """Such as 'restore, strength 0.5, grain keep'."""
+        _, *shares = ((field, getattr(self, field.name)) for field in fields(self))
+        return self.model + "".join(f", {field.name} {value}" for field, value in shares if value != field.default)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +76,7 @@ def _try(looks: Looks, path: Path, way: Way, moments: Sequence[float | None], sc
         begin = Fraction(at or 0).limit_denominator(1000)
         asked = Asked(
             path=path, kind=kind_of(path), seconds=begin, scale=scale,
-            model=way.model, strength=way.strength, sharpen=way.sharpen,
+            **asdict(way),
         )  # fmt: skip
         look = looks.look(asked)
         pictures.append(Image.open(io.BytesIO(look.png)).convert("RGB"))
@@ -86,7 +84,7 @@ def _try(looks: Looks, path: Path, way: Way, moments: Sequence[float | None], sc
     if kind_of(path) == "image":
         figures: tuple[str, ...] = (f"{seconds:.1f} s here",)
     else:
-        options = {"scale": float(scale), "model": way.model, "strength": way.strength, "sharpen": way.sharpen}
+        options = {"scale": float(scale)} | asdict(way)
         figures = _figures(looks.estimate(path, suggest_target(path, options), options))
     return Tried(name=way.name, pictures=tuple(pictures), words=(f"×{float(scale):g}", *figures))
 

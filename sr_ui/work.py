@@ -24,6 +24,7 @@ _VIDEO_OPTIONS = (
     "scale",
     "strength",
     "sharpen",
+    "grain",
     "height",
     "codec",
     "crf",
@@ -39,6 +40,7 @@ _IMAGE_OPTIONS = (
     "scale",
     "strength",
     "sharpen",
+    "grain",
     "height",
     "format",
     "quality",
@@ -61,8 +63,9 @@ def arguments_of(kind: str, sources: list[str], target: str, options: Options) -
             given += [f"--{name}", f"{value:g}" if name == "scale" and isinstance(value, float) else str(value)]
     if options.get("overwrite"):
         given.append("--overwrite")
-    if options.get("no_audio") and kind == "video":
-        given.append("--no-audio")
+    for name in ("no_audio", "steady"):
+        if options.get(name) and kind == "video":
+            given.append(f"--{name.replace('_', '-')}")
     return [program, *given, "--json", "--", *sources, target]
 
 

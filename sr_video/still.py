@@ -40,10 +40,12 @@ class Still:
 
     Attributes:
         seconds: when it is shown, from the beginning of the video as players count.
+        ticks: its timestamp in the file.
         planes: copies, in `facts.format`.
     """
 
     seconds: float
+    ticks: int
     planes: Planes
     facts: VideoFacts
 
@@ -92,7 +94,7 @@ def _stills(source: Source, seconds: Fraction | None) -> Iterator[Still]:
         if (frame := unit.frame) is not None:
             shown = frame.ticks * source.facts.time_base - source.start_seconds
             planes = tuple(np.array(plane) for plane in frame.planes())
-            yield Still(seconds=float(shown), planes=planes, facts=source.facts)
+            yield Still(seconds=float(shown), ticks=frame.ticks, planes=planes, facts=source.facts)
 
 
 def to_rgb8(

@@ -8,9 +8,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import sr_core.upscaler
-from sr_core.color import FULL_RANGE_RGB, ColorSpec
+from sr_core.color import ColorSpec
 from sr_core.frame import Array, Device, GivenPlanes, PixelFormat, Planes
-from sr_core.grain import color_planes, film_of, lay, lay_on_picture
+from sr_core.grain import film_of, lay, lay_as_asked
 from sr_core.late_module import LateModule
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ class Upscaler(sr_core.upscaler.Upscaler):
     def _picture(self, array: Array) -> Array:
         """`sr_core`'s image, with grain over its colours."""
         made = super().image(array)
-        if not self.grain:
-            return made
-        (fmt, given), (_, large) = color_planes(array), color_planes(made)
-        return lay_on_picture(film_of(self.grain, given, large, fmt, FULL_RANGE_RGB), made)
+        return lay_as_asked(self.grain, array, made) if self.grain else made
 
     @overload
     def image(self, array: Array | str | PathLike[str]) -> Array: ...

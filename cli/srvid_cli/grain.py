@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
 from srvid_cli.command import EVERYDAY, group_options
 
+GRAIN_METAVAR = "keep|0..1"
 
-def grain_of(ctx: click.Context, param: click.Parameter, value: str) -> float | Literal["keep"]:
-    """'keep', or a number from 0 to 1."""
+
+def grain_from(value: Any) -> float | Literal["keep"]:
+    """'keep', or a number from 0 to 1.
+
+    Raises:
+        click.BadParameter: it is neither.
+    """
     from sr_core.errors import BadInput
     from sr_core.grain import check_grain
 
-    if value == "0":
+    if value == 0:
         return 0.0  # the usual; spares the import
     try:
         return check_grain(value)
@@ -25,9 +31,9 @@ def grain_of(ctx: click.Context, param: click.Parameter, value: str) -> float | 
 grain_option = group_options(
     EVERYDAY,
     "--grain",
-    metavar="keep|0..1",
-    default="0",
-    show_default=True,
-    callback=grain_of,
+    type=grain_from,
+    metavar=GRAIN_METAVAR,
+    default=0.0,
+    show_default="0",
     help="Film grain over the result: so much, or as much as the input had and the model took away.",
 )

@@ -22,6 +22,7 @@ from sr_core.graph.network import prepare_network
 from sr_core.graph.onnx_builder import OnnxBuilder
 from sr_core.graph.reach import reach
 from sr_core.model_spec import BORDER_STEP, INPUT_NAME, LARGEST_BORDER, OUTPUT_NAME, ColorSpace, ModelSpec, with_spec
+from sr_core.wording import option
 
 _LINEAR = frozenset({"Add", "DepthToSpace", "Identity"})  # what may lie behind the last convolutions
 
@@ -30,7 +31,8 @@ def blend(network: Stage, faithful: Stage | None, strength: float) -> Stage:
     """`strength` parts of `network` and 1 - `strength` of `faithful` (None: of the input), and the facts of that.
 
     Raises:
-        BadInput: they do not enlarge alike, or the faithful one does not take the other's sizes.
+        BadInput: they do not enlarge alike, the faithful one does not take the other's sizes, or it is sharpened and
+            the other is not: what the other's spec asks for is done to the mix.
         BadModel: one of them breaks the contract.
     """
     parts = [(network, strength), *([(faithful, 1 - strength)] if faithful else [])]
@@ -38,6 +40,11 @@ def blend(network: Stage, faithful: Stage | None, strength: float) -> Stage:
     first = specs[0]
     if any(spec.scale != (first.scale if faithful else 1) for spec in specs):
         raise BadInput(f"{' and '.join(spec.name for spec in specs)} do not enlarge alike")
+    if faithful and faithful[1].sharpen not in (0.0, first.sharpen):
+        raise BadInput(
+            f"{faithful[1].name} is sharpened, and {first.name} not so much: of a mix the whole is",
+            hint=f"take it as it was made, and {option('sharpen')} for both",
+        )
     fixed = first.fixed_size
     multiple = lcm(*(spec.size_multiple for spec in specs))
     if any(spec.fixed_size != fixed and (spec.fixed_size or multiple != first.size_multiple) for spec in specs):

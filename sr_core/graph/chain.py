@@ -32,6 +32,7 @@ from sr_core.model_spec import (
     ModelSpec,
     with_spec,
 )
+from sr_core.wording import option
 
 FLOAT_RGB = PixelFormat(family="rgb", depth=32, layout="packed", is_float=True)
 HALO_SIDE = 96  # input pixels of the graph that the halo is read from
@@ -42,13 +43,20 @@ def chain(stages: Sequence[Stage]) -> Stage:
     """One network that computes `stages` one after the other, and its facts.
 
     Raises:
-        BadInput: together they enlarge too much, or only take sizes that do not fit each other.
+        BadInput: together they enlarge too much, only take sizes that do not fit each other, or one that is not the
+            last is to be sharpened (`ModelSpec.sharpen`).
         BadModel: one of them breaks the contract.
     """
     if len(stages) == 1:
         return stages[0]
     specs = [spec for _, spec in stages]
     name = "+".join(spec.name for spec in specs)
+    for spec in specs[:-1]:
+        if spec.sharpen:
+            raise BadInput(
+                f"{spec.name} is sharpened, and of a chain only the last network can be",
+                hint=f"take it as it was made, and {option('sharpen')} for the whole",
+            )
     scale = 1
     for spec in specs:
         scale *= spec.scale
@@ -66,6 +74,7 @@ def chain(stages: Sequence[Stage]) -> Stage:
         fixed_size=fixed,
         border_px=border,
         keeps_gray=all(spec.keeps_gray for spec in specs),
+        sharpen=specs[-1].sharpen,
         purpose=", then ".join(spec.purpose or spec.name for spec in specs),
         licence="; ".join(dict.fromkeys(spec.licence for spec in specs if spec.licence)),
         training="; then ".join(f"{spec.name}: {spec.training}" for spec in specs),

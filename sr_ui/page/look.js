@@ -6,7 +6,7 @@ import { problem, tell } from "./said.js";
 import { createScrubber } from "./scrub.js";
 import { server } from "./server.js";
 import { createSide, SHOWN } from "./side.js";
-import { words } from "./strings.js";
+import { shares, words } from "./strings.js";
 import { createViewer } from "./viewer.js";
 
 const OFFERED = ["clear", "swift"]; // shown beside the suggested one
@@ -17,7 +17,7 @@ export function createLook(file, models, opened, goQueue) {
   const aside = el("aside", { class: "side", "aria-label": words.facts });
   const root = el("div", { class: "looking" }, stage, aside);
   // what is chosen. scale: output over input; height: of the output where that was asked for; before: a model that runs first
-  const look = { seconds: 0, shown: [], order: [], model: null, before: "", strength: 1, sharpen: 0, scale: 2, height: null, codec: "", format: "", target: "", isTargetTyped: false };
+  const look = { seconds: 0, shown: [], order: [], model: null, before: "", strength: 1, sharpen: 0, grain: 0, steady: false, scale: 2, height: null, codec: "", format: "", target: "", isTargetTyped: false };
   const costs = new Map(); // of a key: null while it is measured, what was found, or { error }
   let facts = null, side = null, clip = null, measuring = Promise.resolve(), hasEnded = false;
   let wanted = null, runs = null; // the model to show once its picture is there, and the one that was chosen before
@@ -43,7 +43,7 @@ export function createLook(file, models, opened, goQueue) {
     const found = facts.advice.suggestion ?? { model: models[0].name, scale: 2, codec: "" };
     Object.assign(look, { model: found.model, scale: found.scale, codec: found.codec, target: facts.target });
     look.shown = [...new Set([look.model, ...OFFERED])].filter(name => gives(modelOf(name), look.scale)).slice(0, SHOWN);
-    side = createSide({ file, facts, models, look, costs, keyOf, gives, isFaithful, timesReason, changed, measureShown, goQueue });
+    side = createSide({ file, facts, models, look, costs, engineOf, keyOf, gives, isFaithful, timesReason, changed, measureShown, goQueue });
     aside.append(side.root);
     if (file.kind === "video") addScrubber();
     if (file.kind === "folder") showSheet();
@@ -58,11 +58,12 @@ export function createLook(file, models, opened, goQueue) {
   }
   // the chosen one runs as it was set; the others beside it plainly
   function engineOf(name) {
-    const isChosen = name === look.model;
-    return { model: isChosen && look.before ? `${look.before},${name}` : name, scale: look.scale, ...(isChosen && look.strength < 1 ? { strength: look.strength } : {}), ...(isChosen && look.sharpen > 0 ? { sharpen: look.sharpen } : {}) };
+    if (name !== look.model) return { model: name, scale: look.scale };
+    const unusual = Object.entries({ strength: 1, sharpen: 0, grain: 0, steady: false }).filter(([option, usual]) => look[option] !== usual);
+    return { model: look.before ? `${look.before},${name}` : name, scale: look.scale, ...Object.fromEntries(unusual.map(([option]) => [option, look[option]])) };
   }
   const isFaithful = () => look.model === "clear" && !look.before; // what a strength below 1 mixes in: clear takes none
-  const labelOf = name => parted([engineOf(name).model.replaceAll(",", " → "), engineOf(name).strength < 1 ? words.percent(look.strength) : "", engineOf(name).sharpen ? words.sharpenOf(look.sharpen) : ""]);
+  const labelOf = name => parted([engineOf(name).model.replaceAll(",", " → "), ...shares(engineOf(name))]);
 
   function changed() {
     if (look.before === look.model) look.before = ""; // not offered: it would run unseen
@@ -85,7 +86,7 @@ export function createLook(file, models, opened, goQueue) {
 
   // what a run would take ----------------------------------------------------------------------
 
-  function keyOf(name, scale = look.scale) { return JSON.stringify([engineOf(name).model, engineOf(name).strength ?? 1, engineOf(name).sharpen ?? 0, scale, look.codec]); }
+  function keyOf(name, scale = look.scale) { return JSON.stringify([{ ...engineOf(name), scale }, look.codec]); }
   // one after the other, the chosen first
   function measureShown() {
     if (file.kind !== "video") return;

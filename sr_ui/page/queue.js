@@ -3,7 +3,7 @@ import { bytes, clock, duration, el, parted } from "./dom.js";
 import { createLayers } from "./layers.js";
 import { tell } from "./said.js";
 import { server } from "./server.js";
-import { words } from "./strings.js";
+import { shares, words } from "./strings.js";
 import { createViewer } from "./viewer.js";
 
 const nameOf = path => path.split(/[\\/]/).pop();
@@ -149,6 +149,6 @@ function lineOf(job) {
   return parted(parts);
 }
 function engineOf(job) {
-  const { model, scale, height, strength, sharpen } = job.options;
-  return parted([`${model.replaceAll(",", " → ")} ${height ? words.lines(height) : words.factor(scale)}`, strength === undefined ? "" : words.percent(strength), sharpen ? words.sharpenOf(sharpen) : ""]);
+  const { model, scale, height } = job.options;
+  return parted([`${model.replaceAll(",", " → ")} ${height ? words.lines(height) : words.factor(scale)}`, ...shares(job.options)]);
 }

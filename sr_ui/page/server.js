@@ -46,8 +46,8 @@ export const server = {
   segments: id => json("GET", `/api/jobs/${id}/segments`),
   segmentVideo: (id, number) => `/api/jobs/${id}/segments/${number}`,
   // `fit`: no wider than so many pixels; else the whole
-  async frame(id, { seconds, model, scale, strength, sharpen, fit }) {
-    const query = new URLSearchParams({ seconds: seconds.toFixed(4), model, scale, ...(strength < 1 ? { strength } : {}), ...(sharpen ? { sharpen } : {}), ...(fit ? { width: fit } : {}) });
+  async frame(id, { seconds, model, scale, strength = 1, sharpen = 0, grain = 0, fit }) {
+    const query = new URLSearchParams({ seconds: seconds.toFixed(4), model, scale, ...(strength < 1 ? { strength } : {}), ...(sharpen ? { sharpen } : {}), ...(grain ? { grain } : {}), ...(fit ? { width: fit } : {}) });
     const response = await ask("GET", `/api/files/${id}/frame?${query}`);
     const [width, height] = response.headers.get("X-Size").split("x").map(Number);
     return {

@@ -40,7 +40,7 @@ export function createSide(at) {
     const others = usable.filter(model => !isNear(model));
     return el("section", { class: "block" }, el("h2", {}, words.models), isFolder ? null : el("p", { class: "hint" }, words.modelsHint),
       el("div", { role: "radiogroup", "aria-label": words.choose }, usable.filter(isNear).map(modelRow), others.length ? more("papers", words.otherModels, others.map(modelRow)) : null),
-      more("chain", words.chain, beforeField(), strengthField(), sharpenField()));
+      more("chain", words.chain, beforeField(), strengthField(), sharpenField(), grainField(), isVideo ? steadyField() : null));
   }
   function modelRow(model) {
     const name = model.name, isChosen = look.model === name, isShown = look.shown.includes(name);
@@ -74,20 +74,20 @@ export function createSide(at) {
       el("select", { id: "before", onchange: event => { look.before = event.target.value; at.changed(); } },
         [["", words.nothing], ...models.filter(model => model.name !== look.model).map(model => [model.name, model.name])].map(([value, text]) => el("option", { value, selected: value === look.before }, text))));
   }
-  function strengthField() {
-    const isFaithful = at.isFaithful();
-    const shown = el("span", {}, words.strengthOf(look.strength));
+  // a slider of 0 to 1 for what `look` holds under `name`
+  function shareField(name, hint, disabled = false) {
+    const text = words[`${name}Of`], shown = el("span", {}, text(look[name]));
     return el("label", { class: "field" }, shown,
-      el("input", { type: "range", id: "strength", min: "0", max: "1", step: "0.05", value: String(look.strength), disabled: isFaithful, "aria-label": words.strength,
-        oninput: event => { shown.textContent = words.strengthOf(Number(event.target.value)); }, onchange: event => { look.strength = Number(event.target.value); at.changed(); } }),
-      el("span", { class: "hint" }, isFaithful ? words.faithful : words.strengthHint));
+      el("input", { type: "range", id: name, min: "0", max: "1", step: "0.05", value: String(Number(look[name]) || 0), disabled, "aria-label": words[name],
+        oninput: event => { shown.textContent = text(Number(event.target.value)); }, onchange: event => { look[name] = Number(event.target.value); at.changed(); } }),
+      el("span", { class: "hint" }, hint));
   }
-  function sharpenField() {
-    const shown = el("span", {}, words.sharpenOf(look.sharpen));
-    return el("label", { class: "field" }, shown,
-      el("input", { type: "range", id: "sharpen", min: "0", max: "1", step: "0.05", value: String(look.sharpen), "aria-label": words.sharpen,
-        oninput: event => { shown.textContent = words.sharpenOf(Number(event.target.value)); }, onchange: event => { look.sharpen = Number(event.target.value); at.changed(); } }),
-      el("span", { class: "hint" }, words.sharpenHint));
+  const strengthField = () => shareField("strength", at.isFaithful() ? words.faithful : words.strengthHint, at.isFaithful());
+  const sharpenField = () => shareField("sharpen", words.sharpenHint);
+  const grainField = () => [shareField("grain", words.grainHint, look.grain === "keep" || look.steady), tickField("keep-grain", words.keepGrain, look.grain === "keep", look.steady, isOn => { look.grain = isOn ? "keep" : 0; })];
+  const steadyField = () => [tickField("steady", words.steady, look.steady, Boolean(look.grain), isOn => { look.steady = isOn; }), el("span", { class: "hint" }, words.steadyHint)];
+  function tickField(id, text, checked, disabled, act) {
+    return el("label", { class: "tick" }, el("input", { type: "checkbox", id, checked, disabled, onchange: event => { act(event.target.checked); at.changed(); } }), text);
   }
 
   // size ---------------------------------------------------------------------------------------
@@ -146,9 +146,7 @@ export function createSide(at) {
   async function run(event) {
     event.currentTarget.disabled = true;
     try {
-      const options = { model: look.before ? `${look.before},${look.model}` : look.model, scale: look.scale };
-      if (look.strength < 1) options.strength = look.strength;
-      if (look.sharpen > 0) options.sharpen = look.sharpen;
+      const options = at.engineOf(look.model);
       if (look.height) options.height = look.height;
       if (isVideo) options.codec = look.codec;
       if (look.format) options.format = look.format;

@@ -12,9 +12,11 @@ export const words = {
   otherModels: "Networks of the papers", choose: "Run with", show: "Show",
   scale: "Size", otherScales: "Other sizes", cleansOnly: "same size, cleaned",
   times: (other, chosen) => `×${other.factor} would be ${other.name} and ${other.time}: ×${chosen.factor} is ${chosen.name} and ${chosen.time} on this machine.`,
-  chain: "Chain and strength", before: "Run before it", nothing: "nothing", yours: "imported by you",
+  chain: "Chain, strength, grain", before: "Run before it", nothing: "nothing", yours: "imported by you",
   strength: "Strength", strengthOf: share => `Strength: ${Math.round(100 * share)}\u00a0%`, strengthHint: "The rest is made by clear, which invents nothing.", faithful: "clear is what the rest would be made of.",
   sharpen: "Sharpen", sharpenOf: share => (share ? `Sharpen: ${Math.round(100 * share)}\u00a0%` : "Sharpen: no"), sharpenHint: "Steeper edges, small halos.",
+  grain: "Film grain", grainOf: grain => (grain === "keep" ? "Film grain: as it was" : grain ? `Film grain: ${Math.round(100 * grain)}\u00a0%` : "Film grain: no"), keepGrain: "Keep what the input has", grainHint: "As much as the model took away, or so much.",
+  steady: "Steady", steadyHint: "Less flicker: what stands still is averaged over three frames. Seen in the preview; not with grain.",
   percent: share => `${Math.round(100 * share)}\u00a0%`,
   lines: height => `${height}p`, factor: scale => `×${Number(scale.toFixed(2))}`, anyFactor: "Any factor", anyHeight: "Any height",
   fps: count => `${count.toFixed(count < 10 ? 1 : 0)} fps`, perPicture: seconds => `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s for this picture`,
@@ -46,6 +48,9 @@ export const words = {
   closeFile: name => `Close ${name}`,
   added: name => `${name} is in the queue`,
 };
+// what is unusual about how a model is used, such as "60 %", "Sharpen: 40 %"
+export const shares = ({ strength, sharpen, grain, steady }) =>
+  [strength === undefined ? "" : words.percent(strength), sharpen ? words.sharpenOf(sharpen) : "", grain ? words.grainOf(grain) : "", steady ? words.steady : ""];
 export const about = {
   "clear": "sharp and faithful; the best all-round",
   "restore": "calm and clean, for compressed video",

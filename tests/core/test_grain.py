@@ -66,6 +66,17 @@ def test_it_fades_to_black_and_white_and_never_leaves_the_range() -> None:
     assert strength[225] < 0.5 * strength[126]
 
 
+@pytest.mark.parametrize("fmt", [rgb(packed=True), rgb(depth=10)], ids=str)
+def test_a_saturated_channel_does_not_turn_over(fmt: PixelFormat) -> None:
+    red = tuple(np.zeros(shape, fmt.dtype) for shape in fmt.plane_shapes(64, 64))  # its luma is a tone that shows grain
+    first = red[0][..., 0] if fmt.layout == "packed" else red[0]
+    first[:] = fmt.peak
+    laid = lay(Film(0.06), red, fmt, FULL, moment=1)
+    assert (laid[0][..., 0] if fmt.layout == "packed" else laid[0]).min() > 0.8 * fmt.peak
+    assert (laid[0][..., 1] if fmt.layout == "packed" else laid[1]).max() < 0.2 * fmt.peak
+    assert not np.array_equal(laid[0], red[0])
+
+
 def test_it_is_of_its_moment_and_place_alone() -> None:
     made = filled(gray(), 0.5)
     first, again, other = (lay(STRONG, made, gray(), FULL, moment=n)[0].astype(float) - 128 for n in (4, 4, 5))
@@ -106,8 +117,11 @@ def test_a_clean_input_gets_none_nor_one_whose_grain_is_still_there() -> None:
     assert film_of(KEEP, (grainy,), (np.kron(grainy, np.ones((2, 2), np.uint8)),), gray(), FULL).strength == 0
     detail = RANDOM.integers(0, 256, (192, 256), dtype=np.uint8)  # nothing is flat
     assert film_of(KEEP, (detail,), (np.kron(detail, np.ones((2, 2), np.uint8)),), gray(), FULL).strength == 0
-    small = given[:6, :9]
-    assert film_of(KEEP, (small,), (made[:12, :18],), gray(), FULL).strength == 0
+    steep = np.broadcast_to(np.arange(0, 256, 8, dtype=np.uint8), (32, 32))  # not a block is flat
+    assert film_of(KEEP, (steep,), (np.kron(steep, np.ones((2, 2), np.uint8)),), gray(), FULL).strength == 0
+    for rows, columns in ((6, 9), (9, 6)):  # not a block
+        part, large = given[:rows, :columns], made[: 2 * rows, : 2 * columns]
+        assert film_of(KEEP, (part,), (large,), gray(), FULL).strength == 0
 
 
 def upscaler(grain: float) -> Upscaler:

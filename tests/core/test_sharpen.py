@@ -15,8 +15,9 @@ from sr_core.backend import open_backend
 from sr_core.color import ColorSpec, ycc_from_rgb
 from sr_core.errors import BadInput
 from sr_core.frame import Array, PixelFormat, Planes, gray, rgb, yuv
+from sr_core.graph.blend import blend
 from sr_core.graph.sharpen import GAIN, SLACK
-from sr_core.model_spec import ModelSpec, spec_of
+from sr_core.model_spec import ModelSpec, spec_of, with_spec
 from sr_core.testing import nearest_model, random_model
 from sr_core.upscaler import Upscaler
 from srvid.front_door import resolve_model
@@ -131,6 +132,28 @@ def test_python_s_upscaler_is_sharpened(tmp_path: Path) -> None:
 def test_it_comes_behind_a_mix() -> None:
     facts = resolve_model("restore", scale=2, strength=0.5, sharpen=0.3)[1]
     assert facts == replace(resolve_model("restore", scale=2, strength=0.5)[1], name=facts.name, sharpen=0.3)
+
+
+def saved(folder: Path, name: str, *, sharpen: float) -> str:
+    """A file whose spec says how much it is sharpened."""
+    model = random_model(1, layers=1)
+    spec = spec_of(model)
+    assert spec is not None
+    onnx.save(with_spec(model, replace(spec, name=name, sharpen=sharpen)), str(folder / f"{name}.onnx"))
+    return str(folder / f"{name}.onnx")
+
+
+def test_what_a_file_s_spec_asks_for_is_done_to_a_chain_and_a_mix_or_refused(tmp_path: Path) -> None:
+    plain, crisp = saved(tmp_path, "plain", sharpen=0.0), saved(tmp_path, "crisp", sharpen=0.4)
+    assert resolve_model(f"{plain},{crisp}")[1].sharpen == 0.4
+    assert resolve_model(f"{plain},{crisp}", sharpen=0.7)[1].sharpen == 0.7
+    assert resolve_model(crisp, strength=0.5)[1].sharpen == 0.4
+    with pytest.raises(BadInput, match="crisp is sharpened, and of a chain only the last"):
+        resolve_model(f"{crisp},{plain}")
+    stages = {name: (onnx.load(name), resolve_model(name)[1]) for name in (plain, crisp)}
+    with pytest.raises(BadInput, match="crisp is sharpened, and plain not so much"):
+        blend(stages[plain], stages[crisp], 0.5)
+    assert blend(stages[crisp], stages[plain], 0.5)[1].sharpen == 0.4
 
 
 def test_what_is_no_share_is_refused() -> None:

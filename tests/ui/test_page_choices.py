@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_core.grain import check_grain
 from sr_video.still import still_at, to_rgb8
 from srvid import open_upscaler
 from tests.ui.conftest import MakeClip, Ui, Windows
@@ -132,41 +133,46 @@ def test_a_chain_a_strength_and_any_size_are_looked_at_and_run(
     without_measuring(page)
     page.goto(server.address)
     page.check("#run-swift")
-    page.get_by_text("Chain and strength").click()
+    page.get_by_text("Chain, strength, grain").click()
     page.select_option("#before", "restore")
     page.locator("#strength").evaluate("node => { node.value = 0.6; node.dispatchEvent(new Event('change')); }")
     page.locator("#sharpen").evaluate("node => { node.value = 0.4; node.dispatchEvent(new Event('change')); }")
+    page.locator("#grain").evaluate("node => { node.value = 0.3; node.dispatchEvent(new Event('change')); }")
     page.get_by_text("Other sizes").click()
     with page.expect_request(lambda request: "/frame?" in request.url and "restore%2Cswift" in request.url) as asked:
         page.locator("#height").fill("72")
         page.locator("#height").blur()
-    assert {"scale=1.5", "strength=0.6", "sharpen=0.4"} <= set(asked.value.url.partition("?")[2].split("&"))
+    assert {"scale=1.5", "strength=0.6", "sharpen=0.4", "grain=0.3"} <= set(
+        asked.value.url.partition("?")[2].split("&")
+    )
     assert asked.value.response().status == 200
     assert asked.value.response().headers["x-size"] == "96x72"
-    page.locator(".viewer .tag", has_text="restore → swift · 60 % · Sharpen: 40 %").first.wait_for()
+    page.locator(".viewer .tag", has_text="restore → swift · 60 % · Sharpen: 40 % · Film grain: 30 %").first.wait_for()
     page.click("#run")
-    page.locator(".job", has_text="restore → swift 72p · 60 % · Sharpen: 40 %").wait_for()
+    page.locator(".job", has_text="restore → swift 72p · 60 % · Sharpen: 40 % · Film grain: 30 %").wait_for()
     job = server.ask("GET", "/api/jobs")[1][0]
     assert job["target"] == str(tmp_path / "film-1.5x.mkv")
     found = server.wait_for(job["id"], "done")
     log = server.ask("GET", f"/api/jobs/{found['id']}/log")[1]["lines"]
-    assert "--model restore,swift --strength 0.6 --sharpen 0.4 --height 72" in log[0]
+    assert "--model restore,swift --strength 0.6 --sharpen 0.4 --grain 0.3 --height 72" in log[0]
     assert still_at(found["target"], Fraction(0)).facts.height == 72
 
 
+@pytest.mark.parametrize(("grain", "seconds"), [("0.5", 0.2), ("keep", 0)])
 def test_a_frame_by_a_chain_is_that_of_the_python_api(
-    ui: Start, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grain: str, seconds: float, ui: Start, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SRVID_CACHE", str(tmp_path / "cache"))
     clip = make_clip("film.mp4", width=64, height=48)
     server = ui(clip)
     file = server.ask("GET", "/api/state")[1]["files"][0]["id"]
-    query = "seconds=0&model=swift,clear&scale=4&strength=0.5&sharpen=0.5"
+    query = f"seconds={seconds}&model=swift,clear&scale=4&strength=0.5&sharpen=0.5&grain={grain}"
     status, png = server.ask("GET", f"/api/files/{file}/frame?{query}")
     assert status == 200
-    still = still_at(str(clip), Fraction(0))
-    with open_upscaler("swift,clear", scale=4, strength=0.5, sharpen=0.5) as upscaler:
-        planes = upscaler.planes(still.planes, still.facts.format, still.facts.color)
+    still = still_at(str(clip), Fraction(str(seconds)))
+    assert (still.ticks > 0) == (seconds > 0), "each moment has its own grain"
+    with open_upscaler("swift,clear", scale=4, strength=0.5, sharpen=0.5, grain=check_grain(grain)) as upscaler:
+        planes = upscaler.next_planes_at(still.ticks, still.planes, still.facts.format, still.facts.color)
     expected = to_rgb8(planes, still.facts.format, still.facts.color)
     np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png))), expected)
 
@@ -280,16 +286,30 @@ def test_what_is_chosen_is_what_runs_also_after_another_choice(
 
     page.route("**/api/jobs", keep)
     page.check("#run-swift")
-    page.get_by_text("Chain and strength").click()
+    page.get_by_text("Chain, strength, grain").click()
     page.select_option("#before", "restore")
     page.locator("#strength").evaluate("node => { node.value = 0.6; node.dispatchEvent(new Event('change')); }")
-    for name in ("restore", "clear"):
-        page.check(f"#run-{name}")
+
+    def queue() -> dict[str, Any]:
         with page.expect_response("**/api/jobs"):
             page.click("#run")
+        return queued[-1]
+
+    for name in ("restore", "clear"):
+        page.check(f"#run-{name}")
+        queue()
     assert page.input_value("#before") == ""
     chosen = [(options["model"], options.get("strength")) for options in queued]
     assert chosen == [("restore", 0.6), ("clear", None)]  # clear is what a strength mixes in
+
+    page.check("#steady")
+    assert page.is_disabled("#grain")
+    assert page.is_disabled("#keep-grain")
+    assert {name: value for name, value in queue().items() if name in ("steady", "grain")} == {"steady": True}
+    page.uncheck("#steady")
+    page.check("#keep-grain")
+    assert page.is_disabled("#steady")
+    assert {name: value for name, value in queue().items() if name in ("steady", "grain")} == {"grain": "keep"}
 
 
 def test_a_menu_of_the_right_button_does_not_hold_the_page_still(ui: Start, chromium: Windows) -> None:

@@ -125,10 +125,11 @@ def test_models_are_tried_for_a_page_with_what_they_measured(
 
 
 def test_models_alone_are_compared_and_a_picture_refuses_them(photos: dict[str, np.ndarray], tmp_path: Path) -> None:
-    ways = ("--strength", 1, "--strength", 0.5, "--sharpen", 0, "--sharpen", 0.3)
+    ways = ("--strength", 1, "--strength", 0.5, "--sharpen", 0, "--sharpen", 0.3, "--grain", "keep")
     done = compare(tmp_path / "small.png", tmp_path / "look.html", "--model", "swift", "--scale", 2, *ways)
     assert done.exit_code == 0, done.output
-    names = '"swift", "swift, sharpen 0.3", "swift, strength 0.5", "swift, strength 0.5, sharpen 0.3"'
+    shares = ("", ", sharpen 0.3", ", strength 0.5", ", strength 0.5, sharpen 0.3")
+    names = ", ".join(f'"swift{share}, grain keep"' for share in shares)
     assert names.encode() in (tmp_path / "look.html").read_bytes()
     assert b'["\\u00d72", "' in (tmp_path / "look.html").read_bytes()
     assert "--model" in compare(tmp_path / "small.png", tmp_path / "other.html").output

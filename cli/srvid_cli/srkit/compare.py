@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
+
+from srvid_cli.grain import GRAIN_METAVAR, grain_from
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,7 +21,16 @@ _FORMATS = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
 }  # fmt: skip
 _PAGES = (".html", ".htm")
+_SHARE = click.FloatRange(0, 1)
 _ROUNDED = Fraction(1, 500)  # containers round times, Matroska to 1 ms: the same frame of all files is found
+
+
+def _several[Command: Callable[..., object]](
+    name: str, usual: float, text: str, *, kind: Any = _SHARE, metavar: str = "0..1"
+) -> Callable[[Command], Command]:
+    """An option of --model that may be given several times."""
+    text = f"For --model: {text}; several are compared."
+    return click.option(f"--{name}", f"{name}s", type=kind, metavar=metavar, multiple=True, default=(usual,), help=text)
 
 
 @click.command("compare")
@@ -26,22 +39,9 @@ _ROUNDED = Fraction(1, 500)  # containers round times, Matroska to 1 ms: the sam
 @click.option(
     "--model", "models", multiple=True, help="Of a page: try this model on BEFORE, here and now; several are compared."
 )
-@click.option(
-    "--strength",
-    "strengths",
-    type=click.FloatRange(0, 1),
-    multiple=True,
-    default=(1.0,),
-    help="For --model: of each, so much; several are compared.",
-)
-@click.option(
-    "--sharpen",
-    "sharpens",
-    type=click.FloatRange(0, 1),
-    multiple=True,
-    default=(0.0,),
-    help="For --model: each so much sharpened; several are compared.",
-)
+@_several("strength", 1.0, "of each, so much")
+@_several("sharpen", 0.0, "each so much sharpened")
+@_several("grain", 0.0, "so much film grain over each, or what BEFORE had", kind=grain_from, metavar=GRAIN_METAVAR)
 @click.option("--scale", type=click.FloatRange(1, 16), help="For --model. Default: that of AFTER, or the model's own.")
 @click.option(
     "--at", "moments", type=click.FloatRange(0), multiple=True,
@@ -58,6 +58,7 @@ def command(
     models: tuple[str, ...],
     strengths: tuple[float, ...],
     sharpens: tuple[float, ...],
+    grains: tuple[float | Literal["keep"], ...],
     scale: float | None,
     moments: tuple[float, ...],
     frames: int,
@@ -75,12 +76,13 @@ def command(
     srkit compare in.mp4 clear.mp4 swift.mp4 look.html --frames 5
     srkit compare in.mp4 look.html --model clear --model swift --scale 2
     srkit compare in.mp4 look.html --model restore --strength 0.3 --strength 0.6 --strength 1
+    srkit compare in.mp4 look.html --model restore --grain 0 --grain keep
     """
     from sr_core.errors import BadInput
     from sr_core.storage import write_atomically
     from srvid_cli.outputs import check_output
 
-    ways = _ways(models, strengths, sharpens)
+    ways = _ways(models, strengths, sharpens, grains)
     look, afters = rest[-1], rest[:-1]
     is_page = look.suffix.lower() in _PAGES
     if not afters and not models:
@@ -127,17 +129,20 @@ def _picture(before: Path, afters: tuple[Path, ...], seconds: float | None, zoom
     return content.getvalue()
 
 
-def _ways(models: tuple[str, ...], strengths: tuple[float, ...], sharpens: tuple[float, ...]) -> list[Way]:
-    """Each model at each strength and sharpening."""
+def _ways(
+    models: tuple[str, ...],
+    strengths: tuple[float, ...],
+    sharpens: tuple[float, ...],
+    grains: tuple[float | Literal["keep"], ...],
+) -> list[Way]:
+    """Each model at each strength and sharpening, with each grain."""
     from sr_ui.tried import Way
 
-    if not models and (strengths, sharpens) != ((1.0,), (0.0,)):
-        raise click.UsageError("--strength and --sharpen are for --model")
+    if not models and (strengths, sharpens, grains) != ((1.0,), (0.0,), (0.0,)):
+        raise click.UsageError("--strength, --sharpen and --grain are for --model")
     return [
-        Way(model=model, strength=strength, sharpen=sharpen)
-        for model in models
-        for strength in strengths
-        for sharpen in sharpens
+        Way(model=model, strength=strength, sharpen=sharpen, grain=grain)
+        for model, strength, sharpen, grain in product(models, strengths, sharpens, grains)
     ]
 
 
