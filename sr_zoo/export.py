@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 OPSET = 18
 IR_VERSION = 10  # what runtimes of 2024 still read
-BASE_MODULES = ("base", "enlarge", "resample")  # attribute names of InterpolatedBase in the networks
+BASE_MODULES = ("base", "coherent", "enlarge", "resample")  # attribute names of what makes pictures, not features
 PROBE_SIDE = 24  # input pixels; also not the size the graph is traced at, so a frozen shape shows
 EXPORT_TOLERANCE = 2e-4  # of a value in [0, 1]: f32 summation order in the deepest network, see tests
 

@@ -32,6 +32,23 @@ class Block(nn.Module):
         return y
 
 
+class Deeper(nn.Module):
+    """A block that starts as the identity: put behind trained ones, it changes nothing until it learns."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.act1 = nn.LeakyReLU(SLOPE, inplace=True)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.kaiming_normal_(self.first.weight, a=SLOPE)
+        for parameter in (self.first.bias, *self.second.parameters()):
+            nn.init.zeros_(parameter)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.second(self.act1(self.first(x)))
+        return y
+
+
 class House(nn.Module):
     """`convs` body convolutions (an even number) of `channels` features; unclipped output."""
 

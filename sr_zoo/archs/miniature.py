@@ -29,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "esrgan": {"features": 8, "growth": 4, "blocks": 1},
     "rcan": {"features": 8, "groups": 1, "blocks": 2, "reduction": 4},
     "fine": {"channels": 8, "convs": 4},
+    "vivid": {"channels": 8, "convs": 2, "deeper": 2, "gate": 4},
 }
 
 

@@ -59,6 +59,9 @@ ARCHS: dict[str, Arch] = {
     "clear": _arch("house:House", "srvid", channels=32, convs=8),
     "fine": _arch("house:House", "srvid", channels=64, convs=16),
     "restore": _arch("restore:Restore", "srvid, gray stays gray", channels=32, convs=8),
+    "vivid": _arch(
+        "restore:Restore", "srvid, restore grown", channels=32, convs=16, deeper=16, wide=True, coherent=True
+    ),
 }
 
 

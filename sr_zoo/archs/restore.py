@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sr_zoo.archs.coherent import Coherent
 from sr_zoo.archs.heads import InterpolatedBase, phase_taps
-from sr_zoo.archs.house import House
+from sr_zoo.archs.house import SLOPE, Deeper, House
 
 KR, KG, KB = 0.299, 0.587, 0.114  # luma weights, ITU-R BT.601-7 §2.5.1
 DIFFERENCES = ((1.0, -1.0, 0.0), (0.0, -1.0, 1.0))  # R-G, B-G
@@ -28,23 +29,42 @@ SPREAD = ((1 - KR, -KB), (-KR, -KB), (-KR, 1 - KB))
 
 
 class Restore(nn.Module):
-    """`convs` body convolutions of `channels` features, `gate` channels that steer color; unclipped RGB."""
+    """`convs` body convolutions of `channels` features, `gate` channels that steer color; unclipped RGB.
+
+    `deeper` more body convolutions in blocks that start as the identity, and with `wide` a second look at color that
+    starts as nothing: grown so, a network computes what it did, and goes on learning. `coherent` smooths along edges
+    before all else.
+    """
 
     differences: Tensor
     spread: Tensor
 
-    def __init__(self, scale: int, *, planes: int = 3, channels: int = 32, convs: int = 8, gate: int = 16) -> None:
+    def __init__(
+        self,
+        scale: int,
+        *,
+        planes: int = 3,
+        channels: int = 32,
+        convs: int = 8,
+        gate: int = 16,
+        deeper: int = 0,
+        wide: bool = False,
+        coherent: bool = False,
+    ) -> None:
         super().__init__()
         if planes != 3:
             raise ValueError(f"restore has a path of its own for color: 3 planes, not {planes}")
         house = House(scale, channels=channels, convs=convs)
-        self.head, self.head_act, self.body = house.head, house.head_act, house.body
+        self.head, self.head_act = house.head, house.head_act
+        self.body = nn.Sequential(*house.body, *[Deeper(channels) for _ in range(deeper // 2)])
         self.base = InterpolatedBase(scale, 3)
         self.tail = nn.Conv2d(channels, scale**2, 3, padding=1)
         self.direct = nn.Conv2d(2, 2 * scale**2, 5, bias=False)
         self.gate = nn.Conv2d(channels, gate, 3, padding=1)
         self.color = nn.Conv2d(2, gate, 3, padding=1, bias=False)
         self.mixed = nn.Conv2d(gate, 2 * scale**2, 3, padding=1, bias=False)
+        self.wide = Wide(channels, gate) if wide else None
+        self.coherent = Coherent() if coherent else None
         self.shuffle = nn.PixelShuffle(scale)
         self.register_buffer("differences", torch.tensor(DIFFERENCES).view(2, 3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(SPREAD), persistent=False)
@@ -56,10 +76,11 @@ class Restore(nn.Module):
             self.direct.weight[:, :, 1:4, 1:4] -= _enlarging(scale, "bilinear")
 
     def forward(self, lr: Tensor) -> Tensor:
+        lr = self.coherent(lr) if self.coherent is not None else lr
         features = self.body(self.head_act(self.head(lr)))
         differences = functional.conv2d(lr, self.differences)
         color = functional.conv2d(_padded(differences), self._to_rgb(self.direct.weight))
-        steered = self.gate(features) * self.color(differences)
+        steered = _steered(self, features, differences)
         color = color + functional.conv2d(steered, self._to_rgb(self.mixed.weight), padding=1)
         sr: Tensor = self.base(lr) + self.shuffle(self.tail(features).repeat(1, 3, 1, 1) + color)
         return sr
@@ -86,11 +107,35 @@ class Restore(nn.Module):
         return torch.einsum("ck,kiyxz->ciyxz", self.spread, weight.reshape(2, -1, *weight.shape[1:])).flatten(0, 1)
 
 
+class Wide(nn.Module):
+    """What color is 8 pixels around, to lay over blotches as large as a block: as exactly 0 where there is none."""
+
+    def __init__(self, channels: int, gate: int) -> None:
+        super().__init__()
+        self.near = nn.Conv2d(gate, gate, 3, padding=2, dilation=2, bias=False)
+        self.far = nn.Conv2d(gate, gate, 3, padding=4, dilation=4, bias=False)
+        self.act = nn.LeakyReLU(SLOPE, inplace=True)
+        self.gate = nn.Conv2d(channels, gate, 3, padding=1)
+        for parameter in self.gate.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, color: Tensor, features: Tensor) -> Tensor:
+        steered: Tensor = self.gate(features) * self.act(self.far(self.act(self.near(color))))
+        return steered
+
+
+def _steered(network: "Restore | _Folded", features: Tensor, differences: Tensor) -> Tensor:
+    color = network.color(differences)
+    steered: Tensor = network.gate(features) * color
+    return steered if network.wide is None else steered + network.wide(color, features)
+
+
 class _Folded(nn.Module):
     def __init__(self, network: Restore) -> None:
         super().__init__()
         self.head, self.head_act, self.body, self.base = network.head, network.head_act, network.body, network.base
         self.gate, self.color, self.shuffle = network.gate, network.color, network.shuffle
+        self.wide, self.coherent = network.wide, network.coherent
         self.register_buffer("differences", network.differences)
         self.tail = nn.Conv2d(network.tail.in_channels, 3 * network.tail.out_channels, 3, padding=1)
         self.tail.weight = nn.Parameter(network.tail.weight.detach().repeat(3, 1, 1, 1))
@@ -99,10 +144,11 @@ class _Folded(nn.Module):
         self.mixed = nn.Parameter(network._to_rgb(network.mixed.weight.detach()))
 
     def forward(self, lr: Tensor) -> Tensor:
+        lr = self.coherent(lr) if self.coherent is not None else lr
         features = self.body(self.head_act(self.head(lr)))
         differences = functional.conv2d(lr, cast(Tensor, self.differences))
         color = functional.conv2d(_padded(differences), self.direct)
-        color = color + functional.conv2d(self.gate(features) * self.color(differences), self.mixed, padding=1)
+        color = color + functional.conv2d(_steered(self, features, differences), self.mixed, padding=1)
         sr: Tensor = self.base(lr) + self.shuffle(self.tail(features) + color)
         return sr
 
