@@ -20,12 +20,14 @@ losses          losses by name, (sr, hr) -> scalar
 metrics         full-reference measures by the protocol of the papers: 8-bit images, `scale` pixels cropped
 niqe            NIQE: Making a "Completely Blind" Image Quality Analyzer (Mittal et al., SPL 2013). No reference
 optimisers      adam, SGD and Muon behind one call
+painting        truths as a painter would see them: weak texture away, contours smooth and crisp
 plot            small charts with Pillow: points and lines on two axes
 quantization    a shipped network made ready for INT8: which convolutions, with what ranges, at what cost
 recipes         recipes by name, and on whatever pictures somebody has
 published       what the authors published: Y PSNR in dB by network, scale and set, from the authors' own tables
 report          what `srkit eval` prints and writes: one table, per-image CSV, JSON, a quality-against-cost plot
 scenes          drawn scenes from a seed: line art and cel shading, whose truth is as sharp as a renderer makes it
+shapes          drawn pictures: straight and curved edges, lines, windows, lettering, shaded flat color
 shipping        from a finished training to a model file: export the averaged weights, measure them, write both
 strokes         pieces of drawn pictures as SVG: lines of varying width, blobs, eyes, hair, screens, letters
 unsharp         truths that are a little too sharp: an unsharp mask of luma

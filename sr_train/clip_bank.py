@@ -29,6 +29,7 @@ from sr_train.decoding import read_rgb
 from sr_train.images import find_pictures
 from sr_train.scenes import FORMAT as SCENES
 from sr_train.scenes import draw_scene, renderer
+from sr_train.shapes import draw_shapes
 
 SHARD = 50  # clips
 FORMAT = 1  # raise when clips are made differently
@@ -152,6 +153,8 @@ def _make_shard(files: Sequence[Path], scale: int, number: int, folder: Path, ch
     for _ in range(20 * SHARD):
         if scenes and rng.random() < scenes:
             picture = draw_scene(rng)
+        elif chances.drawn and rng.random() < chances.drawn:
+            picture = draw_shapes(rng)
         else:
             picture = Image.fromarray(read_rgb(files[int(rng.integers(len(files)))]))
         if min(picture.size) >= SMALLEST_PX:

@@ -1,6 +1,7 @@
 """Short clips of a still, panned or zoomed picture, shrunk and coded as one video: what `restore` learns from.
 
-    picture ─[ soft ]─ frames of HR ─[ blur ─ resize down and up ]─ shrink ─[ noise ]─[ encode ]─ encode ─ LR
+    picture ─[ soft ]─┬─[ painted ]─ canvases of HR: the truth
+                      └─ frames of HR ─[ blur ─ resize down and up ]─ shrink ─[ noise ]─[ encode ]─ encode ─ LR
 
 What decides: a blurred input with a sharp truth teaches a network to sharpen always, blocks
 included. So few inputs are blurred, and in a third of the clips the *truth* is soft, too. Flips come before the
@@ -8,6 +9,7 @@ encode, since chroma sits left. Consecutive frames of one encode let a loss puni
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ from PIL import Image, ImageFilter
 from sr_train.chances import CHANCES, Chances
 from sr_train.coding import Planes, draw_coding, encode_and_decode, planes_from_rgb
 from sr_train.degradations import jpeg_compressed
+from sr_train.painting import paint
 
 Image8 = NDArray[np.uint8]
 R = Image.Resampling
@@ -47,7 +50,9 @@ class Clip:
 def make_clip(picture: Image.Image, scale: int, rng: Generator, chances: Chances = CHANCES) -> Clip:
     """A random clip of an RGB picture whose sides are at least `SMALLEST_PX`."""
     picture = _vary(picture, rng, chances)
-    frames, canvases, windows = _moving(picture, 2 * scale, rng)
+    painted = paint(picture, chances.painted) if chances.painted else picture
+    _, canvases, windows = _moving(painted, 2 * scale, deepcopy(rng))
+    frames, _, _ = _moving(picture, 2 * scale, rng)
     shrink = _shrinker(scale, rng, chances)
     low = [shrink(frame) for frame in frames]
     truths = [np.asarray(canvas) for canvas in canvases]
@@ -139,7 +144,7 @@ def _transmit(low: Sequence[Image8], rng: Generator, chances: Chances) -> list[P
     sent = [planes_from_rgb(image) for image in low]
     if is_coded and rng.random() < chances.twice:
         sent = encode_and_decode(sent, draw_coding(rng, first=True))
-    return encode_and_decode(sent, draw_coding(rng)) if is_coded else sent
+    return encode_and_decode(sent, draw_coding(rng, coarser=chances.coarser)) if is_coded else sent
 
 
 def _gray(image: Image8) -> Image8:

@@ -37,16 +37,19 @@ class Coding:
     quantiser: int = 0
 
 
-def draw_coding(rng: Generator, *, first: bool = False) -> Coding:
-    """A random encode from CRF 20 to 36, or as bad in other codecs; `first`: better, as of a source coded again."""
+def draw_coding(rng: Generator, *, first: bool = False, coarser: int = 0) -> Coding:
+    """A random encode from CRF 20 to 36, or as bad in other codecs; `first`: better, as of a source coded again.
+
+    `coarser` moves both ends by so many steps of CRF.
+    """
     codec = CODECS[int(rng.choice(len(CODECS), p=SHARES))]
     if codec == "mpeg2video":
         low, high = (2, 5) if first else (3, 13)
-        return Coding(codec=codec, coder={"g": "12", "bf": "2"}, quantiser=int(rng.integers(low, high)))
+        return Coding(codec=codec, coder={"g": "12", "bf": "2"}, quantiser=int(rng.integers(low, high)) + coarser // 2)
     worst = {"libx264": (18, 20, 36), "libx265": (20, 22, 36), "libvpx-vp9": (24, 28, 50)}
     best_first, best, last = worst[codec]
     crf = rng.integers(best_first, best + 7) if first else rng.integers(best, last + 1)
-    return Coding(codec=codec, coder={"crf": str(crf)} | _speed(codec, rng))
+    return Coding(codec=codec, coder={"crf": str(crf + coarser)} | _speed(codec, rng))
 
 
 def _speed(codec: str, rng: Generator) -> dict[str, str]:

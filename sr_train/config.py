@@ -115,16 +115,22 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscriminatorConfig:
-    """An adversary: `kind` standard or relativistic, judging 'pixels' or VGG 'features'."""
+    """An adversary: `kind` standard or relativistic, judging 'pixels', 'patches' or VGG 'features'.
+
+    `start` is the share of the run after which it joins.
+    """
 
     kind: str = "standard"
     judges: str = "pixels"
     weight: float = 1e-3
     rate: float = 1e-4
+    start: float = 0.0
 
     def __post_init__(self) -> None:
+        _demand(0.0 <= self.start < 1.0, "discriminator.start", self.start, "0 <= start < 1")
         _demand(self.kind in ("standard", "relativistic"), "discriminator.kind", self.kind, "standard or relativistic")
-        _demand(self.judges in ("pixels", "features"), "discriminator.judges", self.judges, "pixels or features")
+        judges = ("pixels", "patches", "features")
+        _demand(self.judges in judges, "discriminator.judges", self.judges, "pixels, patches or features")
 
 
 @dataclass(frozen=True, kw_only=True)

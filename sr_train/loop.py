@@ -109,20 +109,22 @@ def run_training(
     began, seconds_before = time.monotonic(), state.seconds
     saved_at = shown_at = began
     losses, psnr_y = list[float](), math.nan
+    frames = 2 if config.data.clips else 1  # of a pair, which look alike, one is judged
     while (share := _share_done(config, state)) < 1.0:
         rate = _set_rates(state, config, share)
         scale = scales[state.step % len(scales)]
+        judge = discriminator if config.discriminator and share >= config.discriminator.start else None
         for optimiser in state.optimisers:
             optimiser.zero_grad(set_to_none=True)
         for part in range(optim.accumulate):
             lr, hr = _batch(banks[scale], config, state.step * optim.accumulate + part, device)
             with _autocast(config, device):
                 sr, loss = _supervise(forwards[scale], network, lr, hr, loss_of, share)
-                if discriminator is not None:
-                    loss = loss + discriminator.generator_loss(sr, hr)
+                if judge is not None:
+                    loss = loss + judge.generator_loss(sr[::frames], hr[::frames])
             scaler.scale(loss / optim.accumulate).backward()  # type: ignore[no-untyped-call]
-        if discriminator is not None:
-            discriminator.learn(sr, hr)
+        if judge is not None:
+            judge.learn(sr[::frames], hr[::frames])
         _clip(network, config, rate)
         for optimiser in state.optimisers:
             scaler.step(optimiser)

@@ -68,7 +68,7 @@ def ship_checkpoint(
         keeps_gray=model["color_space"] == "rgb",
         licence=LICENCE,
         training=f"{history}{_training_sentence(config)}",
-        trained_on=tuple(data["folders"]),
+        trained_on=tuple(dict.fromkeys(data["folders"])),
         attributions=attributions(data_root, data["folders"], data.get("held_back", ())),
     )
     written = export_model(network, spec, out)

@@ -23,14 +23,16 @@ def sharpen(truth: Tensor, amount: float, scale: int) -> Tensor:
         return truth
     weights = truth.new_tensor(LUMA_WEIGHTS if truth.shape[1] == 3 else (1.0,)).view(1, -1, 1, 1)
     luma = (truth * weights).sum(dim=1, keepdim=True)
-    return (truth + amount * (luma - _smooth(luma, SIGMA * scale))).clamp(0.0, 1.0)
+    return (truth + amount * (luma - smooth(luma, SIGMA * scale))).clamp(0.0, 1.0)
 
 
-def _smooth(luma: Tensor, sigma: float) -> Tensor:
+def smooth(planes: Tensor, sigma: float) -> Tensor:
+    """(N, C, H, W) through a Gaussian of `sigma` pixels, the border repeated."""
     reach = round(REACH * sigma)
-    x = torch.arange(-reach, reach + 1, dtype=luma.dtype, device=luma.device)
+    x = torch.arange(-reach, reach + 1, dtype=planes.dtype, device=planes.device)
     taps = torch.exp(-x.square() / (2 * sigma**2))
     taps /= taps.sum()
-    padded = functional.pad(luma, (reach, reach, reach, reach), mode="replicate")
-    down = functional.conv2d(padded, taps.view(1, 1, -1, 1))
-    return functional.conv2d(down, taps.view(1, 1, 1, -1))
+    count = planes.shape[1]
+    padded = functional.pad(planes, (reach, reach, reach, reach), mode="replicate")
+    down = functional.conv2d(padded, taps.view(1, 1, -1, 1).repeat(count, 1, 1, 1), groups=count)
+    return functional.conv2d(down, taps.view(1, 1, 1, -1).repeat(count, 1, 1, 1), groups=count)

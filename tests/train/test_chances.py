@@ -26,6 +26,9 @@ def test_only_what_a_recipe_names_is_changed() -> None:
         ({"blur_sigma": 0.5}, "blur_sigma is 0.5"),
         ({"blur_sigma": [0.9, 0.3]}, "blur_sigma"),
         ({"noise_sigma": [-1, 0.3]}, "noise_sigma"),
+        ({"drawn": 2}, "drawn is 2"),
+        ({"coarser": 13}, "coarser is 13"),
+        ({"coarser": 1.5}, "coarser is 1.5"),
     ],
 )
 def test_what_is_no_chance_is_refused_by_name_when_the_recipe_is_read(table: dict[str, object], words: str) -> None:

@@ -13,7 +13,7 @@ from sr_core.errors import BadInput
 from sr_train import clip_bank
 from sr_train.chances import Chances
 from sr_train.clips import FRAMES, make_clip, split
-from sr_train.coding import Coding, encode_and_decode, planes_from_rgb, rgb_from_planes
+from sr_train.coding import Coding, draw_coding, encode_and_decode, planes_from_rgb, rgb_from_planes
 from sr_train.config import DataConfig, ModelConfig, OptimConfig, TrainConfig
 from sr_train.losses import still
 
@@ -91,6 +91,41 @@ def test_batches_are_pairs_of_one_clip_and_depend_on_the_step_alone(
     assert not np.array_equal(low, made.batch(seed=1, step=8, count=4, patch_px=24)[0])
     with pytest.raises(BadInput, match="no clip holds"):
         made.batch(seed=1, step=1, count=2, patch_px=4000)
+
+
+def test_painted_truths_leave_the_inputs_and_the_places_as_they_were(picture: Image.Image) -> None:
+    plain, painted = (
+        make_clip(picture, 4, np.random.default_rng(5), Chances(painted=share, uncoded=1)) for share in (0.0, 1.0)
+    )
+    assert np.array_equal(plain.low, painted.low)
+    assert plain.windows == painted.windows
+    before, after = plain.canvases[0], painted.canvases[0]
+    assert before.shape == after.shape
+    assert not np.array_equal(before, after)
+
+
+def test_drawn_pictures_take_the_place_of_files_where_a_recipe_says_so(
+    picture: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_bank, "SHARD", 2)
+    picture.save(tmp_path / "a.png")
+    read: list[Path] = []
+    monkeypatch.setattr(clip_bank, "read_rgb", lambda path: read.append(path) or np.asarray(picture))
+    for share, expected in ((0.0, 2), (1.0, 0)):
+        read.clear()
+        (tmp_path / str(share)).mkdir()
+        clip_bank._make_shard([tmp_path / "a.png"], 4, 0, tmp_path / str(share), Chances(drawn=share, uncoded=1), 0.0)
+        assert len(read) == expected
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_coarser_codings_are_the_same_but_for_their_steps(seed: int) -> None:
+    usual, coarse = (draw_coding(np.random.default_rng(seed), coarser=steps) for steps in (0, 4))
+    assert coarse.codec == usual.codec
+    if usual.quantiser:
+        assert coarse.quantiser == usual.quantiser + 2
+    else:
+        assert int(coarse.coder["crf"]) == int(usual.coder["crf"]) + 4
 
 
 def test_still_sees_flicker_only_where_the_truth_stands_still() -> None:

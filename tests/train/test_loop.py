@@ -113,6 +113,18 @@ def test_a_resumed_run_ends_with_the_same_weights_as_an_uninterrupted_one(
         assert all(torch.equal(expected[name], actual[name]) for name in expected), entry
 
 
+def test_a_discriminator_waits_for_its_share_of_the_run(pictures: Path, tmp_path: Path) -> None:
+    weights = []
+    for number, judge in enumerate(("", "start = 0.9", "start = 0.0")):
+        table = f'\n[discriminator]\njudges = "patches"\nweight = 1.0\n{judge}' if judge else ""
+        (tmp_path / str(number)).mkdir()
+        recipe = write_recipe(tmp_path / str(number), optim="steps = 3", loss=f"l1 = 1.0{table}")
+        weights.append(read_checkpoint(train(recipe, pictures, tmp_path / str(number))[0])["network"])
+    without, late, early = weights
+    assert all(torch.equal(without[name], late[name]) for name in without)
+    assert not all(torch.equal(without[name], early[name]) for name in without)
+
+
 RECIPES = {
     "luma, SGD, adjustable clipping, several scales (VDSR)": {
         "arch": "vdsr",

@@ -9,7 +9,7 @@ import torch
 
 from sr_core.errors import BadInput
 from sr_train.config import DiscriminatorConfig
-from sr_train.discriminators import Discriminator
+from sr_train.discriminators import Discriminator, PatchJudge
 from sr_train.losses import LOSSES, make_loss
 from sr_train.vgg import Vgg19, load_vgg, patch_grams
 
@@ -81,15 +81,33 @@ def test_grams_ignore_where_in_a_patch_a_texture_is() -> None:
     assert torch.allclose(patch_grams(texture), patch_grams(moved), atol=1e-5)
 
 
+@pytest.mark.parametrize("judges", ["pixels", "patches"])
 @pytest.mark.parametrize("kind", ["standard", "relativistic"])
-def test_a_discriminator_learns_to_tell_noise_from_flat(kind: str) -> None:
+def test_a_discriminator_learns_to_tell_noise_from_flat(kind: str, judges: str) -> None:
     torch.manual_seed(4)
-    config = DiscriminatorConfig(kind=kind, weight=1.0, rate=1e-3)
+    config = DiscriminatorConfig(kind=kind, judges=judges, weight=1.0, rate=1e-3)
     discriminator = Discriminator(config, planes=3, vgg="", device=torch.device("cpu"))
     made, real = torch.full((4, 3, 32, 32), 0.5), torch.rand(4, 3, 32, 32)
     losses = [discriminator.learn(made, real) for _ in range(8)]
     assert losses[-1] < losses[0]
     assert discriminator.generator_loss(made, real).item() > discriminator.generator_loss(real, real).item()
+
+
+def test_what_the_generator_asks_teaches_the_judge_nothing() -> None:
+    config = DiscriminatorConfig(kind="relativistic", judges="patches", weight=1.0)
+    discriminator = Discriminator(config, planes=3, vgg="", device=torch.device("cpu"))
+    made = torch.full((2, 3, 32, 32), 0.5, requires_grad=True)
+    discriminator.generator_loss(made, torch.rand(2, 3, 32, 32)).backward()
+    assert made.grad is not None
+    assert made.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in discriminator.judge.parameters())
+
+
+def test_a_judge_of_patches_sees_38_pixels_around() -> None:
+    images = torch.rand(1, 3, 128, 128, requires_grad=True)
+    PatchJudge(planes=3)(images)[0, 0, 8, 8].backward()
+    assert images.grad is not None
+    assert (images.grad.abs().sum(dim=(0, 1, 2)) > 0).sum() == 38
 
 
 def test_a_discriminator_of_features_needs_vgg_and_works_with_it(vgg_file: Path) -> None:
