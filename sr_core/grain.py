@@ -83,6 +83,10 @@ def lay(
     """
     if out is None:
         out = tuple(np.empty_like(plane) for plane in made)
+    if not film.strength:
+        for source, target in zip(made, out, strict=True):
+            np.copyto(target, source)
+        return out
     lut = _gains(fmt, color, film.strength)
     rows, columns = _window(moment, range(top, top + made[0].shape[0]), range(made[0].shape[1]))
     template = _template(film.tenths)

@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from starlette.requests import Request
 
 from sr_ui.api import Call, Endpoint, routes_of
+from sr_ui.work import arguments_of
 from tests.ui.conftest import QUIET_SECONDS, MakeClip, Ui
 
 Start = Callable[..., Ui]
@@ -308,3 +309,26 @@ def test_the_document_of_the_api_is_complete_json(ui: Start) -> None:
     assert found["openapi"].startswith("3.1")
     assert {"get", "post"} <= found["paths"]["/api/jobs"].keys()
     assert json.dumps(found)
+
+
+def test_steady_beside_grain_is_refused_before_it_waits_for_its_turn(ui: Start, make_clip: MakeClip) -> None:
+    clip = make_clip("film.mp4")
+    server = ui(clip)
+    file = server.ask("GET", "/api/state")[1]["files"][0]["id"]
+    options = {"model": "swift", "scale": 2, "steady": True, "grain": "keep"}
+    for path, body in (
+        ("/api/jobs", {"sources": [str(clip)], "options": options}),
+        (f"/api/files/{file}/estimates", options),
+        (f"/api/files/{file}/clips", options | {"start": 0}),
+    ):
+        status, found = server.ask("POST", path, body)
+        assert (status, found["hint"]) == (422, "leave one out")
+    assert server.ask("GET", "/api/jobs")[1] == []
+
+
+def test_a_job_is_the_command_a_person_would_type() -> None:
+    options = {"model": "swift", "scale": 2.0, "grain": "keep", "steady": True, "no_audio": True}
+    typed = arguments_of("video", ["in.mp4"], "out.mkv", options)
+    assert typed == "srvid --model swift --scale 2 --grain keep --no-audio --steady --json -- in.mp4 out.mkv".split()
+    images = arguments_of("images", ["in"], "out", options)
+    assert images == "srbatch --model swift --scale 2 --grain keep --json -- in out".split()
