@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from sr_core.errors import BadInput, Cancelled, SrError, StorageError, VerificationError
-from sr_core.file_stamp import stamp_of
+from sr_core.file_stamp import FileStamp, refuse_changed, stamp_of
 from sr_core.wording import count_of, option, text_from_bytes
 from sr_video.decide.paths import check_source, check_target
 from sr_video.decide.plan import Plan, Request, plan_output
@@ -98,10 +98,12 @@ class _Job:
     began: float = field(default_factory=time.monotonic)
     reported: float = 0.0
     frames: dict[int, int] = field(default_factory=dict)
+    stamp: FileStamp = field(init=False)
     verdict: Verdict | None = None
 
     def run(self) -> Summary:
         request, folder = self.request, self.folder
+        self.stamp = stamp_of(request.source)
         unfinished = folder.read_manifest()
         source = in_thread(lambda: Source(request.source, salvage=request.salvage, hwaccel=request.hwaccel))
         with source:
@@ -272,6 +274,8 @@ class _Job:
         try:
             self.listener.verifying(self._progress(manifest))
             in_thread(lambda: write_joined(sink, source, folder, manifest, records))
+            hint = f"restore it, or begin anew with {option('restart', True)}"
+            refuse_changed(request.source, self.stamp, hint=hint)  # sound and subtitles are read until here
             is_complete = True
             in_thread(sink.verify)
             output_bytes = sink.part.stat().st_size

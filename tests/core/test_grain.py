@@ -103,6 +103,28 @@ def test_grain_that_was_taken_away_is_found_again(strength: float, blur: float, 
     assert tenths[0] <= film.tenths <= tenths[1]
 
 
+def test_what_rounding_to_8_bits_makes_is_not_taken_for_grain() -> None:
+    given, strengths = 0.5 + RANDOM.standard_normal((192, 256)) / 255, []
+    for fmt in (gray(), gray(16)):
+        made = np.full((384, 512), fmt.peak // 2, fmt.dtype)
+        rounded = np.round(given * fmt.peak).astype(fmt.dtype)
+        strengths.append(film_of(KEEP, (rounded,), (made,), fmt, FULL).strength)
+    assert abs(strengths[0] / strengths[1] - 1) < 0.02, "a twelfth of a code's variance would be 0.04 more"
+
+
+def test_grain_is_looked_for_where_it_shows_in_flat_middle_tones() -> None:
+    made = np.full((64, 96), 120.0)
+    made[:, :40] = 60 + np.arange(40) % 8 * 10  # steep
+    made[:, 40:72] = 16  # dark: grain of any film fades there
+    noise = RANDOM.standard_normal(made.shape) * 6
+    noise[:, 72:] = 0
+    given = np.round(made + noise).astype(np.uint8)
+    large = np.kron(made, np.ones((2, 2))).astype(np.uint8)
+    assert film_of(KEEP, (given,), (large,), gray(), FULL).strength == 0
+    everywhere = np.round(made + RANDOM.standard_normal(made.shape) * 6).astype(np.uint8)
+    assert 0.9 < film_of(KEEP, (everywhere,), (large,), gray(), FULL).strength * 255 / 6 < 1.1
+
+
 def test_of_grain_that_is_partly_there_the_rest_is_laid() -> None:
     given, made = noisy(6.0, 0.0)
     half = np.round((np.kron(given, np.ones((2, 2))) + made) / 2).astype(np.uint8)
@@ -137,14 +159,18 @@ def test_frames_in_a_sequence_have_the_grain_of_frames_alone_also_where_tiles_ar
     fmt = yuv("420")
     frame = tuple(RANDOM.integers(60, 180, shape).astype(np.uint8) for shape in fmt.plane_shapes(96, 64))
     with upscaler(0.5) as engine:
-        in_order = [engine.submit_at(moment, frame, fmt, STUDIO).result() for moment in (1, 2, 3)]
+        outs = [fmt.empty(192, 128) for _ in range(3)]
+        futures = [engine.submit_at(moment, frame, fmt, STUDIO, outs[moment - 1]) for moment in (1, 2, 3)]
+        in_order = [future.result() for future in futures]
+        assert all(made is out for made, out in zip(in_order, outs, strict=True))
         assert engine.counts.reused
         out = tuple(np.empty_like(plane) for plane in in_order[0])
         assert engine.next_planes_at(2, frame, fmt, STUDIO, out) is out
+        after = engine.next_planes_at(3, frame, fmt, STUDIO, fmt.empty(192, 128))
     with upscaler(0.5) as engine:
         alone = engine.submit_at(2, frame, fmt, STUDIO).result()
         plain = engine.planes(frame, fmt, STUDIO)
-    for a, b, c in zip(in_order[1], alone, out, strict=True):
+    for a, b, c in zip(in_order[1] + in_order[2], alone + after, out + after, strict=True):
         assert np.array_equal(a, b)
         assert np.array_equal(a, c)
     assert not np.array_equal(in_order[0][0], in_order[1][0])

@@ -76,10 +76,13 @@ def test_chroma_keeps_every_bit(fmt: PixelFormat) -> None:
     assert all(plane.max() <= 1 and (plane > 0).mean() < 0.01 for plane in apart)
 
 
-def test_all_channels_of_rgb_move_alike_so_gray_stays_gray() -> None:
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_all_channels_of_rgb_move_alike_so_gray_stays_gray(is_packed: bool) -> None:
     image = RANDOM.random((24, 30, 3), np.float32)
     image[:, 15:] = image[:, 15:, :1]
-    (plain,), (made,) = (enlarge((image,), FLOAT_RGB, sharpen=sharpen) for sharpen in (0.0, 0.5))
+    given = (image,) if is_packed else tuple(np.ascontiguousarray(image[..., n]) for n in range(3))
+    fmt = FLOAT_RGB if is_packed else replace(FLOAT_RGB, layout="planar")
+    plain, made = (np.dstack(enlarge(given, fmt, sharpen=sharpen)) for sharpen in (0.0, 0.5))
     change = (made - plain).astype(np.float64)
     assert np.ptp(change, axis=2).max() < 1e-5
     luma = plain.astype(np.float64) @ ycc_from_rgb("bt709")[0]

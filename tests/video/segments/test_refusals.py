@@ -9,8 +9,12 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from sr_core.errors import BadInput
+from sr_video.segments import run
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., subprocess.Popen[str]]
@@ -79,6 +83,27 @@ def test_an_input_replaced_while_running_is_noticed(clip: Clip, start_srvid: Sta
     assert process.returncode == 1, printed
     assert "was changed while it was being upscaled" in printed
     assert not target.exists()
+
+
+def test_an_input_replaced_while_its_sound_is_copied_is_noticed(
+    clip: Clip, upscale_here: Callable[..., object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source, target, joined = tmp_path / "in.mp4", tmp_path / "out.mkv", run.write_joined
+    shutil.copy(clip("plain.mp4"), source)
+
+    def join_and_touch(*given: Any) -> None:
+        joined(*given)
+        with open(source, "ab") as file:
+            file.write(b"more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "write_joined", join_and_touch)
+        with pytest.raises(BadInput, match="was changed while it was being upscaled"):
+            upscale_here(source, target, segment=2)
+    assert not target.exists()
+    os.truncate(source, clip("plain.mp4").stat().st_size)  # restored: the same command goes on
+    upscale_here(source, target, segment=2)
+    assert target.exists()
 
 
 @pytest.mark.parametrize("mode", [SLOW, (*SLOW[:-2], "--no-segments")], ids=["segments", "straight"])
