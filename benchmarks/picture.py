@@ -35,10 +35,16 @@ from results import FOLDER, Cell, write_result
 TRUTH = "the clip"
 CPU = "CPU ms"
 ALL_COLUMNS = (*COLUMNS, CPU)
-OF_CLIPS = f"Means of {', '.join(CLIPS)}"
-OF_DRAWINGS = f"Means of six comic pages and six drawn scenes, {DRAWING_PX} pixels a side and slowly panned"
+# Learnt from films and photographs; and blocks are put over the truth's own steps, of which a flat tone has none.
+OF_FILMS = ("VMAF", "NEG", "NIQE", "blocks")
+ABOUT_DRAWINGS = (
+    f"Means of six comic pages and six drawn scenes, {DRAWING_PX} pixels a side and slowly panned: shrunk, coded, "
+    "decoded, enlarged, compared with the drawing. Y, chroma: PSNR in dB. flicker: change where the truth stands "
+    "still, over Lanczos'. edges: steepness over the truth's. ringing: codes by which luma leaves the truth's range. "
+    "CPU ms: of a frame."
+)
 ABOUT = (
-    ": shrunk, coded, decoded, enlarged, compared with the clip. Y, chroma: PSNR in dB. "
+    f"Means of {', '.join(CLIPS)}: shrunk, coded, decoded, enlarged, compared with the clip. Y, chroma: PSNR in dB. "
     "NEG: VMAF that does not reward sharpening. NIQE: without a reference, lower is more natural; noisy at this size. "
     "flicker: change where the truth stands still, over Lanczos'. blocks: energy of steps along the input's 8x8 grid "
     "less that of other steps, over the truth's, where it is smooth; 0 is none. edges: steepness over the truth's. "
@@ -98,8 +104,9 @@ def tabulate(options: argparse.Namespace) -> Iterator[list[list[Cell]]]:
     """The rows of one coding after the other, printed as they come."""
     runners = open_runners(options)
     clips = sources(options.clips, drawings=options.drawings)
-    print(f"| coding, mean of {len(clips)} clips | way | " + " | ".join(ALL_COLUMNS) + " |")
-    print("|---|---|" + "---|" * len(ALL_COLUMNS))
+    columns = columns_of(options)
+    print(f"| coding, mean of {len(clips)} clips | way | " + " | ".join(columns) + " |")
+    print("|---|---|" + "---|" * len(columns))
     for coding in options.codings:
         found: dict[str, list[dict[str, float]]] = {}
         for file, frames in clips.items():
@@ -109,15 +116,20 @@ def tabulate(options: argparse.Namespace) -> Iterator[list[list[Cell]]]:
                 found.setdefault(label, []).append(row)
             if options.sheets:
                 save_sheet(options.sheets / f"{Path(file).stem} {coding}.png", pictures)
-        table: list[list[Cell]] = [[coding, label, *_means(parts)] for label, parts in found.items()]
+        table: list[list[Cell]] = [[coding, label, *_means(parts, columns)] for label, parts in found.items()]
         for cells in table:
             print("| " + " | ".join(f"{cell:.4g}" if isinstance(cell, float) else cell or "" for cell in cells) + " |")
         yield table
 
 
-def _means(rows: Sequence[Mapping[str, float]]) -> list[Cell]:
+def columns_of(options: argparse.Namespace) -> list[str]:
+    """Those that mean something."""
+    return [name for name in ALL_COLUMNS if not (options.drawings and name in OF_FILMS)]
+
+
+def _means(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> list[Cell]:
     """Of each column over the clips that have it."""
-    columns = (np.array([row.get(name, np.nan) for row in rows]) for name in ALL_COLUMNS)
+    columns = (np.array([row.get(name, np.nan) for row in rows]) for name in names)
     return [float(np.nanmean(values)) if np.isfinite(values).any() else None for values in columns]
 
 
@@ -148,8 +160,8 @@ def keep(options: argparse.Namespace, table: list[list[Cell]], command: str) -> 
         options.json,
         title=f"Coded {'drawings' if options.drawings else 'clips'}, enlarged {options.scale} times",
         command=command,
-        about=(OF_DRAWINGS if options.drawings else OF_CLIPS) + ABOUT,
-        columns=("coding", "way", *ALL_COLUMNS),
+        about=ABOUT_DRAWINGS if options.drawings else ABOUT,
+        columns=("coding", "way", *columns_of(options)),
         rows=table,
         packages=("openvino", "av", *(("resvg-py",) if options.drawings else ())),
         peers={"Lanczos, bicubic": f"Pillow {PIL.__version__}"} | licences(sorted({str(row[1]) for row in table})),

@@ -12,10 +12,11 @@ from typing import Any
 from torch import nn
 
 from sr_core.errors import BadInput, message_of
-from sr_core.model_spec import ModelSpec, load_model, with_spec
+from sr_core.model_spec import ModelSpec, load_model, read_spec, with_spec
 from sr_core.storage import write_atomically
 from sr_train.checkpoints import read_checkpoint
 from sr_train.evaluation import evaluate
+from sr_train.recipes import find_warm_start
 from sr_zoo.archs.registry import build_network, find_arch
 from sr_zoo.export import export_model
 
@@ -60,6 +61,8 @@ def ship_checkpoint(
     """
     network, config = load_trained(checkpoint)
     model, data = config["model"], config["data"]
+    before = _trained_before(config)
+    folders = tuple(dict.fromkeys((*data["folders"], *before)))
     spec = ModelSpec(
         name=model["name"],
         scale=model["scale"],
@@ -68,14 +71,20 @@ def ship_checkpoint(
         keeps_gray=model["color_space"] == "rgb",
         licence=LICENCE,
         training=f"{history}{_training_sentence(config)}",
-        trained_on=tuple(dict.fromkeys(data["folders"])),
-        attributions=attributions(data_root, data["folders"], data.get("held_back", ())),
+        trained_on=folders,
+        attributions=attributions(data_root, folders, () if before else data.get("held_back", ())),
     )
     written = export_model(network, spec, out)
     measured = evaluate(out, sets=sets, data_root=data_root)
     final = replace(written, psnr_y={Path(one.test_set).name.lower(): round(one.mean("psnr_y"), 2) for one in measured})
     write_atomically(out, with_spec(load_model(out), final).SerializeToString())
     return final
+
+
+def _trained_before(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The folders that the model was trained on which this run started from; none of a checkpoint or from scratch."""
+    source = find_warm_start(config["optim"]["warm_start"]) if config["optim"]["warm_start"] else None
+    return read_spec(source).trained_on if source is not None and source.suffix == ".onnx" else ()
 
 
 def _training_sentence(config: Mapping[str, Any]) -> str:

@@ -54,6 +54,7 @@ export const shares = ({ strength, sharpen, grain, steady }) =>
 export const about = {
   "clear": "sharp and faithful; the best all-round",
   "restore": "calm and clean, for compressed video",
+  "anime": "clean lines and flat colors, for drawings",
   "clear-restore": "also cleans up hard compression",
   "swift": "the quickest, for slow machines",
   "espcn": "the paper's sub-pixel network, 2016",

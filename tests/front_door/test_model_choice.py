@@ -122,7 +122,7 @@ def test_a_name_that_would_be_taken_for_something_else_is_refused(name: str, cle
 
 def test_models_are_listed_by_what_they_are_for() -> None:
     families = list(dict.fromkeys(model.family for model in named_models() if model.is_shipped))
-    assert families[:3] == ["clear", "restore", "clear-restore"]
+    assert families[:3] == ["clear", "restore", "anime"]
     assert all(model.purpose for model in named_models() if model.is_shipped)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_core.errors import BadInput, NotAvailable
+from sr_core.model_spec import load_model
 from sr_train import clip_bank, clips, strokes
 from sr_train.chances import Chances
 from sr_train.clips import make_clip
@@ -20,6 +21,8 @@ from sr_train.config import DataConfig
 from sr_train.images import find_pictures
 from sr_train.scenes import SIDE_PX, draw_scene, renderer, scene_svg
 from sr_train.shipping import attributions
+from sr_zoo.models import find_model
+from sr_zoo.onnx_run import open_runner
 
 INK = "#000000"
 SUBPIXEL = 0.26  # resvg samples each pixel in four rows
@@ -119,3 +122,18 @@ def test_jpeg_is_of_uncoded_clips_alone(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert not np.array_equal(low(uncoded=1.0), low(uncoded=1.0, jpeg=1.0))
     assert np.array_equal(low(uncoded=0.0), low(uncoded=0.0, jpeg=1.0))
+
+
+@pytest.mark.parametrize("scale", [4])
+def test_anime_draws_lines_of_a_scene_it_never_saw_steeper_than_restore(scale: int) -> None:
+    scene = np.asarray(draw_scene(np.random.default_rng(97)))[200:392, 200:392]
+    low = Image.fromarray(scene).resize((192 // scale, 192 // scale), Image.Resampling.BICUBIC)
+    batch = (np.asarray(low).transpose(2, 0, 1)[None] / 255).astype(np.float32)
+    truth = scene.mean(axis=2)
+    lines = np.hypot(*np.gradient(truth)) >= np.percentile(np.hypot(*np.gradient(truth)), 95)
+
+    def steepness(family: str) -> float:
+        made = open_runner(load_model(find_model(family, scale=scale)))(batch)[0].mean(axis=0) * 255
+        return float(np.hypot(*np.gradient(made))[lines].mean())
+
+    assert steepness("anime") > 1.05 * steepness("restore")

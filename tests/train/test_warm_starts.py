@@ -11,6 +11,7 @@ import torch
 from sr_core.errors import BadInput
 from sr_core.model_spec import ModelSpec, load_model
 from sr_train.recipes import find_warm_start
+from sr_train.shipping import _trained_before
 from sr_train.warm_starts import warm_start
 from sr_zoo.archs.registry import build_network
 from sr_zoo.archs.restore import Restore
@@ -58,3 +59,9 @@ def test_a_file_of_another_network_fits_nowhere(tmp_path: Path) -> None:
 def test_slopes_without_names_are_not_lost_in_silence() -> None:
     with pytest.raises(BadInput, match="slopes"):
         warm_start(build_network("swift", scale=2), find_model("swift-x2"))
+
+
+def test_a_model_is_credited_with_what_the_one_it_started_from_had_learnt() -> None:
+    started = {"optim": {"warm_start": "restore-x4"}}
+    assert set(_trained_before(started)) == {"train/cid22", "train/photo640", "train/comic640", "train/vector"}
+    assert _trained_before({"optim": {"warm_start": ""}}) == ()
