@@ -81,6 +81,7 @@ def test_it_is_of_its_moment_and_place_alone() -> None:
     made = filled(gray(), 0.5)
     first, again, other = (lay(STRONG, made, gray(), FULL, moment=n)[0].astype(float) - 128 for n in (4, 4, 5))
     assert np.array_equal(first, again)
+    assert not np.array_equal(first[:64], first[64:128]), "it is laid 64 rows at a time"
     assert abs((first * other).mean() / first.var()) < 0.05
     part = tuple(plane[:100, :90] for plane in made)
     assert np.array_equal(lay(STRONG, part, gray(), FULL, moment=4)[0].astype(float) - 128, first[:100, :90])
@@ -123,6 +124,16 @@ def test_grain_is_looked_for_where_it_shows_in_flat_middle_tones() -> None:
     assert film_of(KEEP, (given,), (large,), gray(), FULL).strength == 0
     everywhere = np.round(made + RANDOM.standard_normal(made.shape) * 6).astype(np.uint8)
     assert 0.9 < film_of(KEEP, (everywhere,), (large,), gray(), FULL).strength * 255 / 6 < 1.1
+    for rows, is_enough in ((40, False), (48, True)):  # 15 and 18 flat blocks
+        part, of_it = everywhere[:rows, 72:], large[: 2 * rows, 144:]
+        assert (film_of(KEEP, (part,), (of_it,), gray(), FULL).strength > 0) == is_enough
+    loud = np.round(made + RANDOM.standard_normal(made.shape) * 25).clip(0, 255).astype(np.uint8)
+    assert film_of(KEEP, (loud,), (large,), gray(), FULL).strength == 0.06
+    shade = np.full((128, 128), 36, np.uint8)  # shows seven tenths of a film's grain
+    film = film_of(
+        KEEP, lay(Film(0.03), (shade,), gray(), FULL, moment=1), (shade.repeat(2, 0).repeat(2, 1),), gray(), FULL
+    )
+    assert 0.9 < film.strength / 0.03 < 1.1
 
 
 def test_of_grain_that_is_partly_there_the_rest_is_laid() -> None:
@@ -257,6 +268,14 @@ def test_what_is_neither_an_amount_nor_keep_is_refused() -> None:
         EnlargeOptions(grain=1.5)
     with pytest.raises(BadInput, match="would do nothing"):
         EngineRecipe(model="nearest", grain=KEEP)
+
+
+def test_frames_that_get_grain_are_asked_for_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    with upscaler(0.0) as engine:
+        monkeypatch.setattr(engine.backend, "plane_device", (2, 0), raising=False)
+        assert engine.device_for(gray(), 64, 48) == (2, 0)
+        engine.grain = 0.1
+        assert engine.device_for(gray(), 64, 48) is None
 
 
 def test_an_engine_with_grain_is_another_one_to_a_job_that_goes_on() -> None:
