@@ -6,13 +6,14 @@ rows of the source   ├ context ┼──── own ────┼ context ┤
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from math import prod
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -110,19 +111,22 @@ def held_on_disk(folder: Path, strips: Iterable[Array]) -> Iterator[Array]:
     """
     kinds: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
     with ExitStack() as stack:
-        file = stack.enter_context(tempfile.TemporaryFile(dir=folder))
+        # not buffered: what a full disk did not take would be tried again, and fail again, while the file is closed
+        file = stack.enter_context(tempfile.TemporaryFile(dir=folder, buffering=0))
         for strip in strips:
             kinds.append((strip.dtype, strip.shape))
+            left = memoryview(np.ascontiguousarray(strip)).cast("B")
             try:
-                file.write(np.ascontiguousarray(strip).data)
+                while left:
+                    left = left[file.write(left) :]
             except OSError as error:
                 raise storage_error(error, folder, "cannot keep a picture for a moment in") from error
         file.seek(0)
-        return _read_back(stack.pop_all(), file, kinds)
+        return _read_back(stack.pop_all(), io.BufferedReader(file), kinds)
 
 
 def _read_back(
-    stack: ExitStack, file: IO[bytes], kinds: list[tuple[np.dtype[Any], tuple[int, ...]]]
+    stack: ExitStack, file: io.BufferedReader, kinds: list[tuple[np.dtype[Any], tuple[int, ...]]]
 ) -> Iterator[Array]:
     with stack:
         for dtype, shape in kinds:

@@ -10,11 +10,12 @@ import pytest
 from scipy.ndimage import uniform_filter
 
 from sr_core.color import FULL_RANGE_RGB, ColorSpec
-from sr_core.errors import BadInput
+from sr_core.errors import BadInput, StorageError
 from sr_core.frame import Array, PixelFormat, Planes
 from sr_core.grain import KEEP, Film, color_planes, film_of, lay_on_picture
 from sr_image.enlarge import EnlargeOptions, enlarge
 from sr_image.in_memory import enlarge_in_strips
+from sr_image.strips import held_on_disk
 from sr_plugins.jobs import job_from_request
 
 SMALLEST_BUDGET = 64 << 20
@@ -75,3 +76,18 @@ def test_the_worker_takes_keep_and_no_other_word() -> None:
     for grain in ("0.5", "much", True, 2, None):
         with pytest.raises(BadInput, match="grain is"):
             job_from_request(size | {"grain": grain})
+
+
+def test_a_disk_that_is_full_is_told_as_such(tmp_path: Path) -> None:
+    """Also where the file's last bytes are the first that find no room: no flush may fail behind the words."""
+    resource = pytest.importorskip("resource")
+    strips = [np.zeros((100, 700, 1), np.uint8)] * 2
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (100_000, 139_999, 1000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            with pytest.raises(StorageError, match="cannot keep a picture for a moment"):
+                held_on_disk(tmp_path, iter(strips))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert all(map(np.array_equal, held_on_disk(tmp_path, iter(strips)), strips))
