@@ -116,3 +116,10 @@ def test_options_that_nearest_cannot_heed_are_refused(option: dict[str, Any]) ->
 def test_an_unknown_backend_is_refused_whatever_the_model(model: str) -> None:
     with pytest.raises(NotAvailable, match="unknown backend 'foo'"):
         EngineRecipe(model=model, backend="foo")
+
+
+def test_a_recipe_hands_on_what_is_asked_of_the_picture() -> None:
+    recipe = EngineRecipe(model="swift", backend="openvino", strength=0.5, sharpen=0.3, grain="keep")
+    with recipe.open(2) as engine:
+        assert isinstance(engine, srvid.Upscaler)
+        assert (engine.spec.name, engine.spec.sharpen, engine.grain) == ("swift-x2@0.5+sharpen0.3", 0.3, "keep")
