@@ -20,8 +20,10 @@ from sr_video.nearest import NearestUpscaler
 from srvid_cli.batch.collect import collect
 from srvid_cli.batch.manifest import MANIFEST_NAME, Manifest, hash_of_file, remove_leftovers
 from srvid_cli.batch.memory import MemoryBudget, bytes_from_text, default_memory
+from srvid_cli.batch.options import BatchOptions
 from srvid_cli.batch.plan import BatchPlan, Naming, plan_batch
 from srvid_cli.batch.run import Result, RunOptions, run_batch
+from srvid_cli.srbatch import srbatch_command
 from tests.batch.conftest import picture
 
 
@@ -209,3 +211,16 @@ def test_hashes_follow_content(tmp_path: Path) -> None:
     assert hash_of_file(tmp_path / "a") == hash_of_file(tmp_path / "b")
     (tmp_path / "b").write_bytes(b"x" * 2_999_999 + b"y")
     assert hash_of_file(tmp_path / "a") != hash_of_file(tmp_path / "b")
+
+
+def test_what_decides_the_pixels_is_among_what_a_done_file_is_known_by() -> None:
+    def hash_of(*words: str) -> str:
+        given = srbatch_command.make_context(
+            "srbatch", ["in", "out", "--model", "restore", "--scale", "2", *words]
+        ).params
+        options = BatchOptions.of({name: value for name, value in given.items() if name not in ("inputs", "out")})
+        return options.settings_hash(options.enlarge_options(None))
+
+    asked = [(), ("--grain", "0.3"), ("--grain", "keep"), ("--sharpen", "0.3"), ("--strength", "0.5")]
+    assert len({hash_of(*words) for words in asked}) == len(asked)
+    assert hash_of(*asked[1]) == hash_of("--grain", ".30")
