@@ -22,7 +22,7 @@ from sr_zoo.export import export_model
 
 LICENCE = "Apache-2.0"
 BORDER_PX = 4  # flat colors of 8 bits then change by 1 code at most at the border, by up to 16 without (house)
-DEEP_BORDER_PX = {"restore": 8}  # twice as deep: 1.4 codes with 4
+DEEP_BORDER_PX = {"restore": 8, "vivid": 8}  # twice as deep: 1.4 codes with 4
 
 
 def load_trained(checkpoint: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -24,6 +24,7 @@ PURPOSES = {  # of the shipped families, in the order in which people choose
     "clear": "photos and video, clean",
     "restore": "video, compressed",
     "anime": "drawings and animation, compressed",
+    "vivid": "blocky video, as if painted",
     "clear-restore": "photos and video, compressed",
     "swift": "fast previews, live video",
     "subpixel-rgb": "reference, Shi 2016",

@@ -55,6 +55,7 @@ export const about = {
   "clear": "sharp and faithful; the best all-round",
   "restore": "calm and clean, for compressed video",
   "anime": "clean lines and flat colors, for drawings",
+  "vivid": "straight edges, as if painted, from hard compression",
   "clear-restore": "also cleans up hard compression",
   "swift": "the quickest, for slow machines",
   "espcn": "the paper's sub-pixel network, 2016",
