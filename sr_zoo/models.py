@@ -23,7 +23,7 @@ LIBRARY_VARIABLE = "SRVID_MODELS"  # overrides the folder of imported models
 PURPOSES = {  # of the shipped families, in the order in which people choose
     "clear": "photos and video, clean",
     "restore": "video, compressed",
-    "anime": "drawings and animation, compressed",
+    "anime": "drawings, compressed",
     "vivid": "blocky video, as if painted",
     "clear-restore": "photos and video, compressed",
     "swift": "fast previews, live video",
