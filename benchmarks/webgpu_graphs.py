@@ -48,8 +48,8 @@ SAMPLED = (
 )  # fmt: skip
 Kind = tuple[str, tuple[int, ...]]
 MAIN = "swift-x2"
-# Luma alone; the one with a border of its own; another activation; RGB after luma, in one graph.
-OTHERS = ("espcn-x3", "restore-x3", "srcnn-x2", "espcn-x2,swift-x2")
+# Luma alone; a border of its own; another activation; RGB after luma, in one graph; a filter before the network.
+OTHERS = ("espcn-x3", "restore-x3", "srcnn-x2", "espcn-x2,swift-x2", "vivid-x4")
 CHAINS = ("swift-x2,swift-x2", "restore-x2,clear-x2", "espcn-x2,swift-x2", "fsrcnn-x2,espcn-x2")
 
 

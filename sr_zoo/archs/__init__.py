@@ -1,5 +1,6 @@
 """One file per published network. `registry.build_network` makes any of them by name.
 
+coherent       smoothing along edges, before a network (vivid)
 drcn           DRCN: Deeply-Recursive Convolutional Network for Image Super-Resolution
 drrn           DRRN: Image Super-Resolution via Deep Recursive Residual Network
 edsr           EDSR and MDSR: Enhanced Deep Residual Networks for Single Image Super-Resolution

@@ -14,26 +14,11 @@ from sr_core.frame import PixelFormat, Planes, gray, rgb, yuv
 from sr_core.steady.motion import Look, find_motion
 from sr_core.steady.window import check_steadiable
 from sr_core.steady.window import steadied as steadied_in_order
-
-Picture = NDArray[np.uint8]
-SIZE = (72, 104)
+from tests.core.noisy_scenes import SIZE, Picture, noisy, textured
 
 
 def enlarged(picture: Picture, scale: int = 2) -> Picture:
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def textured(seed: int, size: tuple[int, int] = SIZE) -> Picture:
-    """Smooth blobs and edges, 40 to 210."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(40, 211, (size[0] // 6 + 2, size[1] // 6 + 2))
-    fine = np.kron(coarse, np.ones((6, 6), np.int64))[: size[0] + 1, : size[1] + 1]
-    return ((fine[:-1, :-1] + fine[1:, :-1] + fine[:-1, 1:] + fine[1:, 1:]) // 4).astype(np.uint8)
-
-
-def noisy(pictures: Sequence[Picture], amount: int = 2) -> list[Picture]:
-    random = np.random.default_rng(7)
-    return [np.clip(p + random.integers(-amount, amount + 1, p.shape), 0, 255).astype(np.uint8) for p in pictures]
 
 
 def steadied(given: Sequence[Planes], made: Sequence[Planes], fmt: PixelFormat, scale: int = 2) -> list[Planes]:

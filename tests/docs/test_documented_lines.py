@@ -75,7 +75,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("a.mp4", "b.mp4", "film-clear.mkv", "film-swift.mkv"):
         write_clip(folder / name, "libx264", size=64)
     write_clip(folder / "in.mkv", "libx264", size=144, frames=5)  # 16 times at most, to 2160 lines
-    write_clip(folder / "old.avi", "mpeg4", frames=3)
+    for name in ("old.avi", "blocky.avi"):
+        write_clip(folder / name, "mpeg4", frames=3)
+    write_clip(folder / "cartoon.mkv", "libx264", frames=3)
     content = bytearray((folder / "in.mp4").read_bytes())
     middle = content.index(b"mdat") + 3000
     content[middle : middle + 200] = bytes(200)

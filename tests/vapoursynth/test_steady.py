@@ -17,7 +17,7 @@ import srvid
 from sr_core.color import ColorSpec
 from sr_core.frame import Planes, yuv
 from sr_core.steady.window import steadied
-from tests.core.test_steady import SIZE, noisy, textured
+from tests.core.noisy_scenes import SIZE, noisy, textured
 from vapoursynth_filter import engines, upscale
 from vapoursynth_filter.formats import planes_of
 

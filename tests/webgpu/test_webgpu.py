@@ -69,7 +69,7 @@ def test_the_adapter_is_named(found: list[dict[str, Any]]) -> None:
 
 
 def test_not_one_node_of_any_graph_runs_on_the_cpu(graphs: list[dict[str, Any]]) -> None:
-    assert len(graphs) == 8 + 4
+    assert len(graphs) == 8 + 5
     assert {"restore-x3", "espcn-x2,swift-x2"} < {entry["model"] for entry in graphs}
     assert {f"{entry['model']} {entry['format']}": entry["on_cpu"] for entry in graphs if entry["on_cpu"]} == {}
 
